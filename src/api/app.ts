@@ -1,0 +1,57 @@
+import { Elysia } from "elysia";
+import { newRequestId } from "../ids.ts";
+import type { RequestContexts } from "./context.ts";
+import { type DeliveryRouteOptions, deliveryRoutes } from "./deliveries.ts";
+import { docsRoutes, PLUGIN_PAGE } from "./docs.ts";
+import { envelope, toAppError } from "./errors.ts";
+import { createGate, type GateOptions, readJson } from "./gate.ts";
+import { type OperationRouteOptions, operationRoutes } from "./operations.ts";
+import { type WebhookRouteOptions, webhookRoutes } from "./webhooks.ts";
+
+export interface AppOptions {
+  version: string;
+  gate: Omit<GateOptions, "routes">;
+  webhooks: Omit<WebhookRouteOptions, "contexts">;
+  deliveries: Omit<DeliveryRouteOptions, "contexts">;
+  operations: OperationRouteOptions;
+  /** A fault of ours, with the id that the caller was given. */
+  onFault: (error: unknown, requestId: string) => void;
+}
+
+const SECURITY_HEADERS: Readonly<Record<string, string>> = {
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+  "referrer-policy": "no-referrer",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+};
+
+/** The HTTP API: one Elysia instance per controller, behind one gate and one error handler. */
+export function createApp({ version, gate: gateOptions, onFault, ...options }: AppOptions) {
+  const contexts: RequestContexts = new WeakMap();
+
+  const app = new Elysia({ normalize: false })
+    .onRequest(({ request, set }) => {
+      const context = { requestId: newRequestId(), identity: null as ReturnType<typeof gate.admit> };
+      contexts.set(request, context);
+      Object.assign(set.headers, SECURITY_HEADERS, { "x-request-id": context.requestId });
+      context.identity = gate.admit(request, set.headers as Record<string, string | number>);
+    })
+    .onParse(({ request }) => readJson(request))
+    .onError(({ request, error, set }) => {
+      const requestId = contexts.get(request)?.requestId ?? newRequestId();
+      const known = toAppError(error, (fault) => onFault(fault, requestId));
+      set.status = known.status;
+      Object.assign(set.headers, known.headers, { "content-type": "application/json" });
+      return new Response(JSON.stringify(envelope(known, requestId)));
+    })
+    .use(webhookRoutes({ ...options.webhooks, contexts }))
+    .use(deliveryRoutes({ ...options.deliveries, contexts }))
+    .use(operationRoutes(options.operations))
+    .use(docsRoutes(version));
+
+  const routes = app.routes.filter(({ path }) => path !== PLUGIN_PAGE);
+  const gate = createGate({ ...gateOptions, routes: routes.map(({ method, path }) => ({ method, path })) });
+  return app;
+}
+
+export type App = ReturnType<typeof createApp>;

@@ -1,0 +1,21 @@
+import { Elysia } from "elysia";
+import { AppError } from "../errors.ts";
+import type { Identity } from "./auth.ts";
+
+/** What is known of a request before its route runs. */
+export interface RequestContext {
+  requestId: string;
+  identity: Identity | null;
+}
+
+/** Contexts by request: set by the gate, read by the routes. */
+export type RequestContexts = WeakMap<Request, RequestContext>;
+
+/** A plugin for controllers below /v1: gives them `organization`, of whoever is asking. */
+export function withOrganization(contexts: RequestContexts) {
+  return new Elysia().resolve({ as: "scoped" }, ({ request }) => {
+    const organization = contexts.get(request)?.identity?.organization;
+    if (!organization) throw new AppError("AUTHENTICATION_ERROR", "this route needs an API key");
+    return { organization };
+  });
+}

@@ -1,0 +1,160 @@
+import { Elysia, status } from "elysia";
+import { AppError } from "../errors.ts";
+import type { DeliveryLog, DeliveryRow } from "../store/delivery-log.ts";
+import { DELIVERY_STATUSES } from "../store/schema.ts";
+import type { Webhook, WebhookStore } from "../store/webhooks.ts";
+import { type RequestContexts, withOrganization } from "./context.ts";
+import { documentRoute, listOf, ref, wrap } from "./documents.ts";
+import { deliveriesQuery, deliveryParams, FIELD_RULES, idParams, recoverBody } from "./schemas.ts";
+import { attemptView, deliveryView, type Viewer } from "./views.ts";
+import { found } from "./webhooks.ts";
+
+export interface DeliveryRouteOptions {
+  contexts: RequestContexts;
+  webhooks: WebhookStore;
+  log: DeliveryLog;
+  viewer: Viewer;
+  parseId: (text: string) => number | null;
+  /** Sends again what `range` (wall times) holds for a webhook; answers how many deliveries became pending. */
+  recover: (webhook: Webhook, range: { since: number; until: number }) => Promise<number>;
+  /** Makes one delivery pending again, due now. */
+  retry: (row: DeliveryRow) => void;
+  now: () => number;
+}
+
+const DEFAULT_LIMIT = 50;
+
+export function deliveryRoutes(options: DeliveryRouteOptions) {
+  const { contexts, webhooks, log, viewer, parseId } = options;
+
+  const deliveryOf = (organizationId: number, id: string): DeliveryRow => {
+    const number = parseId(id);
+    return found(number === null ? null : log.get(organizationId, number), "delivery");
+  };
+
+  return new Elysia({ prefix: "/v1", normalize: false, tags: ["Deliveries"] })
+    .use(withOrganization(contexts))
+    .get(
+      "/webhooks/:id/deliveries",
+      ({ organization, params, query }) => {
+        const webhook = found(webhooks.get(organization.id, params.id));
+        const limit = Number(query.limit ?? DEFAULT_LIMIT);
+        const rows = log.list({
+          webhookId: webhook.id,
+          status: query.status === undefined ? null : DELIVERY_STATUSES.indexOf(query.status),
+          beforeId: readCursor(query.cursor, parseId),
+          limit: limit + 1,
+        });
+        const page = rows.slice(0, limit);
+        const last = rows.length > limit ? page.at(-1) : undefined;
+        return {
+          deliveries: page.map((row) => deliveryView(row, viewer)),
+          next_cursor: last ? viewer.formatId(last.id) : null,
+        };
+      },
+      {
+        parse: "json",
+        params: idParams,
+        query: deliveriesQuery,
+        detail: documentRoute({
+          summary: "List deliveries",
+          description:
+            "The deliveries of a webhook, newest first. Pages stay stable while deliveries are added.",
+          status: 200,
+          answer: "One page.",
+          schema: wrap({
+            deliveries: listOf(ref("Delivery")),
+            next_cursor: { type: "string", nullable: true, description: "Null on the last page." },
+          }),
+          hasId: true,
+        }),
+      },
+    )
+    .get(
+      "/deliveries/:id",
+      ({ organization, params }) => {
+        const row = deliveryOf(organization.id, params.id);
+        return {
+          delivery: {
+            ...deliveryView(row, viewer),
+            payload: JSON.parse(log.payload(row.eventId)),
+            attempts: log.attempts(row.id).map(attemptView),
+          },
+        };
+      },
+      {
+        parse: "json",
+        params: deliveryParams,
+        detail: documentRoute({
+          summary: "Get a delivery",
+          description: "One delivery with its payload and every attempt.",
+          status: 200,
+          answer: "The delivery.",
+          schema: wrap({ delivery: ref("DeliveryDetail") }),
+          hasId: true,
+        }),
+      },
+    )
+    .post(
+      "/deliveries/:id/retry",
+      ({ organization, params }) => {
+        const row = deliveryOf(organization.id, params.id);
+        found(webhooks.get(organization.id, row.webhookUuid));
+        options.retry(row);
+        return status(202, { delivery: deliveryView(found(log.get(organization.id, row.id)), viewer) });
+      },
+      {
+        parse: "json",
+        params: deliveryParams,
+        detail: documentRoute({
+          summary: "Retry a delivery",
+          description:
+            "Make a delivery pending again, due now, with a fresh budget of attempts. On a disabled webhook it waits until that is enabled.",
+          status: 202,
+          answer: "The delivery, pending.",
+          schema: wrap({ delivery: ref("Delivery") }),
+          hasId: true,
+        }),
+      },
+    )
+    .post(
+      "/webhooks/:id/recover",
+      async ({ organization, params, body }) => {
+        const webhook = found(webhooks.get(organization.id, params.id));
+        const since = readTime("since", body.since);
+        const until = body.until === undefined ? options.now() : readTime("until", body.until);
+        if (until < since) throw new AppError("VALIDATION_ERROR", "until must not be before since");
+        return status(202, { recovered: await options.recover(webhook, { since, until }) });
+      },
+      {
+        parse: "json",
+        params: idParams,
+        body: recoverBody,
+        detail: documentRoute({
+          summary: "Recover a range",
+          description:
+            "Send each event of a time range that the webhook subscribes to and that never reached it: failed deliveries go back to pending, events that came while it was disabled get a delivery.",
+          status: 202,
+          answer: "How many deliveries became pending.",
+          schema: wrap({ recovered: { type: "integer", example: 3 } }),
+          hasId: true,
+          hasBody: true,
+        }),
+      },
+    );
+}
+
+function readCursor(cursor: string | undefined, parseId: (text: string) => number | null): number {
+  if (cursor === undefined) return Number.MAX_SAFE_INTEGER;
+  const id = parseId(cursor);
+  if (id === null) throw new AppError("VALIDATION_ERROR", FIELD_RULES["cursor"] as string);
+  return id;
+}
+
+const ISO_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})$/;
+
+function readTime(field: "since" | "until", text: string): number {
+  const time = ISO_TIME.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(time)) throw new AppError("VALIDATION_ERROR", FIELD_RULES[field] as string);
+  return time;
+}

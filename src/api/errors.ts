@@ -1,0 +1,52 @@
+import { ParseError, ValidationError } from "elysia";
+import { AppError } from "../errors.ts";
+import { FIELD_RULES } from "./schemas.ts";
+
+/** The body of every error answer. */
+export function envelope(error: AppError, requestId: string) {
+  return { error: { code: error.code, message: error.message, request_id: requestId } };
+}
+
+/** What the outside may know of whatever was thrown; a fault of ours goes to `onFault` and says nothing. */
+export function toAppError(error: unknown, onFault: (error: unknown) => void): AppError {
+  if (error instanceof AppError) return error;
+  if (error instanceof ValidationError) return new AppError("VALIDATION_ERROR", describe(error));
+  if (error instanceof ParseError) return new AppError("VALIDATION_ERROR", "the body must be valid JSON");
+  if (codeOf(error) === "NOT_FOUND") return new AppError("NOT_FOUND", "no such route");
+  onFault(error);
+  return new AppError(
+    "INTERNAL_ERROR",
+    "something went wrong on our side; the request_id finds it in the log",
+  );
+}
+
+function codeOf(error: unknown): unknown {
+  return typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
+}
+
+/** A sentence that names the field. Names are echoed only when they are harmless, values never. */
+function describe(error: ValidationError): string {
+  const path = firstPath(error);
+  const name = path.split("/")[1] ?? "";
+  if (name === "") return "the body must be a JSON object";
+  const rule = FIELD_RULES[name];
+  if (rule !== undefined && isKnown(error, name))
+    return isMissing(error, name) ? `${name} is required` : rule;
+  const kind = error.type === "query" ? "query parameter" : "field";
+  return /^[\w.-]{1,64}$/.test(name) ? `unknown ${kind} ${name}` : `unknown ${kind}`;
+}
+
+function firstPath(error: ValidationError): string {
+  if (!("Errors" in error.validator)) return "";
+  return error.validator.Errors(error.value).First()?.path ?? "";
+}
+
+/** Whether the route's schema has a field of this name: `enabled` is known in an update, unknown in a create. */
+function isKnown({ validator }: ValidationError, name: string): boolean {
+  const schema: unknown = "Schema" in validator ? validator.Schema() : validator;
+  return Object.hasOwn((schema as { properties?: object }).properties ?? {}, name);
+}
+
+function isMissing({ value }: ValidationError, name: string): boolean {
+  return typeof value === "object" && value !== null && !Object.hasOwn(value, name);
+}

@@ -1,0 +1,53 @@
+import { Elysia, status } from "elysia";
+import { errorAnswer, openAnswer, ref } from "./documents.ts";
+
+export interface OperationRouteOptions {
+  version: string;
+  /** Whether work is accepted: false while starting, draining, or when the store cannot write. */
+  isHealthy: () => boolean;
+  /** Prometheus text, and its content type. */
+  metrics: () => Promise<{ text: string; contentType: string }>;
+}
+
+/** What load balancers and monitors ask, without a key. */
+export function operationRoutes({ version, isHealthy, metrics }: OperationRouteOptions) {
+  return new Elysia({ normalize: false, tags: ["Operations"] })
+    .get(
+      "/health",
+      () => (isHealthy() ? { status: "ok", version } : status(503, { status: "unavailable", version })),
+      {
+        parse: "json",
+        detail: {
+          summary: "Health",
+          description: "Whether armorhooks accepts work. Needs no key.",
+          responses: {
+            200: openAnswer("It does.", "application/json", ref("Health")),
+            503: openAnswer(
+              "It is starting or draining, or the store cannot write.",
+              "application/json",
+              ref("Health"),
+            ),
+          },
+        } as object,
+      },
+    )
+    .get(
+      "/metrics",
+      async ({ set }) => {
+        const { text, contentType } = await metrics();
+        set.headers["content-type"] = contentType;
+        return text;
+      },
+      {
+        parse: "json",
+        detail: {
+          summary: "Metrics",
+          description: "Metrics in the Prometheus text format. Needs no key.",
+          responses: {
+            200: openAnswer("The metrics.", "text/plain", { type: "string" }),
+            500: errorAnswer("INTERNAL_ERROR"),
+          },
+        } as object,
+      },
+    );
+}

@@ -1,0 +1,104 @@
+import { t } from "elysia";
+import { WEBHOOK_FORMATS } from "../formats.ts";
+import { DELIVERY_STATUSES } from "../store/schema.ts";
+
+/** What each field must be, as the error message says it. */
+export const FIELD_RULES: Readonly<Record<string, string>> = {
+  url: "url must be a string of 1 to 2048 characters",
+  events: "events must be a non-empty list of red_tier, yellow_tier, green_tier",
+  format: `format must be one of ${WEBHOOK_FORMATS.join(", ")}`,
+  enabled: "enabled must be true or false",
+  status: `status must be one of ${DELIVERY_STATUSES.join(", ")}`,
+  limit: "limit must be a whole number from 1 to 100",
+  cursor: "cursor must be the next_cursor of an earlier answer",
+  since: "since must be an ISO 8601 date and time with a zone, such as 2026-01-15T10:00:00Z",
+  until: "until must be an ISO 8601 date and time with a zone, such as 2026-01-15T10:00:00Z",
+  overlap_seconds: "overlap_seconds must be a whole number from 0 to 604800",
+};
+
+const strict = { additionalProperties: false } as const;
+
+const url = t.String({
+  minLength: 1,
+  maxLength: 2048,
+  description:
+    "The HTTPS URL to receive webhook POST requests: absolute, at most 2048 characters, without user info and fragment.",
+  example: "https://hooks.slack.com/services/T.../B.../xxx",
+});
+const events = t.Array(t.UnionEnum(["red_tier", "yellow_tier", "green_tier"] as const), {
+  minItems: 1,
+  maxItems: 100,
+  description: 'Event types to subscribe to. Defaults to ["red_tier"]. Repeats collapse.',
+  example: ["red_tier"],
+});
+const format = t.UnionEnum(WEBHOOK_FORMATS, {
+  description:
+    'Payload format. Defaults to "json", the documented payload. The others carry the same event as a message for Slack, Microsoft Teams, Discord or PagerDuty.',
+  example: "json",
+});
+const enabled = t.Boolean({
+  description: "Enable or disable the webhook. Enabling a disabled one sets failure_count to 0.",
+});
+
+export const createWebhookBody = t.Object(
+  { url, events: t.Optional(events), format: t.Optional(format) },
+  {
+    ...strict,
+    example: { url: "https://hooks.slack.com/services/T.../B.../xxx", events: ["red_tier"], format: "json" },
+  },
+);
+
+export const updateWebhookBody = t.Object(
+  {
+    url: t.Optional(url),
+    events: t.Optional(events),
+    format: t.Optional(format),
+    enabled: t.Optional(enabled),
+  },
+  { ...strict, example: { events: ["red_tier", "yellow_tier"], enabled: true } },
+);
+
+export const recoverBody = t.Object(
+  {
+    since: t.String({
+      description: "Events received at this time or later.",
+      example: "2026-01-15T10:00:00Z",
+    }),
+    until: t.Optional(t.String({ description: "Events received up to this time. Defaults to now." })),
+  },
+  { ...strict, example: { since: "2026-01-15T10:00:00Z" } },
+);
+
+export const rotateSecretBody = t.Optional(
+  t.Object(
+    {
+      overlap_seconds: t.Optional(
+        t.Integer({
+          minimum: 0,
+          maximum: 604_800,
+          description: "For how long requests are signed with the old secret too. Defaults to 86400 (a day).",
+        }),
+      ),
+    },
+    { ...strict, example: { overlap_seconds: 86_400 } },
+  ),
+);
+
+export const idParams = t.Object({
+  id: t.String({ description: "The webhook ID.", example: "0b3b3f4e-6f0a-4c53-9a2e-5d2d4d8f5c11" }),
+});
+
+export const deliveryParams = t.Object({
+  id: t.String({ description: "The delivery ID.", example: "019bc0f6-5c00-7000-9d3a-52c8f1d7a460" }),
+});
+
+export const deliveriesQuery = t.Object(
+  {
+    status: t.Optional(t.UnionEnum(DELIVERY_STATUSES, { description: "Only deliveries in this state." })),
+    limit: t.Optional(
+      t.String({ pattern: "^([1-9][0-9]?|100)$", description: "1 to 100, default 50.", example: "50" }),
+    ),
+    cursor: t.Optional(t.String({ description: "The next_cursor of the page before." })),
+  },
+  strict,
+);

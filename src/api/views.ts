@@ -1,0 +1,59 @@
+import type { AttemptRow, DeliveryRow } from "../store/delivery-log.ts";
+import { DELIVERY_STATUSES, EVENT_TYPES } from "../store/schema.ts";
+import type { Webhook } from "../store/webhooks.ts";
+
+/** How rows are shown: snake_case, ISO 8601 times in UTC. */
+
+function iso(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
+}
+
+function isoOrNull(milliseconds: number | null): string | null {
+  return milliseconds === null ? null : iso(milliseconds);
+}
+
+export function webhookView(webhook: Webhook) {
+  return {
+    id: webhook.uuid,
+    url: webhook.url,
+    events: webhook.events,
+    format: webhook.format,
+    enabled: webhook.enabled,
+    failure_count: webhook.failureCount,
+    last_triggered_at: isoOrNull(webhook.lastTriggeredAt),
+    created_at: iso(webhook.createdAt),
+  };
+}
+
+/** Turns ids and schedule times into what the outside sees. */
+export interface Viewer {
+  formatId: (id: number) => string;
+  toWall: (scheduled: number) => number;
+}
+
+export function deliveryView(row: DeliveryRow, { formatId, toWall }: Viewer) {
+  return {
+    id: formatId(row.id),
+    webhook_id: row.webhookUuid,
+    event_id: formatId(row.eventId),
+    event: EVENT_TYPES[row.eventType],
+    status: DELIVERY_STATUSES[row.status],
+    attempt_count: row.attemptCount,
+    next_attempt_at: row.nextAttemptAt === null ? null : iso(toWall(row.nextAttemptAt)),
+    last_status: row.lastStatus,
+    last_error: row.lastError,
+    created_at: iso(row.createdAt),
+    finished_at: isoOrNull(row.finishedAt),
+  };
+}
+
+export function attemptView(row: AttemptRow) {
+  return {
+    number: row.number,
+    started_at: iso(row.startedAt),
+    duration_ms: row.durationMs,
+    status: row.status,
+    error: row.error,
+    response_excerpt: row.responseExcerpt,
+  };
+}

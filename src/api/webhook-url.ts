@@ -1,0 +1,35 @@
+import { AppError } from "../errors.ts";
+import { missingRoutingKey, type WebhookFormat } from "../formats.ts";
+
+export interface UrlRules {
+  allowHttp: boolean;
+  /** Whether a host, as `new URL` spells it, is one that the target guard refuses without asking DNS. */
+  isBlockedHost: (hostname: string) => boolean;
+}
+
+/** Throws AppError with a sentence that says what is wrong with a webhook's URL for its format. */
+export function checkWebhookUrl(url: string, format: WebhookFormat, rules: UrlRules): void {
+  const problem = problemOf(url, rules) ?? (format === "pagerduty" ? routingKeyProblem(url) : null);
+  if (problem) throw new AppError("VALIDATION_ERROR", problem);
+}
+
+function problemOf(text: string, { allowHttp, isBlockedHost }: UrlRules): string | null {
+  // The parser would strip some of these silently, and what is shown would differ from what is called.
+  if (/[\s\p{Cc}]/u.test(text) || !text.isWellFormed()) {
+    return "url must not contain spaces or control characters";
+  }
+  if (!URL.canParse(text)) return `url must be an absolute ${allowHttp ? "http or https" : "https"} URL`;
+  const { protocol, username, password, hash, hostname } = new URL(text);
+  if (protocol !== "https:" && !(allowHttp && protocol === "http:")) {
+    return allowHttp ? "url must be an http or https URL" : "url must be an https URL";
+  }
+  if (username !== "" || password !== "") return "url must not contain a user name or password";
+  if (hash !== "" || text.includes("#")) return "url must not have a fragment (#)";
+  return isBlockedHost(hostname) ? "url must not point to a private, local or reserved address" : null;
+}
+
+function routingKeyProblem(url: string): string | null {
+  return missingRoutingKey(url)
+    ? "url must have one routing_key query parameter for the format pagerduty"
+    : null;
+}

@@ -1,0 +1,219 @@
+import { Elysia, status } from "elysia";
+import { AppError } from "../errors.ts";
+import type { AttemptError } from "../store/deliveries.ts";
+import type { EventType } from "../store/schema.ts";
+import type { WebhookStore } from "../store/webhooks.ts";
+import { type RequestContexts, withOrganization } from "./context.ts";
+import { documentRoute, listOf, ref, wrap } from "./documents.ts";
+import { createWebhookBody, idParams, rotateSecretBody, updateWebhookBody } from "./schemas.ts";
+import { webhookView } from "./views.ts";
+import { checkWebhookUrl, type UrlRules } from "./webhook-url.ts";
+
+export interface WebhookRouteOptions {
+  contexts: RequestContexts;
+  webhooks: WebhookStore;
+  urlRules: UrlRules;
+  maxWebhooks: number;
+  now: () => number;
+  lastId: () => number;
+  /** Tells the delivery engine that a webhook was made, changed or removed. */
+  onChanged: (webhookId: number) => void;
+  /** Sends the test payload on the delivery code path. */
+  sendTest: (webhookId: number) => Promise<TestOutcome>;
+}
+
+/** HTTP status and failure of a test request; null when the webhook is gone by now. */
+export type TestOutcome = { status: number | null; error: AttemptError | null } | null;
+
+const DEFAULT_OVERLAP_SECONDS = 86_400;
+
+export function webhookRoutes(options: WebhookRouteOptions) {
+  const { contexts, webhooks, urlRules, now, onChanged } = options;
+
+  return new Elysia({ prefix: "/v1/webhooks", normalize: false, tags: ["Webhooks"] })
+    .use(withOrganization(contexts))
+    .get("/", ({ organization }) => ({ webhooks: webhooks.list(organization.id).map(webhookView) }), {
+      parse: "json",
+      detail: documentRoute({
+        summary: "List webhooks",
+        description: "List all webhook endpoints for your organization, newest first.",
+        status: 200,
+        answer: "The webhooks.",
+        schema: wrap({ webhooks: listOf(ref("Webhook")) }),
+      }),
+    })
+    .post(
+      "/",
+      ({ organization, body, set }) => {
+        const { url, format = "json" } = body;
+        checkWebhookUrl(url, format, urlRules);
+        if (webhooks.count(organization.id) >= options.maxWebhooks) {
+          throw new AppError(
+            "VALIDATION_ERROR",
+            `url cannot be added: an organization has at most ${options.maxWebhooks} webhooks`,
+          );
+        }
+        const events = distinct(body.events ?? ["red_tier"]);
+        const made = webhooks.create({ organizationId: organization.id, url, events, format, now: now() });
+        onChanged(made.webhook.id);
+        set.headers["cache-control"] = "no-store";
+        return status(201, { webhook: { ...webhookView(made.webhook), secret: made.secret } });
+      },
+      {
+        parse: "json",
+        body: createWebhookBody,
+        detail: documentRoute({
+          summary: "Register a webhook",
+          description:
+            "Register a new webhook endpoint. The secret is returned only on creation. Store it securely: it is used to verify webhook signatures.",
+          status: 201,
+          answer: "The webhook with its secret.",
+          schema: wrap({ webhook: ref("WebhookWithSecret") }),
+          hasBody: true,
+          carriesSecret: true,
+        }),
+      },
+    )
+    .get(
+      "/:id",
+      ({ organization, params }) => ({
+        webhook: webhookView(found(webhooks.get(organization.id, params.id))),
+      }),
+      {
+        parse: "json",
+        params: idParams,
+        detail: documentRoute({
+          summary: "Get a webhook",
+          description: "One webhook of your organization.",
+          status: 200,
+          answer: "The webhook.",
+          schema: wrap({ webhook: ref("Webhook") }),
+          hasId: true,
+        }),
+      },
+    )
+    .put("/:id", ({ organization, params, body }) => update(organization.id, params.id, body), {
+      parse: "json",
+      params: idParams,
+      body: updateWebhookBody,
+      detail: updateDocument("PUT"),
+    })
+    .patch("/:id", ({ organization, params, body }) => update(organization.id, params.id, body), {
+      parse: "json",
+      params: idParams,
+      body: updateWebhookBody,
+      detail: updateDocument("PATCH"),
+    })
+    .delete(
+      "/:id",
+      ({ organization, params }) => {
+        const at = { now: now(), lastId: options.lastId() };
+        onChanged(found(webhooks.remove(organization.id, params.id, at)).id);
+        return { deleted: true };
+      },
+      {
+        parse: "json",
+        params: idParams,
+        detail: documentRoute({
+          summary: "Remove a webhook",
+          description: "Remove an existing webhook endpoint. Its pending deliveries end.",
+          status: 200,
+          answer: "It is gone.",
+          schema: wrap({ deleted: { type: "boolean", example: true } }),
+          hasId: true,
+        }),
+      },
+    )
+    .post(
+      "/:id/test",
+      async ({ organization, params }) => {
+        const webhook = found(webhooks.get(organization.id, params.id));
+        return testView(await options.sendTest(webhook.id));
+      },
+      {
+        parse: "json",
+        params: idParams,
+        detail: documentRoute({
+          summary: "Test a webhook",
+          description:
+            'Send a test payload to a webhook endpoint to verify connectivity: a signed synthetic payload with event: "test" and a green-tier result. If the target is unreachable or times out (10s), the response has success: false. It works on a disabled webhook and leaves failure_count and last_triggered_at alone.',
+          status: 200,
+          answer: "What came of it.",
+          schema: ref("TestResult"),
+          hasId: true,
+        }),
+      },
+    )
+    .post(
+      "/:id/rotate-secret",
+      ({ organization, params, body, set }) => {
+        const overlap = body?.overlap_seconds ?? DEFAULT_OVERLAP_SECONDS;
+        const rotated = found(webhooks.rotateSecret(organization.id, params.id, now() + overlap * 1000));
+        onChanged(rotated.webhook.id);
+        set.headers["cache-control"] = "no-store";
+        return { webhook: { ...webhookView(rotated.webhook), secret: rotated.secret } };
+      },
+      {
+        parse: "json",
+        params: idParams,
+        body: rotateSecretBody,
+        detail: documentRoute({
+          summary: "Rotate the secret",
+          description:
+            "Make a new secret. Until the overlap ends, requests carry both signatures, so that receivers can change over without losing any.",
+          status: 200,
+          answer: "The webhook with its new secret.",
+          schema: wrap({ webhook: ref("WebhookWithSecret") }),
+          hasId: true,
+          hasBody: true,
+          carriesSecret: true,
+        }),
+      },
+    );
+
+  function update(organizationId: number, uuid: string, changes: typeof updateWebhookBody.static) {
+    const before = found(webhooks.get(organizationId, uuid));
+    const { url = before.url, format = before.format } = changes;
+    if (changes.url !== undefined || changes.format !== undefined) checkWebhookUrl(url, format, urlRules);
+    const events = changes.events && { events: distinct(changes.events) };
+    const webhook = found(webhooks.update(organizationId, uuid, { ...changes, ...events }));
+    onChanged(webhook.id);
+    return { webhook: webhookView(webhook) };
+  }
+}
+
+/** Another organization's webhook looks exactly like one that never existed. */
+export function found<T>(value: T | null, what = "webhook"): T {
+  if (value === null) throw new AppError("NOT_FOUND", `no such ${what}`);
+  return value;
+}
+
+function distinct(events: readonly EventType[]): EventType[] {
+  return [...new Set(events)];
+}
+
+function updateDocument(method: "PUT" | "PATCH") {
+  return documentRoute({
+    summary: `Update a webhook (${method})`,
+    description: "Update an existing webhook endpoint. Only the fields given change.",
+    status: 200,
+    answer: "The webhook as it is now.",
+    schema: wrap({ webhook: ref("Webhook") }),
+    hasId: true,
+    hasBody: true,
+  });
+}
+
+function testView(outcome: TestOutcome) {
+  if (outcome === null) throw new AppError("NOT_FOUND", "no such webhook");
+  const { status: httpStatus, error } = outcome;
+  if (error === null && httpStatus !== null) return { success: true, status: httpStatus };
+  if (error === "http_status" && httpStatus !== null) {
+    return { success: false, status: httpStatus, error: `Endpoint responded with status ${httpStatus}` };
+  }
+  const blocked = error === "blocked_address";
+  return {
+    success: false,
+    error: blocked ? "Target address is not allowed" : "Connection failed or timed out",
+  };
+}

@@ -1,0 +1,121 @@
+import { Command, InvalidArgumentError } from "commander";
+import { optionFor } from "../config.ts";
+import { UsageError } from "../errors.ts";
+import { DEFAULT_RATE_LIMIT_PER_MINUTE } from "../store/api-keys.ts";
+import type { Organization } from "../store/organizations.ts";
+import type { Store } from "../store/store.ts";
+import { parseName } from "./organizations.ts";
+import { paint, printable, printJson, printTable } from "./output.ts";
+import { keyView } from "./views.ts";
+import { withStore } from "./with-store.ts";
+
+interface Common {
+  dataDir: string;
+  json?: boolean;
+}
+
+interface CreateOptions extends Common {
+  org: string;
+  name: string;
+  rateLimit: number;
+  expiresAt?: number;
+}
+
+/** `armorhooks key …` */
+export function keyCommand(): Command {
+  const command = new Command("key").description("manage API keys");
+  command
+    .command("create")
+    .description("create an API key; it is printed once and stored only as a hash")
+    .requiredOption("--org <ID>", "the organization's id")
+    .option("--name <NAME>", "what it is for", parseName, "api key")
+    .option("--rate-limit <N>", "requests per minute", parseRateLimit, DEFAULT_RATE_LIMIT_PER_MINUTE)
+    .option("--expires-at <ISO>", "when it stops working", parseExpiry)
+    .addOption(optionFor("data-dir"))
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      "\nExample:\n  armorhooks key create --org 7d1c… --name ci --expires-at 2027-01-01T00:00:00Z",
+    )
+    .action((options: CreateOptions) => withStore(options.dataDir, (store) => create(store, options)));
+  command
+    .command("list")
+    .description("list the API keys of an organization")
+    .requiredOption("--org <ID>", "the organization's id")
+    .addOption(optionFor("data-dir"))
+    .option("--json", "print JSON")
+    .addHelpText("after", "\nExample:\n  armorhooks key list --org 7d1c…")
+    .action((options: Common & { org: string }) =>
+      withStore(options.dataDir, (store) => list(store, options)),
+    );
+  command
+    .command("revoke")
+    .description("turn an API key off for good; a running daemon refuses it at once")
+    .argument("<ID>", "the key's id")
+    .addOption(optionFor("data-dir"))
+    .option("--json", "print JSON")
+    .addHelpText("after", "\nExample:\n  armorhooks key revoke 2f6e…")
+    .action((id: string, options: Common) =>
+      withStore(options.dataDir, (store) => revoke(store, id, options)),
+    );
+  return command;
+}
+
+function create(store: Store, { org, name, rateLimit, expiresAt, json }: CreateOptions): void {
+  const organization = organizationOf(store, org);
+  const { key, rawKey } = store.apiKeys.create({
+    organizationId: organization.id,
+    name,
+    rateLimitPerMinute: rateLimit,
+    expiresAt: expiresAt ?? null,
+    now: store.clock.wall(),
+  });
+  if (json) printJson({ key: keyView(key, organization.uuid), raw_key: rawKey });
+  else console.log(`${rawKey}\n${paint("dim", `key ${key.uuid}; this is the only time that it is shown`)}`);
+}
+
+function list(store: Store, { org, json }: Common & { org: string }): void {
+  const organization = organizationOf(store, org);
+  const views = store.apiKeys.list(organization.id).map((key) => keyView(key, organization.uuid));
+  if (json) return printJson({ keys: views });
+  printTable(
+    ["ID", "NAME", "KEY", "PER MINUTE", "STATE", "LAST USED", "EXPIRES"],
+    views.map((view) => [
+      view.id,
+      printable(view.name),
+      `${view.key_prefix}…`,
+      String(view.rate_limit_per_minute),
+      view.enabled ? "enabled" : "revoked",
+      view.last_used_at ?? "never",
+      view.expires_at ?? "never",
+    ]),
+  );
+}
+
+function revoke(store: Store, id: string, { json }: Common): void {
+  const key = store.apiKeys.revoke(id.toLowerCase());
+  if (!key) throw new UsageError("no key has this id; see armorhooks key list", 1);
+  const organization = store.organizations.list().find(({ id: owner }) => owner === key.organizationId);
+  if (json) printJson({ key: keyView(key, organization?.uuid ?? "") });
+  else console.log(`key ${key.uuid} is revoked`);
+}
+
+function organizationOf(store: Store, uuid: string): Organization {
+  const organization = store.organizations.get(uuid.toLowerCase());
+  if (!organization) throw new UsageError("--org names no organization; see armorhooks org list", 1);
+  return organization;
+}
+
+function parseRateLimit(text: string): number {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  if (value < 1) throw new InvalidArgumentError("It must be a whole number from 1 on.");
+  return value;
+}
+
+function parseExpiry(text: string): number {
+  const time = /^\d{4}-\d{2}-\d{2}(T.*)?$/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(time)) {
+    throw new InvalidArgumentError("Write an ISO 8601 date and time, such as 2027-01-01T00:00:00Z.");
+  }
+  return time;
+}

@@ -1,0 +1,158 @@
+import { createReadStream } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { messageOf, UsageError } from "../errors.ts";
+
+export const EXIT_REFUSED = 1;
+export const EXIT_NO_DAEMON = 3;
+
+/** Lines in flight: enough to keep the daemon's batches full, few enough to hold in memory. */
+const MAX_UNACKED = 4_096;
+
+/** Feeds lines to the socket and prints each ack; the answer is the exit code. */
+export async function send(socketPath: string, file: string | undefined): Promise<number> {
+  const input = await openInput(file);
+  const socket = await open(socketPath);
+  if (!socket) {
+    console.error(
+      `armorhooks: no daemon answers at ${socketPath}; start one with "armorhooks serve", or name its --socket`,
+    );
+    return EXIT_NO_DAEMON;
+  }
+  const run = createRun(socket);
+  for await (const line of linesOf(input)) {
+    if (!(await run.push(line))) break;
+  }
+  const { sent, refused, answered, milliseconds } = await run.end();
+  const rate = Math.round(answered / Math.max(0.001, milliseconds / 1000));
+  console.error(
+    `${answered} answered, ${refused} refused, ${sent - answered} unanswered, in ${(milliseconds / 1000).toFixed(1)} s (${rate}/s)`,
+  );
+  if (answered < sent) {
+    console.error(
+      "armorhooks: the daemon closed the connection; send the unanswered lines again (with an id, repeats are recognised)",
+    );
+    return EXIT_NO_DAEMON;
+  }
+  return refused > 0 ? EXIT_REFUSED : 0;
+}
+
+async function openInput(file: string | undefined): Promise<AsyncIterable<Buffer>> {
+  if (file === undefined || file === "-") return process.stdin;
+  const stream = createReadStream(file, { highWaterMark: 256 * 1024 });
+  return new Promise((resolve, reject) => {
+    stream.once("open", () => resolve(stream));
+    stream.once("error", (error) => reject(new UsageError(`cannot read ${file}: ${messageOf(error)}`)));
+  });
+}
+
+function open(path: string): Promise<Socket | null> {
+  return new Promise((resolve) => {
+    const socket = connect({ path });
+    socket.once("connect", () => resolve(socket));
+    socket.once("error", () => resolve(null));
+  });
+}
+
+/** Whole lines, without their newline; blank ones between events are left out. */
+async function* linesOf(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const chunk of input) {
+    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    let start = 0;
+    for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
+      if (end > start) yield bytes.subarray(start, end);
+      start = end + 1;
+    }
+    rest = bytes.subarray(start);
+  }
+  if (rest.length > 0) yield rest;
+}
+
+interface Result {
+  sent: number;
+  answered: number;
+  refused: number;
+  milliseconds: number;
+}
+
+interface Run {
+  /** Sends one line, waiting while too many are unanswered; false when the daemon has gone. */
+  push(line: Buffer): Promise<boolean>;
+  end(): Promise<Result>;
+}
+
+const NEWLINE = Buffer.from("\n");
+
+function createRun(socket: Socket): Run {
+  const started = performance.now();
+  const result: Result = { sent: 0, answered: 0, refused: 0, milliseconds: 0 };
+  const progress = createProgress(result);
+  let closed = false;
+  let wake: (() => void) | null = null;
+  let acks = "";
+
+  const notify = (): void => {
+    wake?.();
+    wake = null;
+  };
+  const changed = (): Promise<void> =>
+    new Promise((resolve) => {
+      wake = resolve;
+    });
+
+  socket.setEncoding("utf8");
+  socket.on("data", (text: string) => {
+    const lines = (acks + text).split("\n");
+    acks = lines.pop() ?? "";
+    for (const line of lines) {
+      result.answered += 1;
+      if (!line.startsWith('{"ok":true')) result.refused += 1;
+    }
+    if (lines.length > 0) process.stdout.write(`${lines.join("\n")}\n`);
+    notify();
+  });
+  socket.on("drain", notify);
+  socket.on("error", notify);
+  socket.on("close", () => {
+    closed = true;
+    notify();
+  });
+
+  return {
+    async push(line) {
+      while (!closed && result.sent - result.answered >= MAX_UNACKED) await changed();
+      if (closed) return false;
+      result.sent += 1;
+      const flowing = socket.write(Buffer.concat([line, NEWLINE]));
+      if (!flowing) await changed();
+      return !closed;
+    },
+    async end() {
+      while (!closed && result.answered < result.sent) await changed();
+      socket.end();
+      progress.stop();
+      result.milliseconds = performance.now() - started;
+      return result;
+    },
+  };
+}
+
+const PROGRESS_MS = 200;
+const BAR_WIDTH = 24;
+
+/** A bar on standard error while that is a terminal and the acks go elsewhere. */
+function createProgress(result: Result): { stop(): void } {
+  if (!process.stderr.isTTY || process.stdout.isTTY) return { stop: () => {} };
+  const draw = (): void => {
+    const share = result.sent === 0 ? 0 : result.answered / result.sent;
+    const bar = "█".repeat(Math.round(share * BAR_WIDTH)).padEnd(BAR_WIDTH, "░");
+    process.stderr.write(`\r${bar} ${result.answered} answered, ${result.sent - result.answered} waiting `);
+  };
+  const timer = setInterval(draw, PROGRESS_MS);
+  return {
+    stop: () => {
+      clearInterval(timer);
+      process.stderr.write("\r\u001b[K");
+    },
+  };
+}

@@ -1,0 +1,318 @@
+import {
+  errorFromAnswer,
+  foreignAnswerError,
+  IndigiArmorError,
+  isObject,
+  networkError,
+  redirectError,
+  timeoutError,
+  ValidationError,
+} from "./errors.ts";
+
+export {
+  AuthenticationError,
+  IndigiArmorError,
+  NotFoundError,
+  RateLimitError,
+  ValidationError,
+} from "./errors.ts";
+
+/** The tiers of scan results that a webhook can subscribe to. */
+export type WebhookEvent = "red_tier" | "yellow_tier" | "green_tier";
+
+/** A registered target; times are ISO 8601 in UTC. */
+export interface Webhook {
+  id: string;
+  url: string;
+  events: WebhookEvent[];
+  format: "json";
+  enabled: boolean;
+  failure_count: number;
+  last_triggered_at: string | null;
+  created_at: string;
+}
+
+/** A webhook with its signing secret, which is shown here and never again. */
+export interface WebhookWithSecret extends Webhook {
+  secret: string;
+}
+
+/** What registers a webhook; `events` defaults to `["red_tier"]`. */
+export interface CreateWebhookInput {
+  url: string;
+  events?: readonly WebhookEvent[] | undefined;
+  format?: "json" | undefined;
+}
+
+/** What changes on a webhook; fields left out stay as they are. */
+export interface UpdateWebhookInput extends Partial<CreateWebhookInput> {
+  enabled?: boolean | undefined;
+}
+
+/** The outcome of a test request; `status` is missing when the target could not be reached. */
+export interface TestResult {
+  success: boolean;
+  status?: number;
+  error?: string;
+}
+
+/** `pending` until it is `delivered` or has `failed` for good. */
+export type DeliveryStatus = "pending" | "delivered" | "failed";
+
+/** One event on its way to one webhook. */
+export interface Delivery {
+  id: string;
+  webhook_id: string;
+  event_id: string;
+  event: WebhookEvent;
+  status: DeliveryStatus;
+  attempt_count: number;
+  next_attempt_at: string | null;
+  last_status: number | null;
+  last_error: string | null;
+  created_at: string;
+  finished_at: string | null;
+}
+
+/** One POST of a delivery; `number` counts from 1, `status` is null when no answer came. */
+export interface Attempt {
+  number: number;
+  started_at: string;
+  duration_ms: number;
+  status: number | null;
+  error: string | null;
+  response_excerpt: string | null;
+}
+
+/** The body that a webhook receives. */
+export interface WebhookPayload {
+  event: WebhookEvent;
+  tier: "green" | "yellow" | "red";
+  action: "allow" | "flag" | "block";
+  risk_score: number;
+  signals: { domain: string; type: string; confidence: number; weight: number }[];
+  latency_ms: number;
+  timestamp: string;
+}
+
+/** A delivery with what is sent and every attempt so far. */
+export interface DeliveryDetail extends Delivery {
+  payload: WebhookPayload;
+  attempts: Attempt[];
+}
+
+/** One page of deliveries, newest first; `next_cursor` is null on the last one. */
+export interface DeliveryPage {
+  deliveries: Delivery[];
+  next_cursor: string | null;
+}
+
+/** Which deliveries to list; `limit` is 1 to 100 (default 50), `cursor` a page's `next_cursor`. */
+export interface ListDeliveriesQuery {
+  status?: DeliveryStatus | undefined;
+  limit?: number | undefined;
+  cursor?: string | null | undefined;
+}
+
+/** The part of `fetch` that the client uses. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+
+/** `timeout` is in milliseconds, for one call, its answer included (default 30,000). */
+export interface IndigiArmorOptions {
+  baseUrl?: string | undefined;
+  timeout?: number | undefined;
+  fetch?: Fetch | undefined;
+}
+
+type Route = `${"GET" | "POST" | "PATCH" | "DELETE"} /v1/${string}`;
+
+const DEFAULT_BASE_URL = "http://127.0.0.1:8787";
+// The test of a webhook may take a little over 10 s, so the default is well above.
+const DEFAULT_TIMEOUT_MS = 30_000;
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** The armorhooks API: each method makes one request and rejects with an `IndigiArmorError` or a subclass. */
+export class IndigiArmor {
+  // Private fields, so that printing the client does not print the key.
+  readonly #key: string;
+  readonly #baseUrl: string;
+  readonly #timeout: number;
+  readonly #fetch: Fetch;
+
+  constructor(key: string, options: IndigiArmorOptions = {}) {
+    this.#key = checkKey(key);
+    this.#baseUrl = checkBaseUrl(options.baseUrl ?? DEFAULT_BASE_URL);
+    this.#timeout = checkTimeout(options.timeout ?? DEFAULT_TIMEOUT_MS);
+    // Wrapped, as browsers refuse to run their `fetch` as a method of another object.
+    const send = options.fetch ?? fetch;
+    this.#fetch = (url, init) => send(url, init);
+  }
+
+  /** Registers a webhook; keep the `secret` of the answer, it is not shown again. */
+  async createWebhook(input: CreateWebhookInput): Promise<WebhookWithSecret> {
+    const answer = await this.#request<{ webhook: WebhookWithSecret }>("POST /v1/webhooks", "webhook", input);
+    return answer.webhook;
+  }
+
+  /** All webhooks of the organization, newest first. */
+  async listWebhooks(): Promise<Webhook[]> {
+    const answer = await this.#request<{ webhooks: Webhook[] }>("GET /v1/webhooks", "webhooks");
+    return answer.webhooks;
+  }
+
+  /** One webhook. */
+  async getWebhook(id: string): Promise<Webhook> {
+    const answer = await this.#request<{ webhook: Webhook }>(`GET ${webhookPath(id)}`, "webhook");
+    return answer.webhook;
+  }
+
+  /** Changes the given fields; `enabled: true` on a disabled webhook also sets `failure_count` to 0. */
+  async updateWebhook(id: string, input: UpdateWebhookInput): Promise<Webhook> {
+    const answer = await this.#request<{ webhook: Webhook }>(`PATCH ${webhookPath(id)}`, "webhook", input);
+    return answer.webhook;
+  }
+
+  /** Removes a webhook and ends its pending deliveries. */
+  async deleteWebhook(id: string): Promise<{ deleted: boolean }> {
+    return this.#request(`DELETE ${webhookPath(id)}`, "deleted");
+  }
+
+  /** Sends a signed test request; resolves with `success: false` when the target does not answer with 2xx. */
+  async testWebhook(id: string): Promise<TestResult> {
+    return this.#request(`POST ${webhookPath(id)}/test`, "success");
+  }
+
+  /** Gives a new secret; the old one signs too for `overlap_seconds` (0 to 604800, default 86400). */
+  async rotateSecret(
+    id: string,
+    input: { overlap_seconds?: number | undefined } = {},
+  ): Promise<WebhookWithSecret> {
+    const route = `POST ${webhookPath(id)}/rotate-secret` as const;
+    const answer = await this.#request<{ webhook: WebhookWithSecret }>(route, "webhook", input);
+    return answer.webhook;
+  }
+
+  /** Sends again what never reached the webhook between `since` and `until` (default now); says how many. */
+  async recoverWebhook(
+    id: string,
+    input: { since: string | Date; until?: string | Date | undefined },
+  ): Promise<{ recovered: number }> {
+    return this.#request(`POST ${webhookPath(id)}/recover`, "recovered", input);
+  }
+
+  /** One page of a webhook's deliveries, newest first. */
+  async listDeliveries(webhookId: string, query: ListDeliveriesQuery = {}): Promise<DeliveryPage> {
+    const search = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) if (value != null) search.set(name, String(value));
+    return this.#request(`GET ${webhookPath(webhookId)}/deliveries?${search}`, "deliveries");
+  }
+
+  /** One delivery with its payload and attempts. */
+  async getDelivery(id: string): Promise<DeliveryDetail> {
+    const answer = await this.#request<{ delivery: DeliveryDetail }>(`GET ${deliveryPath(id)}`, "delivery");
+    return answer.delivery;
+  }
+
+  /** Makes a delivery due now, with a fresh budget of attempts. */
+  async retryDelivery(id: string): Promise<Delivery> {
+    const route = `POST ${deliveryPath(id)}/retry` as const;
+    const answer = await this.#request<{ delivery: Delivery }>(route, "delivery");
+    return answer.delivery;
+  }
+
+  /** The parsed 2xx answer, which is an object that has `field`. */
+  async #request<T>(route: Route, field: keyof T & string, input?: object): Promise<T> {
+    const { answer, text } = await this.#exchange(route, input);
+    if (isRedirect(answer)) throw redirectError(answer);
+    if (!answer.ok) throw errorFromAnswer(answer, parseJson(this.#withoutKey(text)));
+    const body = parseJson(text);
+    if (isObject(body) && field in body) return body as T;
+    throw foreignAnswerError(answer);
+  }
+
+  // A debugging proxy may echo the request's headers in its error.
+  #withoutKey(text: string): string {
+    return this.#key.startsWith("ia_sk_") ? text.replaceAll(this.#key, "[key]") : text;
+  }
+
+  async #exchange(route: Route, input?: object): Promise<{ answer: Response; text: string }> {
+    const [method = "", path = ""] = route.split(" ");
+    const headers: Record<string, string> = {
+      accept: "application/json",
+      authorization: `Bearer ${this.#key}`,
+    };
+    if (input !== undefined) headers["content-type"] = "application/json";
+    const signal = AbortSignal.timeout(this.#timeout);
+    // A followed redirect would turn a POST into a GET, and might carry the key to another host.
+    const init: RequestInit = { method, headers, signal, redirect: "manual" };
+    if (input !== undefined) init.body = JSON.stringify(input);
+    try {
+      const answer = await this.#fetch(this.#baseUrl + path, init);
+      return { answer, text: await answer.text() };
+    } catch (cause) {
+      throw signal.aborted ? timeoutError(this.#timeout, cause) : networkError(this.#baseUrl, cause);
+    }
+  }
+}
+
+function webhookPath(id: string): `/v1/${string}` {
+  return `/v1/webhooks/${encodeId(id)}`;
+}
+
+function deliveryPath(id: string): `/v1/${string}` {
+  return `/v1/deliveries/${encodeId(id)}`;
+}
+
+function encodeId(id: string): string {
+  // An empty id, "." and ".." would make the URL that of another route.
+  if (typeof id === "string" && !["", ".", ".."].includes(id)) return encodeURIComponent(id);
+  throw new ValidationError("id must be the id of a webhook or delivery", { code: "VALIDATION_ERROR" });
+}
+
+function checkKey(key: string): string {
+  const trimmed = typeof key === "string" ? key.trim() : "";
+  // What a header cannot carry makes `fetch` fail with the key in its message.
+  if (/^[\x21-\x7e]+$/.test(trimmed)) return trimmed;
+  throw invalidArgument("The API key is empty or has characters that no key has: pass it as ia_sk_…");
+}
+
+function checkBaseUrl(baseUrl: string): string {
+  const url = parseUrl(baseUrl);
+  const extras = url && url.username + url.password + url.search + url.hash;
+  if (url === null || !/^https?:$/.test(url.protocol) || extras) {
+    throw invalidArgument("baseUrl must be an http or https URL without user, query or fragment");
+  }
+  return url.href.replace(/\/+$/, "");
+}
+
+function parseUrl(text: string): URL | null {
+  try {
+    return new URL(text);
+  } catch {
+    return null;
+  }
+}
+
+function checkTimeout(timeout: number): number {
+  if (timeout > 0 && timeout <= MAX_TIMEOUT_MS) return Math.ceil(timeout);
+  throw invalidArgument(
+    `timeout must be a number of milliseconds, more than 0 and at most ${MAX_TIMEOUT_MS}`,
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isRedirect(answer: Response): boolean {
+  // Browsers hide a redirect that is not followed behind the status 0.
+  return answer.type === "opaqueredirect" || (answer.status >= 300 && answer.status < 400);
+}
+
+function invalidArgument(message: string): IndigiArmorError {
+  return new IndigiArmorError(message, { code: "INVALID_ARGUMENT" });
+}

@@ -1,0 +1,82 @@
+import type { AttemptRecord, DeliveryStore, WebhookOutcome } from "../store/deliveries.ts";
+import type { Lane } from "./lane.ts";
+
+/** Writes attempt results, all that are waiting in one transaction. */
+export interface AttemptRecorder {
+  /** `written` is called once the record is in the database. */
+  add(lane: Lane, record: AttemptRecord, written: () => void): void;
+  /** Writes now what is waiting; false when the store cannot write. */
+  flush(): boolean;
+  /** True after a failed write until one succeeds: nothing new should be attempted meanwhile. */
+  readonly stuck: boolean;
+}
+
+export interface RecorderOptions {
+  store: DeliveryStore;
+  /** Called after each transaction, when all of its `written` functions have run. */
+  onWritten: () => void;
+  /** The latest delivery id that was given. */
+  lastId: () => number;
+}
+
+const RETRY_MS = 250;
+
+export function createAttemptRecorder({ store, onWritten, lastId }: RecorderOptions): AttemptRecorder {
+  let records: AttemptRecord[] = [];
+  let callbacks: (() => void)[] = [];
+  let lanes = new Set<Lane>();
+  let scheduled = false;
+  let stuck = false;
+
+  const outcomes = (): WebhookOutcome[] => [...lanes].map((lane) => outcomeOf(lane, lastId()));
+
+  const flush = (): boolean => {
+    scheduled = false;
+    if (records.length === 0) return true;
+    try {
+      store.recordAttempts(records, outcomes());
+    } catch {
+      // The transaction was rolled back and the store has said why: keep everything, try again soon.
+      stuck = true;
+      scheduled = true;
+      setTimeout(flush, RETRY_MS);
+      return false;
+    }
+    stuck = false;
+    const done = callbacks;
+    records = [];
+    callbacks = [];
+    lanes = new Set();
+    for (const written of done) written();
+    onWritten();
+    return true;
+  };
+
+  return {
+    add(lane, record, written) {
+      records.push(record);
+      callbacks.push(written);
+      lanes.add(lane);
+      if (scheduled) return;
+      scheduled = true;
+      // After this turn of the event loop: every response that has arrived by then shares the transaction.
+      setImmediate(flush);
+    },
+    flush,
+    get stuck() {
+      return stuck;
+    },
+  };
+}
+
+function outcomeOf(lane: Lane, endThrough: number): WebhookOutcome {
+  const { webhookId, failureCount, lastTriggeredAt, lastSuccessAt, disabledReason } = lane;
+  return {
+    webhookId,
+    failureCount,
+    lastTriggeredAt: lastTriggeredAt ?? 0,
+    lastSuccessAt,
+    disabledReason,
+    endThrough,
+  };
+}

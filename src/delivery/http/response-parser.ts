@@ -1,0 +1,268 @@
+/**
+ * Reads one HTTP/1.1 response (RFC 9112) as it arrives, keeping only what a delivery needs: the status,
+ * `Retry-After` and the first bytes of the body. What a receiver sends is bounded here in every dimension.
+ */
+export interface ResponseParser {
+  /** Makes ready for the next response on the same connection. */
+  reset(): void;
+  /** Takes bytes; `more` wants further ones, `done` has all that is needed, `invalid` is no HTTP. */
+  push(chunk: Buffer): ParserState;
+  /** The connection ended: only a body without a stated length may end so. */
+  end(): ParserState;
+  readonly response: ParsedResponse;
+  /** Whether any byte has arrived. */
+  readonly started: boolean;
+}
+
+export type ParserState = "more" | "done" | "invalid";
+
+export interface ParsedResponse {
+  status: number;
+  retryAfter: string | null;
+  excerpt: Buffer | null;
+  /** Whether the connection is at a clean boundary and may carry another request. */
+  reusable: boolean;
+  /** Milliseconds for which the receiver says that it keeps an idle connection; null when it does not say. */
+  keepAliveMs: number | null;
+}
+
+export const MAX_HEADER_BYTES = 16 * 1024;
+/** A longer body is not read to its end: the status is known, and the connection is closed. */
+export const MAX_BODY_BYTES = 16 * 1024;
+export const EXCERPT_BYTES = 1024;
+const MAX_INTERIM_RESPONSES = 8;
+const MAX_CHUNK_LINE_BYTES = 1024;
+
+type Phase =
+  | "head"
+  | "fixed"
+  | "chunk-size"
+  | "chunk-data"
+  | "chunk-end"
+  | "trailers"
+  | "until-close"
+  | "done";
+
+const EMPTY = Buffer.alloc(0);
+
+export function createResponseParser(): ResponseParser {
+  let response = emptyResponse();
+  let phase: Phase = "head";
+  let held: Buffer = EMPTY;
+  let remaining = 0;
+  let bodyBytes = 0;
+  let interim = 0;
+  let started = false;
+
+  /** Parses a complete head, the text before the empty line; false when it is not HTTP. */
+  const takeHead = (text: string): boolean => {
+    const head = parseHead(text);
+    if (!head) return false;
+    if (head.status < 200) {
+      interim += 1;
+      return head.status !== 101 && interim <= MAX_INTERIM_RESPONSES;
+    }
+    Object.assign(response, {
+      status: head.status,
+      retryAfter: head.retryAfter,
+      reusable: head.persistent && head.framing !== "until-close",
+      keepAliveMs: head.keepAliveMs,
+    });
+    remaining = head.length;
+    phase = head.framing;
+    return true;
+  };
+
+  const takeBody = (bytes: Buffer): void => {
+    const wanted = EXCERPT_BYTES - (response.excerpt?.length ?? 0);
+    if (wanted > 0) response.excerpt = Buffer.concat([response.excerpt ?? EMPTY, bytes.subarray(0, wanted)]);
+    bodyBytes += bytes.length;
+    if (bodyBytes > MAX_BODY_BYTES) {
+      response.reusable = false;
+      phase = "done";
+    }
+  };
+
+  /** One step over the held bytes; false when more are needed, null when they are no HTTP. */
+  const step = (): boolean | null => {
+    if (phase === "head") return stepHead();
+    if (phase === "until-close") {
+      takeBody(held);
+      held = EMPTY;
+      return false;
+    }
+    if (phase === "fixed" || phase === "chunk-data") return stepData();
+    return stepLine();
+  };
+
+  const stepHead = (): boolean | null => {
+    const end = headEnd(held);
+    if (end === null) return held.length > MAX_HEADER_BYTES ? null : false;
+    if (end.head > MAX_HEADER_BYTES) return null;
+    const text = held.toString("latin1", 0, end.head);
+    held = held.subarray(end.next);
+    return takeHead(text) ? true : null;
+  };
+
+  const stepData = (): boolean => {
+    const bytes = held.length > remaining ? held.subarray(0, remaining) : held;
+    held = held.subarray(bytes.length);
+    remaining -= bytes.length;
+    takeBody(bytes);
+    if (phase === "done") return true;
+    if (remaining > 0) return false;
+    phase = phase === "fixed" ? "done" : "chunk-end";
+    return true;
+  };
+
+  /** The lines of chunked coding: sizes, the line break behind each chunk, trailers. */
+  const stepLine = (): boolean | null => {
+    const end = held.indexOf(10);
+    if (end < 0) return held.length > MAX_CHUNK_LINE_BYTES ? null : false;
+    const line = held.toString("latin1", 0, end).replace(/\r$/, "");
+    held = held.subarray(end + 1);
+    return takeLine(line) ? true : null;
+  };
+
+  const takeLine = (line: string): boolean => {
+    if (phase === "chunk-end") {
+      phase = "chunk-size";
+      return line === "";
+    }
+    if (phase === "trailers") {
+      if (line === "") phase = "done";
+      bodyBytes += line.length;
+      return bodyBytes <= MAX_BODY_BYTES + MAX_HEADER_BYTES;
+    }
+    const size = /^([0-9a-f]{1,8})[ \t]*(?:;.*)?$/i.exec(line)?.[1];
+    if (size === undefined) return false;
+    remaining = Number.parseInt(size, 16);
+    phase = remaining === 0 ? "trailers" : "chunk-data";
+    return true;
+  };
+
+  return {
+    reset() {
+      response = emptyResponse();
+      phase = "head";
+      held = EMPTY;
+      remaining = 0;
+      bodyBytes = 0;
+      interim = 0;
+      started = false;
+    },
+    get response() {
+      return response;
+    },
+    get started() {
+      return started;
+    },
+    push(chunk) {
+      started = true;
+      held = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
+      // "fixed" with nothing remaining is complete without a byte of body.
+      while (phase !== "done" && (held.length > 0 || (phase === "fixed" && remaining === 0))) {
+        const stepped = step();
+        if (stepped === null) return "invalid";
+        if (!stepped) break;
+      }
+      if (phase !== "done") {
+        // The chunk's memory belongs to the socket; what is kept must be our own.
+        if (held.length > 0) held = Buffer.from(held);
+        return "more";
+      }
+      if (held.length > 0) response.reusable = false;
+      return "done";
+    },
+    end() {
+      return phase === "until-close" || phase === "done" ? "done" : "invalid";
+    },
+  };
+}
+
+function emptyResponse(): ParsedResponse {
+  return { status: 0, retryAfter: null, excerpt: null, reusable: false, keepAliveMs: null };
+}
+
+interface HeadEnd {
+  head: number;
+  next: number;
+}
+
+/** Where the head ends; line feeds alone are taken too (RFC 9112, 2.2). */
+function headEnd(bytes: Buffer): HeadEnd | null {
+  const strict = bytes.indexOf("\r\n\r\n", 0, "latin1");
+  const loose = bytes.indexOf("\n\n", 0, "latin1");
+  if (strict >= 0 && (loose < 0 || strict < loose)) return { head: strict, next: strict + 4 };
+  return loose >= 0 ? { head: loose, next: loose + 2 } : null;
+}
+
+interface Head {
+  status: number;
+  framing: "fixed" | "chunk-size" | "until-close";
+  length: number;
+  persistent: boolean;
+  retryAfter: string | null;
+  keepAliveMs: number | null;
+}
+
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: .*)?$/;
+
+function parseHead(text: string): Head | null {
+  const lines = text.split(/\r?\n/);
+  const status = STATUS_LINE.exec(lines[0] ?? "");
+  if (!status) return null;
+  const fields = parseFields(lines);
+  if (!fields) return null;
+  const code = Number(status[2]);
+  const framing = parseFraming(code, fields);
+  if (!framing) return null;
+  const connection = fields.get("connection")?.toLowerCase() ?? "";
+  const persistent = status[1] === "1" ? !connection.includes("close") : connection.includes("keep-alive");
+  return {
+    status: code,
+    ...framing,
+    persistent,
+    retryAfter: fields.get("retry-after") ?? null,
+    keepAliveMs: parseKeepAlive(fields.get("keep-alive")),
+  };
+}
+
+const WANTED = new Set(["connection", "content-length", "keep-alive", "retry-after", "transfer-encoding"]);
+
+function parseFields(lines: readonly string[]): Map<string, string> | null {
+  const fields = new Map<string, string>();
+  for (let i = 1; i < lines.length; i += 1) {
+    const line = lines[i] as string;
+    const colon = line.indexOf(":");
+    if (colon <= 0) return null;
+    const name = line.slice(0, colon).toLowerCase();
+    if (!WANTED.has(name)) continue;
+    const value = line.slice(colon + 1).trim();
+    const before = fields.get(name);
+    fields.set(name, before === undefined ? value : `${before}, ${value}`);
+  }
+  return fields;
+}
+
+/** How long the body is (RFC 9112, 6.3); null when the head contradicts itself. */
+function parseFraming(status: number, fields: Map<string, string>): Pick<Head, "framing" | "length"> | null {
+  if (status < 200 || status === 204 || status === 304) return { framing: "fixed", length: 0 };
+  const coding = fields.get("transfer-encoding");
+  const length = fields.get("content-length");
+  if (coding !== undefined) {
+    return coding.toLowerCase() === "chunked" && length === undefined
+      ? { framing: "chunk-size", length: 0 }
+      : null;
+  }
+  if (length === undefined) return { framing: "until-close", length: 0 };
+  const values = new Set(length.split(",").map((value) => value.trim()));
+  const [value] = values;
+  if (values.size !== 1 || value === undefined || !/^\d{1,15}$/.test(value)) return null;
+  return { framing: "fixed", length: Number(value) };
+}
+
+function parseKeepAlive(value: string | undefined): number | null {
+  const seconds = /(?:^|[,;\s])timeout=(\d{1,6})/i.exec(value ?? "")?.[1];
+  return seconds === undefined ? null : Number(seconds) * 1000;
+}

@@ -1,0 +1,35 @@
+import { lookup } from "node:dns/promises";
+
+/** All addresses of a host name, in the resolver's order; rejects when it has none. */
+export type Resolve = (hostname: string) => Promise<readonly string[]>;
+
+/** The operating system's answer: hosts file, search list and all. */
+export const systemResolve: Resolve = async (hostname) => {
+  const answers = await lookup(hostname, { all: true, verbatim: true });
+  return answers.map(({ address }) => address);
+};
+
+/** Answers are shared by the attempts of one moment only, so that a change is seen by the next one. */
+const SHARED_MS = 1_000;
+
+/**
+ * One lookup for all attempts to a name that start within the same second: a webhook under load would
+ * otherwise ask its name server thousands of times a second.
+ */
+export function shareLookups(resolve: Resolve, sharedMs = SHARED_MS): Resolve {
+  const shared = new Map<string, { answer: Promise<readonly string[]>; until: number }>();
+  return (hostname) => {
+    const now = performance.now();
+    const known = shared.get(hostname);
+    if (known && known.until > now) return known.answer;
+    const answer = resolve(hostname);
+    const entry = { answer, until: Number.POSITIVE_INFINITY };
+    shared.set(hostname, entry);
+    const settle = (): void => {
+      entry.until = performance.now() + sharedMs;
+      setTimeout(() => shared.get(hostname) === entry && shared.delete(hostname), sharedMs + 1).unref();
+    };
+    answer.then(settle, settle);
+    return answer;
+  };
+}

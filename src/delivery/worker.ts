@@ -1,0 +1,536 @@
+import type { Clock } from "../clock.ts";
+import { timeOfId } from "../ids.ts";
+import type { AttemptRecord, DueDelivery } from "../store/deliveries.ts";
+import { DELIVERED, type DisabledReason, FAILED, PENDING } from "../store/schema.ts";
+import type { Store } from "../store/store.ts";
+import { createAttemptRecorder } from "./attempt-recorder.ts";
+import { deliver, SLEEP_LIMIT_MS } from "./deliver.ts";
+import { createLane, forgive, type Job, type Lane, mayStart, noteFailure, noteSuccess } from "./lane.ts";
+import { createReadyLanes, type Verdict } from "./ready-lanes.ts";
+import type { RetryPolicy } from "./retry-policy.ts";
+import type { AttemptResult, Sender, Target } from "./send.ts";
+import { createSlots } from "./slots.ts";
+
+/** An event that was just committed, with the deliveries that it got. */
+export interface AcceptedEvent {
+  eventId: number;
+  body: string;
+  webhookIds: readonly number[];
+  deliveryIds: readonly number[];
+}
+
+/** Told of what happens, after it is written; the daemon turns it into logs, metrics and notices. */
+export interface DeliveryObserver {
+  attempted(outcome: AttemptOutcome): void;
+  disabled(lane: Lane, reason: DisabledReason): void;
+  /** Pending deliveries that ended without an attempt, because their webhook was disabled or deleted. */
+  ended(webhookUuid: string, count: number): void;
+  /** A fault of ours. */
+  fault(what: string, error: unknown): void;
+}
+
+export interface AttemptOutcome {
+  lane: Lane;
+  target: Target;
+  deliveryId: number;
+  eventIdText: string;
+  record: AttemptRecord;
+  /** The webhook's failures in a row before and after this attempt. */
+  failures: { before: number; after: number };
+}
+
+export interface Worker {
+  /** Takes up what the table holds and begins to send. */
+  start(): void;
+  /** Takes events that were just committed; what does not fit in memory waits in the table. */
+  accept(events: readonly AcceptedEvent[]): void;
+  /** A webhook was changed, enabled, disabled or deleted. */
+  reload(webhookId: number): void;
+  /** Deliveries of a webhook were made due by hand. */
+  wake(webhookId: number, deliveryId?: number): void;
+  /** Sends a message to a webhook, enabled or not, apart from its deliveries; null when there is no such webhook. */
+  sendApart(webhookId: number, message: { eventId: string; body: string }): Promise<AttemptResult | null>;
+  /** Begins nothing new and waits for what is in flight, at most this long; true when all of it ended. */
+  stop(timeoutMs: number): Promise<boolean>;
+  inFlight(): number;
+}
+
+export interface WorkerOptions {
+  store: Store;
+  clock: Clock;
+  sender: Sender;
+  policy: RetryPolicy;
+  concurrency: number;
+  webhookConcurrency: number;
+  observer: DeliveryObserver;
+}
+
+/** Deliveries of one webhook, and of all, that may wait in memory; the rest waits in the table. */
+const MAX_QUEUED_PER_WEBHOOK = 256;
+const MAX_QUEUED = 10_000;
+const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
+/** Sleeping between two attempts is for the few; past this the table keeps the time. */
+const MAX_ASLEEP = 1_000;
+const END_BATCH = 1_000;
+const FAULT_PAUSE_MS = 1_000;
+const MAX_TIMER_MS = 3_600_000;
+
+export function createWorker(options: WorkerOptions): Worker {
+  const { store, clock, sender, policy, observer, webhookConcurrency } = options;
+  const lanes = new Map<number, Lane>();
+  const slots = createSlots(options.concurrency);
+  const ready = createReadyLanes();
+  const recorder = createAttemptRecorder({
+    store: store.deliveries,
+    lastId: store.lastId,
+    onWritten: () => afterWrite(),
+  });
+  let running = false;
+  let queued = 0;
+  let queuedBytes = 0;
+  let asleep = 0;
+  let pumping = false;
+  let wakeAt = Number.POSITIVE_INFINITY;
+  let wakeTimer: ReturnType<typeof setTimeout> | undefined;
+  let onDrained: (() => void) | null = null;
+
+  // ── webhooks ──────────────────────────────────────────────────────────────────────────────────────
+
+  const loadTarget = (webhookId: number) => {
+    const loaded = store.webhooks.load(webhookId);
+    if (!loaded) return null;
+    const { webhook, secret, previousSecret, organizationUuid } = loaded;
+    const until = webhook.previousSecretExpiresAt ?? 0;
+    const overlapping = previousSecret !== null && until > clock.wall();
+    const secrets = overlapping ? [secret, previousSecret] : [secret];
+    const target = sender.createTarget({ url: webhook.url, format: webhook.format, secrets });
+    return { webhook, organizationUuid, target, targetUntil: overlapping ? until : Number.POSITIVE_INFINITY };
+  };
+
+  const laneOf = (webhookId: number): Lane | null => {
+    const known = lanes.get(webhookId);
+    if (known) return known;
+    const loaded = loadTarget(webhookId);
+    if (!loaded) return null;
+    const { webhook, target, targetUntil } = loaded;
+    const lane = createLane({
+      webhookId,
+      webhookUuid: webhook.uuid,
+      organizationId: webhook.organizationId,
+      organizationUuid: loaded.organizationUuid,
+      target: webhook.enabled ? target : null,
+      targetUntil,
+      failureCount: webhook.failureCount,
+      lastSuccessAt: webhook.lastSuccessAt,
+    });
+    lanes.set(webhookId, lane);
+    return lane;
+  };
+
+  /** Lets go of every delivery that is not being attempted; the table still has them. */
+  const park = (lane: Lane): void => {
+    for (const job of lane.queue) forgetQueued(job);
+    lane.queue = [];
+    for (const job of lane.held.values()) if (!job.attempting) drop(lane, job);
+    ready.remove(lane);
+  };
+
+  const drop = (lane: Lane, job: Job): void => {
+    lane.held.delete(job.id);
+    wakened(job);
+    job.controller.abort();
+  };
+
+  const wakened = (job: Job): void => {
+    if (job.asleep) asleep -= 1;
+    job.asleep = false;
+  };
+
+  const reload = (webhookId: number): void => {
+    const lane = lanes.get(webhookId);
+    const loaded = loadTarget(webhookId);
+    if (!loaded) {
+      if (lane) close(lane);
+      lanes.delete(webhookId);
+      endPending(webhookId, "webhook_deleted", store.lastId());
+      return;
+    }
+    const { webhook, target, targetUntil } = loaded;
+    if (!lane) {
+      if (webhook.enabled && running) unspill(webhookId);
+      return;
+    }
+    if (!webhook.enabled) {
+      close(lane);
+      return;
+    }
+    if (lane.target?.url !== target.url) forgive(lane);
+    Object.assign(lane, { target, targetUntil, failureCount: webhook.failureCount });
+    if (running) unspill(webhookId);
+  };
+
+  const close = (lane: Lane): void => {
+    lane.target = null;
+    park(lane);
+  };
+
+  /** Has the table looked through for a webhook's due deliveries. */
+  const unspill = (webhookId: number): void => {
+    const lane = laneOf(webhookId);
+    if (!lane?.target) return;
+    lane.spilled = true;
+    markReady(lane);
+    pump();
+  };
+
+  const endPending = (
+    webhookId: number,
+    reason: "webhook_disabled" | "webhook_deleted",
+    throughId: number,
+  ): void => {
+    try {
+      const finishedAt = clock.wall();
+      const count = store.deliveries.failPending({
+        webhookId,
+        reason,
+        finishedAt,
+        throughId,
+        limit: END_BATCH,
+      });
+      if (count > 0) observer.ended(store.webhooks.uuidOf(webhookId), count);
+      // A long backlog is ended in steps, so that nobody else waits for it.
+      if (count === END_BATCH) setImmediate(endPending, webhookId, reason, throughId);
+    } catch (error) {
+      observer.fault("ending pending deliveries", error);
+      setTimeout(endPending, FAULT_PAUSE_MS, webhookId, reason, throughId);
+    }
+  };
+
+  // ── queues ────────────────────────────────────────────────────────────────────────────────────────
+
+  const enqueue = (lane: Lane, due: DueDelivery, eventIdText: string): void => {
+    const job: Job = {
+      id: due.id,
+      webhookId: due.webhookId,
+      eventId: due.eventId,
+      body: due.body,
+      attemptCount: due.attemptCount,
+      budgetFrom: due.budgetFrom,
+      eventIdText,
+      controller: new AbortController(),
+      target: null,
+      granted: false,
+      takeTurn: null,
+      attempting: false,
+      asleep: false,
+      trust: lane.trust,
+      epoch: 0,
+    };
+    lane.held.set(job.id, job);
+    lane.queue.push(job);
+    queued += 1;
+    queuedBytes += job.body.length;
+  };
+
+  const forgetQueued = (job: Job): void => {
+    if (job.takeTurn) return;
+    queued -= 1;
+    queuedBytes -= job.body.length;
+  };
+
+  const accept = (events: readonly AcceptedEvent[]): void => {
+    if (!running) return;
+    for (const event of events) acceptOne(event);
+    pump();
+  };
+
+  const acceptOne = ({ eventId, body, webhookIds, deliveryIds }: AcceptedEvent): void => {
+    const eventIdText = store.formatId(eventId);
+    for (let i = 0; i < webhookIds.length; i += 1) {
+      const webhookId = webhookIds[i] as number;
+      const lane = laneOf(webhookId);
+      if (!lane?.target) continue;
+      if (lane.spilled || isFull(lane)) lane.spilled = true;
+      else {
+        const id = deliveryIds[i] as number;
+        enqueue(lane, { id, webhookId, eventId, body, attemptCount: 0, budgetFrom: 0 }, eventIdText);
+      }
+      markReady(lane);
+    }
+  };
+
+  const isFull = (lane: Lane): boolean =>
+    lane.queue.length >= MAX_QUEUED_PER_WEBHOOK || queued >= MAX_QUEUED || queuedBytes >= MAX_QUEUED_BYTES;
+
+  /** Fetches due deliveries that are not in memory; a struggling webhook gets few, as it will try few. */
+  const refill = (lane: Lane): void => {
+    const now = clock.schedule();
+    const limit = Math.min(MAX_QUEUED_PER_WEBHOOK, Math.max(8, lane.window * 8)) + lane.held.size;
+    const rows = store.deliveries.takeDue(lane.webhookId, now, limit);
+    for (const row of rows) {
+      if (!lane.held.has(row.id)) enqueue(lane, row, store.formatId(row.eventId));
+    }
+    lane.spilled = rows.length === limit;
+    if (lane.spilled) return;
+    lane.nextDue = store.deliveries.nextDueAfter(lane.webhookId, now) ?? Number.POSITIVE_INFINITY;
+    wakeBy(lane.nextDue);
+  };
+
+  const markReady = (lane: Lane): void => {
+    if (lane.target && (lane.queue.length > 0 || lane.spilled)) ready.add(lane);
+  };
+
+  // ── taking turns ──────────────────────────────────────────────────────────────────────────────────
+
+  const judge = (lane: Lane): Verdict => {
+    const now = clock.schedule();
+    if (!mayStart(lane, now)) {
+      if (lane.restUntil > now) wakeBy(lane.restUntil);
+      return "drop";
+    }
+    if (!slots.admits(lane)) return "skip";
+    if (lane.queue.length === 0 && lane.spilled) refill(lane);
+    return lane.queue.length > 0 ? "take" : "drop";
+  };
+
+  const pump = (): void => {
+    if (!running || pumping || recorder.stuck) return;
+    pumping = true;
+    try {
+      for (let lane = ready.next(judge, slots.open); lane; lane = ready.next(judge, slots.open)) begin(lane);
+    } catch (error) {
+      observer.fault("reading due deliveries", error);
+      wakeBy(clock.schedule() + FAULT_PAUSE_MS);
+    } finally {
+      pumping = false;
+    }
+  };
+
+  const begin = (lane: Lane): void => {
+    const job = lane.queue.shift() as Job;
+    forgetQueued(job);
+    if (lane.targetUntil <= clock.wall()) Object.assign(lane, loadTarget(lane.webhookId));
+    lane.inFlight += 1;
+    slots.take(lane, lane.trust);
+    job.granted = true;
+    job.attempting = true;
+    job.target = lane.target;
+    job.trust = lane.trust;
+    job.epoch = lane.epoch;
+    if (job.takeTurn) job.takeTurn();
+    else run(lane, job);
+  };
+
+  const wakeBy = (time: number): void => {
+    if (time >= wakeAt) return;
+    wakeAt = time;
+    clearTimeout(wakeTimer);
+    wakeTimer = setTimeout(wakeUp, Math.min(MAX_TIMER_MS, Math.max(1, time - clock.schedule())));
+  };
+
+  const wakeUp = (): void => {
+    wakeAt = Number.POSITIVE_INFINITY;
+    const now = clock.schedule();
+    for (const lane of lanes.values()) {
+      if (lane.nextDue <= now) {
+        lane.nextDue = Number.POSITIVE_INFINITY;
+        lane.spilled = true;
+      }
+      markReady(lane);
+      wakeBy(lane.nextDue);
+    }
+    pump();
+  };
+
+  // ── one delivery ──────────────────────────────────────────────────────────────────────────────────
+
+  const run = (lane: Lane, job: Job): void => {
+    deliver({
+      policy,
+      made: job.attemptCount - job.budgetFrom,
+      signal: job.controller.signal,
+      attempt: () => attempt(lane, job),
+      onSuccess: (result) => succeed(lane, job, result),
+      onFailure: (result, delay) => fail(lane, job, result, delay),
+    }).catch((error) => observer.fault("delivering", error));
+  };
+
+  const attempt = async (lane: Lane, job: Job): Promise<AttemptResult> => {
+    if (!job.granted) await turn(lane, job);
+    job.granted = false;
+    const message = { eventId: job.eventIdText, body: job.body };
+    try {
+      return await sender.send(job.target as Target, message);
+    } catch (error) {
+      observer.fault("sending", error);
+      return { ...NOTHING_SENT, startedAt: clock.wall() };
+    }
+  };
+
+  /** A run that has slept goes to the front of its webhook's line. */
+  const turn = (lane: Lane, job: Job): Promise<void> =>
+    new Promise((resolve, reject) => {
+      wakened(job);
+      job.takeTurn = () => {
+        job.takeTurn = null;
+        resolve();
+      };
+      job.controller.signal.addEventListener("abort", () => reject(job.controller.signal.reason), {
+        once: true,
+      });
+      lane.queue.unshift(job);
+      markReady(lane);
+      pump();
+    });
+
+  const succeed = (lane: Lane, job: Job, result: AttemptResult): void => {
+    const before = lane.failureCount;
+    noteSuccess(lane, clock.schedule(), webhookConcurrency);
+    write(lane, job, { record: recordOf(job, result, { status: DELIVERED, nextAttemptAt: null }), before });
+  };
+
+  const fail = (lane: Lane, job: Job, result: AttemptResult, retryDelay: number): boolean => {
+    const now = clock.schedule();
+    const before = lane.failureCount;
+    noteFailure(lane, job.epoch, now, policy);
+    const gone = result.status === 410;
+    if (gone || job.attemptCount + 1 - job.budgetFrom >= policy.attempts) {
+      // Given up only when nothing got through since this delivery was created.
+      const hopeless = lane.lastSuccessAt === null || lane.lastSuccessAt < timeOfId(job.id);
+      if (gone || hopeless) lane.disabledReason = gone ? "gone" : "attempts_exhausted";
+      write(lane, job, { record: recordOf(job, result, { status: FAILED, nextAttemptAt: null }), before });
+      return false;
+    }
+    const pause = Math.max(retryDelay, result.retryAfterMs ?? 0);
+    const sleeps = running && pause <= SLEEP_LIMIT_MS && pause === retryDelay && asleep < MAX_ASLEEP;
+    const record = recordOf(job, result, { status: PENDING, nextAttemptAt: now + pause });
+    write(lane, job, { record, before, sleeps });
+    return sleeps;
+  };
+
+  const recordOf = (
+    job: Job,
+    result: AttemptResult,
+    state: Pick<AttemptRecord, "status" | "nextAttemptAt">,
+  ): AttemptRecord => ({
+    ...state,
+    deliveryId: job.id,
+    number: job.attemptCount + 1,
+    startedAt: result.startedAt,
+    durationMs: result.durationMs,
+    httpStatus: result.status,
+    error: result.error,
+    excerpt: result.excerpt,
+    finishedAt: state.status === PENDING ? null : clock.wall(),
+  });
+
+  interface Written {
+    record: AttemptRecord;
+    /** The webhook's failures in a row before. */
+    before: number;
+    sleeps?: boolean;
+  }
+
+  const write = (lane: Lane, job: Job, { record, before, sleeps = false }: Written): void => {
+    const { trust } = job;
+    const target = job.target as Target;
+    job.attemptCount = record.number;
+    lane.lastTriggeredAt = Math.max(lane.lastTriggeredAt ?? 0, record.startedAt);
+    const failures = { before, after: lane.failureCount };
+    if (sleeps) asleep += 1;
+    job.asleep = sleeps;
+    recorder.add(lane, record, () => {
+      lane.inFlight -= 1;
+      slots.release(lane, trust);
+      job.attempting = job.granted;
+      if (!sleeps) leave(lane, job, record);
+      else if (!lane.target || !running) drop(lane, job);
+      observer.attempted({
+        lane,
+        target,
+        deliveryId: job.id,
+        eventIdText: job.eventIdText,
+        record,
+        failures,
+      });
+      if (lane.disabledReason) giveUp(lane, lane.disabledReason);
+      markReady(lane);
+    });
+  };
+
+  const leave = (lane: Lane, job: Job, record: AttemptRecord): void => {
+    lane.held.delete(job.id);
+    if (record.nextAttemptAt === null) return;
+    lane.nextDue = Math.min(lane.nextDue, record.nextAttemptAt);
+    wakeBy(lane.nextDue);
+  };
+
+  /** The webhook was disabled in the same transaction as the attempt that decided it. */
+  const giveUp = (lane: Lane, reason: DisabledReason): void => {
+    lane.disabledReason = null;
+    store.webhooks.forgetSubscriptions();
+    close(lane);
+    observer.disabled(lane, reason);
+    endPending(lane.webhookId, "webhook_disabled", store.lastId());
+  };
+
+  const afterWrite = (): void => {
+    pump();
+    if (slots.inUse === 0) onDrained?.();
+  };
+
+  const start = (): void => {
+    running = true;
+    for (const { id, enabled, deletedAt, endThrough } of store.webhooks.all()) {
+      const reason = deletedAt === null ? "webhook_disabled" : "webhook_deleted";
+      if (endThrough !== null) endPending(id, reason, endThrough);
+      // What its owner has switched off waits until it is switched on again.
+      if (enabled && store.deliveries.hasPending(id)) unspill(id);
+    }
+  };
+
+  const stop = async (timeoutMs: number): Promise<boolean> => {
+    running = false;
+    clearTimeout(wakeTimer);
+    for (const lane of lanes.values()) park(lane);
+    if (slots.inUse === 0) return true;
+    const drained = new Promise<boolean>((resolve) => {
+      onDrained = () => resolve(true);
+      setTimeout(resolve, timeoutMs, false);
+    });
+    return drained;
+  };
+
+  return {
+    start,
+    accept,
+    reload,
+    wake: (webhookId, deliveryId) => {
+      const lane = lanes.get(webhookId);
+      const job = deliveryId === undefined ? undefined : lane?.held.get(deliveryId);
+      if (job?.attempting) job.budgetFrom = job.attemptCount;
+      if (lane) park(lane);
+      if (running) unspill(webhookId);
+    },
+    sendApart: async (webhookId, message) => {
+      const loaded = loadTarget(webhookId);
+      if (!loaded) return null;
+      const result = await sender.send(loaded.target, message);
+      const lane = lanes.get(webhookId);
+      if (lane && result.error === null) lane.lastSuccessAt = clock.schedule();
+      return result;
+    },
+    stop,
+    inFlight: () => slots.inUse,
+  };
+}
+
+/** Stands for an attempt that a fault of ours ended before it began. */
+const NOTHING_SENT: AttemptResult = {
+  startedAt: 0,
+  durationMs: 0,
+  status: null,
+  error: "connection_failed",
+  excerpt: null,
+  retryAfterMs: null,
+};

@@ -1,0 +1,66 @@
+import { randomBytes } from "node:crypto";
+
+/**
+ * Event and delivery ids are 53-bit integers in the database (milliseconds since 2020, then a 12-bit
+ * counter), so a row's id is its place in time and inserts only ever append. Outside they are UUIDs of
+ * version 7 (RFC 9562): the same 53 bits, then 62 bits that are random once per installation.
+ */
+const EPOCH = Date.UTC(2020, 0, 1);
+const PER_MILLISECOND = 4096;
+
+/** The part of every event and delivery id that belongs to one installation: 16 hex digits with the variant bits set. */
+export type InstallationTag = string;
+
+export function newInstallationTag(): InstallationTag {
+  const bytes = randomBytes(8);
+  bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x80;
+  return bytes.toString("hex");
+}
+
+/** The smallest id of a moment (milliseconds since 1970). */
+export function idAt(milliseconds: number): number {
+  return Math.max(0, Math.floor(milliseconds) - EPOCH) * PER_MILLISECOND;
+}
+
+/** The moment of an id, in milliseconds since 1970. */
+export function timeOfId(id: number): number {
+  return Math.floor(id / PER_MILLISECOND) + EPOCH;
+}
+
+/** Ids that only ever grow, also when the clock stands still or goes back. */
+export function createIdSource(now: () => number, last = 0): () => number {
+  let previous = last;
+  return () => {
+    previous = Math.max(previous + 1, idAt(now()));
+    return previous;
+  };
+}
+
+/** An id as the UUID that the outside sees. */
+export function formatId(id: number, tag: InstallationTag): string {
+  const time = timeOfId(id).toString(16).padStart(12, "0");
+  const counter = (id % PER_MILLISECOND).toString(16).padStart(3, "0");
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${counter}-${tag.slice(0, 4)}-${tag.slice(4)}`;
+}
+
+const ID_PATTERN = /^([0-9a-f]{8})-([0-9a-f]{4})-7([0-9a-f]{3})-([0-9a-f]{4})-([0-9a-f]{12})$/;
+
+/** The integer behind a UUID that this installation made; null for anything else. */
+export function parseId(text: string, tag: InstallationTag): number | null {
+  const match = ID_PATTERN.exec(text);
+  if (!match || `${match[4]}${match[5]}` !== tag) return null;
+  const milliseconds = Number.parseInt(`${match[1]}${match[2]}`, 16);
+  const id = (milliseconds - EPOCH) * PER_MILLISECOND + Number.parseInt(match[3] ?? "", 16);
+  return Number.isSafeInteger(id) && id > 0 ? id : null;
+}
+
+const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
+
+export function isUuid(text: string): boolean {
+  return UUID_PATTERN.test(text);
+}
+
+/** A request id for logs and for `x-request-id`. */
+export function newRequestId(): string {
+  return `req_${randomBytes(12).toString("hex")}`;
+}

@@ -1,0 +1,135 @@
+import { AppError } from "../errors.ts";
+import { isUuid } from "../ids.ts";
+
+/** One scan result, checked and reduced to what is documented (CONTRACT, section 3). */
+export interface ScanEvent {
+  /** Null when the scanner left it out. */
+  organizationId: string | null;
+  externalId: string | null;
+  /** Position in EVENT_TYPES: green, yellow, red. */
+  type: number;
+  /** The payload that receivers get: seven keys in the documented order, nothing else of the line. */
+  body: string;
+}
+
+const TIERS = ["green", "yellow", "red"] as const;
+const TIER_POSITION: Readonly<Record<string, number>> = { green: 0, yellow: 1, red: 2 };
+const ACTIONS: ReadonlySet<unknown> = new Set(["allow", "flag", "block"]);
+const MAX_SIGNALS = 100;
+const MAX_ID_LENGTH = 128;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * Reads one line, already parsed as JSON. Throws AppError with VALIDATION_ERROR that names the field.
+ * `receivedAt` (wall time, milliseconds) stands in for a missing timestamp.
+ */
+export function decodeScanEvent(line: unknown, receivedAt: number): ScanEvent {
+  if (typeof line !== "object" || line === null || Array.isArray(line)) {
+    throw invalid("a line must be a JSON object");
+  }
+  const fields = line as Fields;
+  const tier = fields.tier;
+  const type =
+    typeof tier === "string" && Object.hasOwn(TIER_POSITION, tier) ? TIER_POSITION[tier] : undefined;
+  if (type === undefined) throw invalid(`tier must be one of ${TIERS.join(", ")}`);
+  const action = fields.action;
+  if (!ACTIONS.has(action)) throw invalid("action must be one of allow, flag, block");
+  const riskScore = fields.risk_score;
+  if (!isNumber(riskScore) || riskScore < 0 || riskScore > 100) {
+    throw invalid("risk_score must be a number from 0 to 100");
+  }
+  const latency = fields.latency_ms ?? 0;
+  if (!isNumber(latency) || latency < 0) throw invalid("latency_ms must be a number of 0 or more");
+  const signals = readSignals(fields.signals);
+  const timestamp = readTimestamp(fields.timestamp, receivedAt);
+  return {
+    organizationId: readOrganizationId(fields.organization_id),
+    externalId: readExternalId(fields.id),
+    type,
+    body: `{"event":"${tier}_tier","tier":"${tier}","action":"${action}","risk_score":${json(riskScore)},"signals":${signals},"latency_ms":${json(latency)},"timestamp":"${timestamp}"}`,
+  };
+}
+
+function invalid(message: string): AppError {
+  return new AppError("VALIDATION_ERROR", message);
+}
+
+/** 1e400 parses as Infinity, which JSON cannot say. */
+function isNumber(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value);
+}
+
+/** As JSON.stringify writes a number: minus zero as 0. */
+function json(value: number): string {
+  return String(value);
+}
+
+function readOrganizationId(value: unknown): string | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value !== "string" || !isUuid(value)) throw invalid("organization_id must be a UUID");
+  return value.toLowerCase();
+}
+
+function readExternalId(value: unknown): string | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value !== "string" || value === "" || codePoints(value) > MAX_ID_LENGTH) {
+    throw invalid(`id must be a string of 1 to ${MAX_ID_LENGTH} characters`);
+  }
+  // NUL would end the text early in some readers of the database, a lone surrogate has no UTF-8 form.
+  if (value.includes("\0") || !value.isWellFormed())
+    throw invalid("id must not contain NUL or lone surrogates");
+  return value;
+}
+
+function codePoints(text: string): number {
+  if (text.length <= MAX_ID_LENGTH) return text.length;
+  let count = 0;
+  for (const _ of text) count += 1;
+  return count;
+}
+
+function readSignals(value: unknown): string {
+  if (value === undefined || value === null) return "[]";
+  if (!Array.isArray(value)) throw invalid("signals must be an array");
+  if (value.length > MAX_SIGNALS) throw invalid(`signals must have at most ${MAX_SIGNALS} entries`);
+  if (value.length === 0) return "[]";
+  let text = "";
+  for (let i = 0; i < value.length; i += 1) text += `${i === 0 ? "[" : ","}${readSignal(value[i], i)}`;
+  return `${text}]`;
+}
+
+function readSignal(value: unknown, index: number): string {
+  const at = `signals[${index}]`;
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw invalid(`${at} must be an object`);
+  const { domain, type, confidence, weight } = value as Fields;
+  if (typeof domain !== "string") throw invalid(`${at}.domain must be a string`);
+  if (typeof type !== "string") throw invalid(`${at}.type must be a string`);
+  if (!isNumber(confidence) || confidence < 0 || confidence > 1) {
+    throw invalid(`${at}.confidence must be a number from 0 to 1`);
+  }
+  if (!isNumber(weight)) throw invalid(`${at}.weight must be a number`);
+  return `{"domain":${JSON.stringify(domain)},"type":${JSON.stringify(type)},"confidence":${json(confidence)},"weight":${json(weight)}}`;
+}
+
+const TIMESTAMP = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2})(?::(\d{2})(?:\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})$/;
+
+/** A time in UTC is kept as it was written; another zone is converted. */
+function readTimestamp(value: unknown, receivedAt: number): string {
+  if (value === undefined || value === null) return new Date(receivedAt).toISOString();
+  const match = typeof value === "string" ? TIMESTAMP.exec(value) : null;
+  const time = match ? Date.parse(match[0]) : Number.NaN;
+  if (!match || Number.isNaN(time) || !isRealDate(match)) {
+    throw invalid(
+      "timestamp must be an ISO 8601 date and time with a zone, such as 2026-01-15T10:00:00.000Z",
+    );
+  }
+  return match[7] === "Z" ? match[0] : new Date(time).toISOString();
+}
+
+/** The 30th of February is a date to Date.parse. */
+function isRealDate([, year, month, day]: RegExpExecArray): boolean {
+  const last = new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate();
+  return Number(day) >= 1 && Number(day) <= last;
+}

@@ -1,0 +1,56 @@
+import { chmodSync, lstatSync, renameSync, type Stats, unlinkSync } from "node:fs";
+import { connect } from "node:net";
+import { UsageError } from "../errors.ts";
+
+/** Refuses a path that is no socket or that another process listens on; a socket left by a crash may be replaced. */
+export async function checkSocketPath(path: string): Promise<void> {
+  const stats = statOf(path);
+  if (!stats) return;
+  if (!stats.isSocket()) {
+    throw new UsageError(`${path} exists and is not a socket; choose another --socket or move it away`, 1);
+  }
+  if (await answers(path)) {
+    throw new UsageError(`another process is listening on ${path}; stop it or choose another --socket`, 1);
+  }
+}
+
+/**
+ * Listens under a temporary name with the mode already set, then renames it into place: nobody can connect
+ * before the mode holds, and a stale file is replaced in one step. Answers a function that removes the file
+ * unless another process has replaced it by then.
+ */
+export function placeSocket(path: string, mode: number, listen: (temporary: string) => void): () => void {
+  const temporary = `${path}.${process.pid}`;
+  const umask = process.umask(0o777 & ~mode);
+  try {
+    listen(temporary);
+  } finally {
+    process.umask(umask);
+  }
+  chmodSync(temporary, mode);
+  renameSync(temporary, path);
+  const ours = lstatSync(path);
+  return () => {
+    const now = statOf(path);
+    if (now && now.ino === ours.ino && now.dev === ours.dev) unlinkSync(path);
+  };
+}
+
+function statOf(path: string): Stats | null {
+  return lstatSync(path, { throwIfNoEntry: false }) ?? null;
+}
+
+const ANSWER_MS = 1_000;
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path });
+    const settle = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once("connect", () => settle(true));
+    socket.once("error", () => settle(false));
+    socket.setTimeout(ANSWER_MS, () => settle(true));
+  });
+}

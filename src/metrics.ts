@@ -1,0 +1,75 @@
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+
+/** Readings that are taken when the metrics are asked for. */
+export interface GaugeSources {
+  pendingDeliveries: () => number;
+  /** Seconds; 0 when nothing is pending. */
+  oldestPendingSeconds: () => number;
+  socketConnections: () => number;
+  requestsInFlight: () => number;
+  databaseBytes: () => number;
+  storeWritable: () => boolean;
+}
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const LONG_BUCKETS = [...BUCKETS, 60, 300, 1_800, 7_200, 43_200, 172_800];
+
+/** Metrics in the Prometheus form. No label carries a URL, a key or an organization. */
+export function createMetrics() {
+  const registry = new Registry();
+  const registers = [registry];
+  const counter = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
+    new Counter({ name: `armorhooks_${name}`, help, labelNames, registers });
+  const histogram = (name: string, help: string, buckets: number[]) =>
+    new Histogram({ name: `armorhooks_${name}`, help, buckets, registers });
+
+  const gauge = (name: string, help: string, read: () => number): void => {
+    new Gauge({
+      name: `armorhooks_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  };
+
+  return {
+    registry,
+    events: counter("events_total", "Scan events stored, by tier.", ["tier"]),
+    duplicates: counter("duplicate_events_total", "Scan events recognised as repeats and not stored."),
+    refusedLines: counter("refused_lines_total", "Socket lines answered with an error, by code.", ["code"]),
+    attempts: counter("attempts_total", "Attempts made, by outcome.", ["outcome"]),
+    finished: counter("deliveries_finished_total", "Deliveries that ended, by status.", ["status"]),
+    disabled: counter("webhooks_disabled_total", "Webhooks disabled by the daemon."),
+    pruned: counter("pruned_rows_total", "Rows removed after the retention, by table.", ["table"]),
+    faults: counter("faults_total", "Faults of our own, each with a line in the log."),
+    attemptDuration: histogram("attempt_duration_seconds", "How long attempts took.", BUCKETS),
+    eventToDelivery: histogram(
+      "event_to_delivery_seconds",
+      "From the receipt of an event to its successful delivery.",
+      LONG_BUCKETS,
+    ),
+    /** Adds the gauges once there is something to read. */
+    watch(sources: GaugeSources): void {
+      gauge(
+        "pending_deliveries",
+        "Deliveries that are neither delivered nor failed.",
+        sources.pendingDeliveries,
+      );
+      gauge(
+        "oldest_pending_seconds",
+        "Age of the oldest pending delivery of an enabled webhook; 0 when none.",
+        sources.oldestPendingSeconds,
+      );
+      gauge("socket_connections", "Open connections to the scan-event socket.", sources.socketConnections);
+      gauge("requests_in_flight", "Attempts being made.", sources.requestsInFlight);
+      gauge("database_bytes", "Size of the database file and its write-ahead log.", sources.databaseBytes);
+      gauge("store_writable", "1 while the database can be written, otherwise 0.", () =>
+        Number(sources.storeWritable()),
+      );
+    },
+  };
+}

@@ -1,0 +1,92 @@
+import { rootCertificates } from "node:tls";
+import pRetry from "p-retry";
+import { readRoots } from "./config.ts";
+import { createTransport } from "./delivery/http/transport.ts";
+import { systemResolve } from "./delivery/resolver.ts";
+import { createSender, type Sender } from "./delivery/send.ts";
+import type { HostVerdict, TargetGuard } from "./delivery/target-guard.ts";
+import type { AttemptOutcome } from "./delivery/worker.ts";
+import type { Logger } from "./log.ts";
+import type { Store } from "./store/store.ts";
+import { VERSION } from "./version.ts";
+
+/** Tells the operator's own webhook when a webhook starts failing, is disabled, or recovers: once per change. */
+export interface Notifier {
+  attempted(outcome: AttemptOutcome): void;
+  disabled(webhook: { id: string; organizationId: string }, reason: string): void;
+  stop(): void;
+}
+
+export interface NotifierOptions {
+  /** Null: nobody is told. */
+  url: string | null;
+  /** 64 hex digits. */
+  secret: string;
+  store: Store;
+  log: Logger;
+  caFile: string | null;
+}
+
+/** Failures in a row after which a webhook counts as failing. */
+const FAILING_AFTER = 10;
+const TIMEOUT_MS = 10_000;
+
+/** What the secret that notices are signed with is derived for, from the secret key: nothing more to keep. */
+export const NOTICE_PURPOSE = "armorhooks notices";
+
+export function createNotifier({ url, secret, store, log, caFile }: NotifierOptions): Notifier {
+  if (url === null) return { attempted: () => {}, disabled: () => {}, stop: () => {} };
+  const ca = caFile === null ? null : [...rootCertificates, ...readRoots(caFile)];
+  const transport = createTransport({ ca });
+  const sender = operatorSender(store, transport);
+  const target = sender.createTarget({ url, format: "json", secrets: [secret] });
+  const abort = new AbortController();
+
+  const notify = (type: string, data: Record<string, string | number>): void => {
+    const eventId = store.formatId(store.newId());
+    const body = JSON.stringify({ type, timestamp: new Date(store.clock.wall()).toISOString(), data });
+    const once = async (): Promise<void> => {
+      const { error } = await sender.send(target, { eventId, body });
+      if (error !== null) throw new Error(error);
+    };
+    pRetry(once, { retries: 5, minTimeout: 2_000, factor: 3, randomize: true, signal: abort.signal }).catch(
+      (error: Error) => log.warn("notice not delivered", { type, error: error.message }),
+    );
+  };
+
+  return {
+    attempted({ lane, target: { hostname }, failures: { before, after } }) {
+      const data = { webhook_id: lane.webhookUuid, organization_id: lane.organizationUuid, host: hostname };
+      if (before < FAILING_AFTER && after >= FAILING_AFTER) {
+        notify("webhook.failing", { ...data, failure_count: after });
+      } else if (before >= FAILING_AFTER && after === 0) {
+        notify("webhook.recovered", { ...data, failure_count: before });
+      }
+    },
+    disabled: ({ id, organizationId }, reason) =>
+      notify("webhook.disabled", { webhook_id: id, organization_id: organizationId, reason }),
+    stop() {
+      abort.abort();
+      transport.close();
+    },
+  };
+}
+
+/** The operator may name any address: the guard is for what tenants name. */
+const ANYWHERE: TargetGuard = {
+  isAllowedAddress: () => true,
+  checkHost: (hostname): HostVerdict => (/^[\d.]+$|^\[/.test(hostname) ? "allowed" : "name"),
+};
+
+function operatorSender(store: Store, transport: ReturnType<typeof createTransport>): Sender {
+  return createSender({
+    guard: ANYWHERE,
+    resolve: systemResolve,
+    transport,
+    clock: store.clock,
+    version: VERSION,
+    timeoutMs: TIMEOUT_MS,
+    maxRetryAfterMs: 0,
+    allowHttp: true,
+  });
+}

@@ -1,0 +1,88 @@
+import type { AttemptOutcome, DeliveryObserver } from "./delivery/worker.ts";
+import { messageOf } from "./errors.ts";
+import { timeOfId } from "./ids.ts";
+import type { Logger } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+import { DELIVERED, FAILED, PENDING } from "./store/schema.ts";
+import type { Store } from "./store/store.ts";
+
+export interface ObserverOptions {
+  store: Store;
+  log: Logger;
+  metrics: Metrics;
+  /** Told of each attempt and of each webhook that was disabled: failure notices. */
+  onAttempt: (outcome: AttemptOutcome) => void;
+  onDisabled: (webhook: { id: string; organizationId: string }, reason: string) => void;
+}
+
+/** Turns what the delivery engine does into logs and metrics. A receiver's 500 is an outcome, not an error of ours. */
+export function createObserver(
+  options: ObserverOptions,
+): DeliveryObserver & { faultOf(what: string): (error: unknown) => void } {
+  const { store, log, metrics } = options;
+  const delivered = metrics.finished.labels({ status: "delivered" });
+  const failed = metrics.finished.labels({ status: "failed" });
+  const success = metrics.attempts.labels({ outcome: "success" });
+
+  const fault = (what: string, error: unknown): void => {
+    metrics.faults.inc();
+    log.error("fault", { where: what, error: messageOf(error) });
+  };
+
+  const count = ({ record, deliveryId }: AttemptOutcome): void => {
+    metrics.attemptDuration.observe(record.durationMs / 1000);
+    if (record.error === null) success.inc();
+    else metrics.attempts.labels({ outcome: record.error }).inc();
+    if (record.status === DELIVERED) {
+      delivered.inc();
+      metrics.eventToDelivery.observe(Math.max(0, store.clock.schedule() - timeOfId(deliveryId)) / 1000);
+    } else if (record.status === FAILED) failed.inc();
+  };
+
+  const write = ({ lane, target, deliveryId, eventIdText, record }: AttemptOutcome): void => {
+    const ids = {
+      event_id: eventIdText,
+      delivery_id: store.formatId(deliveryId),
+      webhook_id: lane.webhookUuid,
+      organization_id: lane.organizationUuid,
+    };
+    log.info("attempt made", {
+      ...ids,
+      host: target.hostname,
+      attempt: record.number,
+      status: record.httpStatus,
+      error: record.error,
+      duration_ms: record.durationMs,
+    });
+    if (record.status === PENDING) return;
+    log.info("delivery finished", {
+      ...ids,
+      status: record.status === DELIVERED ? "delivered" : "failed",
+      attempts: record.number,
+    });
+  };
+
+  return {
+    attempted: (outcome) => {
+      count(outcome);
+      if (log.enabled("info")) write(outcome);
+      options.onAttempt(outcome);
+    },
+    disabled: (lane, reason) => {
+      metrics.disabled.inc();
+      log.warn("webhook disabled", {
+        webhook_id: lane.webhookUuid,
+        organization_id: lane.organizationUuid,
+        reason,
+        failure_count: lane.failureCount,
+      });
+      options.onDisabled({ id: lane.webhookUuid, organizationId: lane.organizationUuid }, reason);
+    },
+    ended: (webhookUuid, ended) => {
+      failed.inc(ended);
+      log.info("deliveries ended", { webhook_id: webhookUuid, status: "failed", count: ended });
+    },
+    fault,
+    faultOf: (what) => (error) => fault(what, error),
+  };
+}

@@ -1,0 +1,187 @@
+import { Database } from "bun:sqlite";
+import { closeSync, existsSync, mkdirSync, openSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { type BunSQLiteDatabase, drizzle } from "drizzle-orm/bun-sqlite";
+import { messageOf, UsageError } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { migrate } from "./migrations.ts";
+import * as schema from "./schema.ts";
+
+export const DATABASE_FILE = "armorhooks.db";
+
+export type Orm = BunSQLiteDatabase<typeof schema>;
+
+/**
+ * `durable` waits for the disk (synchronous=FULL): what is acked survives a power cut. `relaxed` does not
+ * (synchronous=NORMAL): it survives a kill of the process; after a power cut the latest attempt results may
+ * be gone, which repeats those attempts and loses nothing. Both go to the same log, in order.
+ */
+export type Durability = "durable" | "relaxed";
+
+export interface StoreDatabase {
+  sqlite: Database;
+  orm: Orm;
+  /** Runs a synchronous function in one write transaction and rolls back when it throws. */
+  transaction<T>(durability: Durability, run: () => T): T;
+  /** Grows whenever another process (the command line) has written. */
+  dataVersion(): number;
+  /** Null while writing works, otherwise why the last write failed. */
+  fault(): string | null;
+  close(): void;
+}
+
+export interface OpenOptions {
+  dataDir: string;
+  log?: Logger;
+}
+
+/** Opens, checks and migrates the database of a data directory, making both when missing. Throws UsageError. */
+export function openDatabase({ dataDir, log }: OpenOptions): StoreDatabase {
+  const path = prepareFile(dataDir);
+  const sqlite = openChecked(path);
+  configure(sqlite);
+  migrate(sqlite);
+  return wrap(sqlite, log);
+}
+
+function prepareFile(dataDir: string): string {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    const path = join(dataDir, DATABASE_FILE);
+    // SQLite would create it with mode 0644; its log files take their mode from it.
+    if (!existsSync(path)) closeSync(openSync(path, "a", 0o600));
+    return path;
+  } catch (error) {
+    throw new UsageError(`cannot use data directory ${dataDir}: ${messageOf(error)}`, 1);
+  }
+}
+
+/** A damaged file must be refused before anything, even SQLite's own recovery, writes to it. */
+function openChecked(path: string): Database {
+  if (statSync(path).size > 0) checkIntegrity(path);
+  try {
+    return new Database(path, { create: true, readwrite: true, strict: true });
+  } catch (error) {
+    throw corrupt(path, error);
+  }
+}
+
+/** Files up to this size are checked whole; a larger one would delay the start by seconds (`doctor` checks it whole). */
+const FULL_CHECK_BYTES = 32 * 1024 * 1024;
+
+function checkIntegrity(path: string): void {
+  let sqlite: Database | null = null;
+  try {
+    sqlite = new Database(path, { readonly: true });
+    sqlite.exec("PRAGMA busy_timeout = 5000");
+    if (statSync(path).size <= FULL_CHECK_BYTES) quickCheck(sqlite);
+    touchEveryTree(sqlite);
+  } catch (error) {
+    // A database in use elsewhere is not damaged: the real open will wait or say so.
+    if (!isBusy(error)) throw corrupt(path, error);
+  } finally {
+    sqlite?.close();
+  }
+}
+
+function quickCheck(sqlite: Database): void {
+  const row = sqlite.query<{ quick_check: string }, []>("PRAGMA quick_check(1)").get();
+  if (row?.quick_check !== "ok") throw new Error(row?.quick_check ?? "no answer from quick_check");
+}
+
+function touchEveryTree(sqlite: Database): void {
+  const tables = sqlite
+    .query<{ name: string }, []>("SELECT name FROM sqlite_schema WHERE type = 'table'")
+    .all();
+  if (tables.length > 0 && !tables.some(({ name }) => name === "__drizzle_migrations")) {
+    throw new Error("it holds tables of another program");
+  }
+  for (const { name } of tables) sqlite.query(`SELECT * FROM "${name}" ORDER BY 1 DESC LIMIT 1`).all();
+}
+
+function corrupt(path: string, error: unknown): UsageError {
+  return new UsageError(
+    `the database ${path} is damaged or not an armorhooks database (${messageOf(error)}); it was not changed. Restore a backup, or move the file away to start empty`,
+    1,
+  );
+}
+
+function isBusy(error: unknown): boolean {
+  return /SQLITE_BUSY|database is locked/.test(`${(error as { code?: string })?.code} ${messageOf(error)}`);
+}
+
+/** Pages of the write-ahead log after which SQLite copies them into the database. */
+const CHECKPOINT_PAGES = 2000;
+
+function configure(sqlite: Database): void {
+  // The command line may write beside the daemon; its transactions take milliseconds.
+  sqlite.exec("PRAGMA busy_timeout = 2000");
+  // Takes effect on an empty file only, before journal_mode writes its header.
+  sqlite.exec("PRAGMA auto_vacuum = INCREMENTAL");
+  sqlite.exec("PRAGMA journal_mode = WAL");
+  sqlite.exec("PRAGMA synchronous = FULL");
+  sqlite.exec("PRAGMA foreign_keys = ON");
+  sqlite.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+  sqlite.exec("PRAGMA journal_size_limit = 67108864");
+  sqlite.exec("PRAGMA cache_size = -16000");
+  sqlite.exec("PRAGMA temp_store = MEMORY");
+}
+
+function wrap(sqlite: Database, log?: Logger): StoreDatabase {
+  const begin = sqlite.prepare("BEGIN IMMEDIATE");
+  const commit = sqlite.prepare("COMMIT");
+  const version = sqlite.prepare<{ data_version: number }, []>("PRAGMA data_version");
+  let current: Durability = "durable";
+  let fault: string | null = null;
+
+  const setDurability = (wanted: Durability): void => {
+    if (wanted === current) return;
+    sqlite.exec(wanted === "durable" ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+    current = wanted;
+  };
+
+  const report = (error: unknown): void => {
+    const message = messageOf(error);
+    if (fault === null) log?.error("store cannot write", { error: message });
+    fault = message;
+  };
+
+  const transaction = <T>(durability: Durability, run: () => T): T => {
+    try {
+      setDurability(durability);
+      begin.run();
+      const result = run();
+      commit.run();
+      if (fault !== null) log?.info("store can write again");
+      fault = null;
+      return result;
+    } catch (error) {
+      if (sqlite.inTransaction) rollback(sqlite);
+      if (isSqliteFault(error)) report(error);
+      throw error;
+    }
+  };
+
+  return {
+    sqlite,
+    orm: drizzle(sqlite, { schema }),
+    transaction,
+    dataVersion: () => version.get()?.data_version ?? 0,
+    fault: () => fault,
+    close: () => sqlite.close(),
+  };
+}
+
+function rollback(sqlite: Database): void {
+  try {
+    sqlite.exec("ROLLBACK");
+  } catch {
+    // After a full disk SQLite may have rolled back by itself.
+  }
+}
+
+/** Whether SQLite could not do its work (disk full, input/output, read-only, busy), rather than refuse ours. */
+export function isSqliteFault(error: unknown): boolean {
+  if (!(error instanceof Error) || error.name !== "SQLiteError") return false;
+  return !(error as { code?: string }).code?.startsWith("SQLITE_CONSTRAINT");
+}

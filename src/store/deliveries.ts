@@ -1,0 +1,167 @@
+import type { Database } from "bun:sqlite";
+import { timeOfId } from "../ids.ts";
+import type { StoreDatabase } from "./database.ts";
+import { DELIVERED, type DisabledReason, FAILED, PENDING } from "./schema.ts";
+
+/** Why an attempt failed (CONTRACT, section 5). */
+export type AttemptError =
+  | "connection_failed"
+  | "dns_failed"
+  | "tls_failed"
+  | "timeout"
+  | "blocked_address"
+  | "invalid_response"
+  | "http_status";
+
+/** A pending delivery with all that an attempt needs. */
+export interface DueDelivery {
+  id: number;
+  webhookId: number;
+  eventId: number;
+  body: string;
+  attemptCount: number;
+  budgetFrom: number;
+}
+
+/** One attempt that was made, and the state it leaves its delivery in. */
+export interface AttemptRecord {
+  deliveryId: number;
+  number: number;
+  /** Wall time, milliseconds. */
+  startedAt: number;
+  durationMs: number;
+  httpStatus: number | null;
+  error: AttemptError | null;
+  excerpt: string | null;
+  /** PENDING, DELIVERED or FAILED. */
+  status: number;
+  /** Schedule time of the next attempt; null when finished. */
+  nextAttemptAt: number | null;
+  finishedAt: number | null;
+}
+
+/** What a batch of attempts leaves of one webhook. */
+export interface WebhookOutcome {
+  webhookId: number;
+  failureCount: number;
+  /** Wall time of the latest attempt. */
+  lastTriggeredAt: number;
+  /** Schedule time of the latest success, if there was one. */
+  lastSuccessAt: number | null;
+  /** Why the webhook is given up with this batch; null when it is not. */
+  disabledReason: DisabledReason | null;
+  /** Then its pending deliveries up to this id are to be ended. */
+  endThrough: number;
+}
+
+export interface DeliveryStore {
+  /** Pending deliveries of a webhook that are due, the longest due first. */
+  takeDue(webhookId: number, now: number, limit: number): DueDelivery[];
+  /** One pending delivery with all that an attempt needs; null when it is not pending. */
+  getPending(id: number): DueDelivery | null;
+  /** When the next pending delivery of a webhook is due after `now`; null when there is none. */
+  nextDueAfter(webhookId: number, now: number): number | null;
+  /** Whether a webhook has any pending delivery. */
+  hasPending(webhookId: number): boolean;
+  /** Writes attempts, their deliveries' next states and their webhooks' counters in one transaction. */
+  recordAttempts(attempts: readonly AttemptRecord[], webhooks: readonly WebhookOutcome[]): void;
+  /** Ends up to `limit` pending deliveries of a webhook as failed and notes when none are left; answers how many it ended. */
+  failPending(options: FailPending): number;
+  /** How many deliveries are pending in all. */
+  countPending(): number;
+  /** Schedule time at which the oldest pending delivery of an enabled webhook was created; null when none. */
+  oldestPending(): number | null;
+}
+
+export interface FailPending {
+  webhookId: number;
+  reason: "webhook_disabled" | "webhook_deleted";
+  finishedAt: number;
+  limit: number;
+  /** Only deliveries with ids up to this one: those that were there when the webhook was disabled. */
+  throughId: number;
+}
+
+const DUE_COLUMNS =
+  "d.id AS id, d.webhook_id AS webhookId, d.event_id AS eventId, e.body AS body, d.attempt_count AS attemptCount, d.budget_from AS budgetFrom";
+
+export function createDeliveryStore({ sqlite, transaction }: StoreDatabase): DeliveryStore {
+  const due = sqlite.prepare<DueDelivery, [number, number, number]>(
+    `SELECT ${DUE_COLUMNS} FROM deliveries d INDEXED BY deliveries_due JOIN events e ON e.id = d.event_id
+     WHERE d.webhook_id = ? AND d.status = ${PENDING} AND d.next_attempt_at <= ?
+     ORDER BY d.next_attempt_at, d.id LIMIT ?`,
+  );
+  const onePending = sqlite.prepare<DueDelivery, [number]>(
+    `SELECT ${DUE_COLUMNS} FROM deliveries d JOIN events e ON e.id = d.event_id WHERE d.id = ? AND d.status = ${PENDING}`,
+  );
+  const next = sqlite.prepare<{ at: number | null }, [number, number]>(
+    `SELECT min(next_attempt_at) AS at FROM deliveries INDEXED BY deliveries_due
+     WHERE webhook_id = ? AND status = ${PENDING} AND next_attempt_at > ?`,
+  );
+  const any = sqlite.prepare<{ one: number }, [number]>(
+    `SELECT 1 AS one FROM deliveries INDEXED BY deliveries_due WHERE webhook_id = ? AND status = ${PENDING} LIMIT 1`,
+  );
+  const pendingCount = sqlite.prepare<{ n: number }, []>(
+    `SELECT count(*) AS n FROM deliveries INDEXED BY deliveries_due WHERE status = ${PENDING}`,
+  );
+  const oldest = sqlite.prepare<{ id: number | null }, []>(
+    `SELECT min((SELECT min(id) FROM deliveries WHERE webhook_id = w.id AND status = ${PENDING})) AS id
+     FROM webhooks w WHERE w.enabled = 1`,
+  );
+  const fail = sqlite.prepare(
+    `UPDATE deliveries SET status = ${FAILED}, next_attempt_at = NULL, last_error = ?, finished_at = ?
+     WHERE id IN (SELECT id FROM deliveries WHERE webhook_id = ? AND status = ${PENDING} AND id <= ? LIMIT ?)`,
+  );
+  const ended = sqlite.prepare("UPDATE webhooks SET end_through = NULL WHERE id = ?");
+  const writeAttempt = prepareAttemptWriter(sqlite);
+  const writeOutcome = prepareOutcomeWriter(sqlite);
+
+  return {
+    takeDue: (webhookId, now, limit) => due.all(webhookId, now, limit),
+    getPending: (id) => onePending.get(id),
+    nextDueAfter: (webhookId, now) => next.get(webhookId, now)?.at ?? null,
+    hasPending: (webhookId) => any.get(webhookId) !== null,
+    countPending: () => pendingCount.get()?.n ?? 0,
+    oldestPending: () => {
+      const id = oldest.get()?.id ?? null;
+      return id === null ? null : timeOfId(id);
+    },
+    recordAttempts: (attempts, webhooks) =>
+      transaction("relaxed", () => {
+        for (const attempt of attempts) writeAttempt(attempt);
+        for (const webhook of webhooks) writeOutcome(webhook);
+      }),
+    failPending: ({ webhookId, reason, finishedAt, limit, throughId }) =>
+      transaction("relaxed", () => {
+        const { changes } = fail.run(reason, finishedAt, webhookId, throughId, limit);
+        if (changes < limit) ended.run(webhookId);
+        return changes;
+      }),
+  };
+}
+
+/** A delivered one is never taken back to pending or failed by a late result. */
+function prepareAttemptWriter(sqlite: Database): (attempt: AttemptRecord) => void {
+  const insert = sqlite.prepare("INSERT OR IGNORE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?)");
+  const update = sqlite.prepare(
+    `UPDATE deliveries SET status = ?, attempt_count = ?, next_attempt_at = ?, last_status = ?, last_error = ?, finished_at = ?
+     WHERE id = ? AND status <> ${DELIVERED}`,
+  );
+  return (a) => {
+    insert.run(a.deliveryId, a.number, a.startedAt, a.durationMs, a.httpStatus, a.error, a.excerpt);
+    update.run(a.status, a.number, a.nextAttemptAt, a.httpStatus, a.error, a.finishedAt, a.deliveryId);
+  };
+}
+
+function prepareOutcomeWriter(sqlite: Database): (outcome: WebhookOutcome) => void {
+  const update = sqlite.prepare(
+    "UPDATE webhooks SET failure_count = ?, last_triggered_at = ?, last_success_at = coalesce(?, last_success_at) WHERE id = ?",
+  );
+  const disable = sqlite.prepare(
+    "UPDATE webhooks SET enabled = 0, disabled_reason = ?, end_through = ? WHERE id = ?",
+  );
+  return (o) => {
+    update.run(o.failureCount, o.lastTriggeredAt, o.lastSuccessAt, o.webhookId);
+    if (o.disabledReason) disable.run(o.disabledReason, o.endThrough, o.webhookId);
+  };
+}

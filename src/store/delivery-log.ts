@@ -1,0 +1,182 @@
+import { and, desc, eq, lt, type SQL } from "drizzle-orm";
+import { idAt } from "../ids.ts";
+import type { StoreDatabase } from "./database.ts";
+import {
+  attempts,
+  DELIVERY_STATUSES,
+  deliveries,
+  EVENT_TYPES,
+  type EventType,
+  events,
+  FAILED,
+  PENDING,
+  webhooks,
+} from "./schema.ts";
+
+export type AttemptRow = typeof attempts.$inferSelect;
+
+/** A delivery as the API shows it. */
+export type DeliveryRow = typeof deliveries.$inferSelect & { webhookUuid: string; eventType: number };
+
+export interface ListOptions {
+  webhookId: number;
+  /** Position in DELIVERY_STATUSES; null for all. */
+  status: number | null;
+  /** Only deliveries with a smaller id: where the page before ended. */
+  beforeId: number;
+  limit: number;
+}
+
+export interface RecoverOptions {
+  webhookId: number;
+  organizationId: number;
+  types: readonly EventType[];
+  /** Wall times between which the events were received, both included. */
+  range: { since: number; until: number };
+  /** The event id to go on from; null at first. */
+  fromId: number | null;
+  /** Schedule time at which the recovered deliveries are due. */
+  dueAt: number;
+  /** Wall time. */
+  now: number;
+}
+
+export interface RecoverStep {
+  recovered: number;
+  /** Null when all of the range was looked at. */
+  nextFromId: number | null;
+}
+
+export interface DeliveryLog {
+  /** Newest first. */
+  list(options: ListOptions): DeliveryRow[];
+  get(organizationId: number, id: number): DeliveryRow | null;
+  /** One delivery's attempts, the first first. */
+  attempts(id: number): AttemptRow[];
+  /** The payload of a delivery's event, as it is sent in the format `json`. */
+  payload(eventId: number): string;
+  /** Makes a delivery pending and due, with a fresh budget of attempts. */
+  retry(id: number, dueAt: number): void;
+  /**
+   * One step of a recovery: the failed deliveries of a stretch of events go back to pending, and events
+   * without a delivery get one. Answers how many, and the event id to go on from (null at the end).
+   */
+  recoverStep(options: RecoverOptions): RecoverStep;
+}
+
+/** Events looked at in one step of a recovery: a few milliseconds of work. */
+const RECOVER_STEP = 500;
+
+/** Ids are made on the schedule clock: a search by wall time allows for this much between the two. */
+const CLOCK_MARGIN_MS = 2 * 86_400_000;
+
+export function createDeliveryLog(
+  { orm, sqlite, transaction }: StoreDatabase,
+  nextId: () => number,
+): DeliveryLog {
+  const columns = { delivery: deliveries, webhookUuid: webhooks.uuid, eventType: events.type };
+  const select = (where: SQL | undefined) =>
+    orm
+      .select(columns)
+      .from(deliveries)
+      .innerJoin(webhooks, eq(webhooks.id, deliveries.webhookId))
+      .innerJoin(events, eq(events.id, deliveries.eventId))
+      .where(where);
+
+  const pageOf = ({ webhookId, beforeId, limit }: ListOptions, status: number): DeliveryRow[] =>
+    select(
+      and(eq(deliveries.webhookId, webhookId), eq(deliveries.status, status), lt(deliveries.id, beforeId)),
+    )
+      .orderBy(desc(deliveries.id))
+      .limit(limit)
+      .all()
+      .map(flatten);
+
+  const step = createRecoverStep({ sqlite, nextId });
+
+  return {
+    // A page of each status is read off the index (webhook, status, id): cheap however many rows there are.
+    list: (options) => {
+      if (options.status !== null) return pageOf(options, options.status);
+      const pages = DELIVERY_STATUSES.flatMap((_, status) => pageOf(options, status));
+      return pages.sort((a, b) => b.id - a.id).slice(0, options.limit);
+    },
+    get: (organizationId, id) => {
+      const row = select(and(eq(deliveries.id, id), eq(webhooks.organizationId, organizationId))).get();
+      return row ? flatten(row) : null;
+    },
+    attempts: (id) =>
+      orm.select().from(attempts).where(eq(attempts.deliveryId, id)).orderBy(attempts.number).all(),
+    payload: (eventId) =>
+      orm.select({ body: events.body }).from(events).where(eq(events.id, eventId)).get()?.body ?? "null",
+    retry: (id, dueAt) => {
+      transaction("durable", () =>
+        orm
+          .update(deliveries)
+          .set({
+            status: PENDING,
+            budgetFrom: deliveries.attemptCount,
+            nextAttemptAt: dueAt,
+            finishedAt: null,
+          })
+          .where(eq(deliveries.id, id))
+          .run(),
+      );
+    },
+    recoverStep: (options) => transaction("durable", () => step(options)),
+  };
+}
+
+interface JoinedRow {
+  delivery: typeof deliveries.$inferSelect;
+  webhookUuid: string;
+  eventType: number;
+}
+
+function flatten({ delivery, webhookUuid, eventType }: JoinedRow): DeliveryRow {
+  return { ...delivery, webhookUuid, eventType };
+}
+
+function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]; nextId: () => number }) {
+  const stretch = sqlite.prepare<{ lastId: number | null; n: number }, [number, number]>(
+    `SELECT max(id) AS lastId, count(*) AS n FROM
+     (SELECT id FROM events WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ${RECOVER_STEP})`,
+  );
+  const missing = sqlite.prepare<
+    { eventId: number; type: number; deliveryId: number | null; status: number | null },
+    [number, number, number, number, number, number]
+  >(
+    `SELECT e.id AS eventId, e.type AS type, d.id AS deliveryId, d.status AS status
+     FROM events e LEFT JOIN deliveries d ON d.event_id = e.id AND d.webhook_id = ?
+     WHERE e.id BETWEEN ? AND ? AND e.organization_id = ? AND e.received_at BETWEEN ? AND ? AND (d.id IS NULL OR d.status = ${FAILED}) ORDER BY e.id`,
+  );
+  const revive = sqlite.prepare(
+    `UPDATE deliveries SET status = ${PENDING}, budget_from = attempt_count, next_attempt_at = ?, finished_at = NULL WHERE id = ?`,
+  );
+  const insert = sqlite.prepare(
+    `INSERT INTO deliveries (id, webhook_id, event_id, status, next_attempt_at, created_at) VALUES (?, ?, ?, ${PENDING}, ?, ?)`,
+  );
+
+  return ({ webhookId, organizationId, types, range, fromId, dueAt, now }: RecoverOptions) => {
+    const { since, until } = range;
+    const from = fromId ?? idAt(since - CLOCK_MARGIN_MS);
+    const { lastId, n } = stretch.get(from, idAt(until + CLOCK_MARGIN_MS)) ?? { lastId: null, n: 0 };
+    if (lastId === null) return { recovered: 0, nextFromId: null };
+    const wanted = new Set(types.map((type) => EVENT_TYPES.indexOf(type)));
+    let recovered = 0;
+    for (const { eventId, type, deliveryId } of missing.all(
+      webhookId,
+      from,
+      lastId,
+      organizationId,
+      since,
+      until,
+    )) {
+      if (!wanted.has(type)) continue;
+      if (deliveryId === null) insert.run(nextId(), webhookId, eventId, dueAt, now);
+      else revive.run(dueAt, deliveryId);
+      recovered += 1;
+    }
+    return { recovered, nextFromId: n === RECOVER_STEP ? lastId + 1 : null };
+  };
+}

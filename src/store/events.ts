@@ -1,0 +1,69 @@
+import type { StoreDatabase } from "./database.ts";
+import { PENDING } from "./schema.ts";
+
+/** One accepted scan event, ready to be stored. */
+export interface NewEvent {
+  organizationId: number;
+  /** The scanner's own id, if it gave one. */
+  externalId: string | null;
+  /** Position in EVENT_TYPES. */
+  type: number;
+  /** The payload as it will be sent. */
+  body: string;
+  /** Wall time in milliseconds. */
+  receivedAt: number;
+  /** Who gets it. */
+  webhookIds: readonly number[];
+}
+
+export interface StoredEvent {
+  eventId: number;
+  /** True when the organization had sent this external id before: then nothing was stored. */
+  duplicate: boolean;
+  /** The ids of its deliveries, in the order of `webhookIds`. */
+  deliveryIds: readonly number[];
+}
+
+export interface EventStore {
+  /** Stores a batch in one durable transaction: when it returns, all of it survives a power cut; when it throws, none was stored. */
+  insertEvents(batch: readonly NewEvent[], dueAt: number): StoredEvent[];
+}
+
+const NONE: readonly number[] = [];
+
+export function createEventStore(database: StoreDatabase, nextId: () => number): EventStore {
+  const { sqlite, transaction } = database;
+  const insertEvent = sqlite.prepare(
+    "INSERT INTO events (id, organization_id, external_id, type, body, received_at) VALUES (?, ?, ?, ?, ?, ?) " +
+      "ON CONFLICT (organization_id, external_id) WHERE external_id IS NOT NULL DO NOTHING",
+  );
+  const findEvent = sqlite.prepare<{ id: number }, [number, string]>(
+    "SELECT id FROM events WHERE organization_id = ? AND external_id = ?",
+  );
+  const insertDelivery = sqlite.prepare(
+    `INSERT INTO deliveries (id, webhook_id, event_id, status, next_attempt_at, created_at) VALUES (?, ?, ?, ${PENDING}, ?, ?)`,
+  );
+
+  const insertOne = (event: NewEvent, dueAt: number): StoredEvent => {
+    const { organizationId, externalId, type, body, receivedAt, webhookIds } = event;
+    const eventId = nextId();
+    const { changes } = insertEvent.run(eventId, organizationId, externalId, type, body, receivedAt);
+    if (changes === 0 && externalId !== null) {
+      const first = findEvent.get(organizationId, externalId);
+      return { eventId: first?.id ?? eventId, duplicate: true, deliveryIds: NONE };
+    }
+    if (webhookIds.length === 0) return { eventId, duplicate: false, deliveryIds: NONE };
+    const deliveryIds: number[] = [];
+    for (const webhookId of webhookIds) {
+      const deliveryId = nextId();
+      insertDelivery.run(deliveryId, webhookId, eventId, dueAt, receivedAt);
+      deliveryIds.push(deliveryId);
+    }
+    return { eventId, duplicate: false, deliveryIds };
+  };
+
+  return {
+    insertEvents: (batch, dueAt) =>
+      transaction("durable", () => batch.map((event) => insertOne(event, dueAt))),
+  };
+}

@@ -1,0 +1,47 @@
+import { Database } from "bun:sqlite";
+import { closeSync, existsSync, mkdirSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { messageOf, UsageError } from "../errors.ts";
+
+const LOCK_FILE = "armorhooks.lock";
+
+/**
+ * Keeps a second daemon off a data directory: an exclusive SQLite lock on a file of its own, which the
+ * kernel frees when the process ends, however it ends. Throws UsageError when it is taken.
+ * Keep the answer referenced: the lock goes with it.
+ */
+export function lockDataDir(dataDir: string): { release(): void } {
+  const path = join(dataDir, LOCK_FILE);
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    if (!existsSync(path)) closeSync(openSync(path, "a", 0o600));
+  } catch (error) {
+    throw new UsageError(`cannot use data directory ${dataDir}: ${messageOf(error)}`, 1);
+  }
+  const sqlite = new Database(path);
+  try {
+    sqlite.exec("PRAGMA locking_mode = EXCLUSIVE");
+    sqlite.exec("BEGIN EXCLUSIVE");
+  } catch (error) {
+    sqlite.close();
+    if (!/locked|busy/i.test(messageOf(error))) {
+      throw new UsageError(`cannot lock data directory ${dataDir}: ${messageOf(error)}`, 1);
+    }
+    throw new UsageError(
+      `another armorhooks is running on data directory ${dataDir}; stop it, or choose another --data-dir`,
+      1,
+    );
+  }
+  return { release: () => sqlite.close() };
+}
+
+/** Whether a daemon holds the lock of a data directory. */
+export function isLocked(dataDir: string): boolean {
+  if (!existsSync(join(dataDir, LOCK_FILE))) return false;
+  try {
+    lockDataDir(dataDir).release();
+    return false;
+  } catch {
+    return true;
+  }
+}

@@ -1,0 +1,68 @@
+import type { Database } from "bun:sqlite";
+import { createHash } from "node:crypto";
+import init from "../../drizzle/0000_init.sql" with { type: "text" };
+import journal from "../../drizzle/meta/_journal.json";
+import { UsageError } from "../errors.ts";
+
+/** drizzle-kit's migrations by tag. They are imported as text because the compiled binary has no folder to read. */
+const SQL_BY_TAG: Readonly<Record<string, string>> = {
+  "0000_init": init,
+};
+
+export interface Migration {
+  tag: string;
+  when: number;
+  sql: string;
+}
+
+/** Every migration of the journal, oldest first; fails when one was generated but not listed above. */
+export const MIGRATIONS: readonly Migration[] = journal.entries.map(({ tag, when }) => {
+  const sql = SQL_BY_TAG[tag];
+  if (sql === undefined)
+    throw new Error(`migration ${tag} is in the journal but not in src/store/migrations.ts`);
+  return { tag, when, sql };
+});
+
+/**
+ * Brings a database up to date, each migration in a transaction of its own, in drizzle's own bookkeeping
+ * table. Throws a UsageError when a newer version of armorhooks has been at this database.
+ */
+export function migrate(sqlite: Database, migrations: readonly Migration[] = MIGRATIONS): void {
+  sqlite.exec(
+    "CREATE TABLE IF NOT EXISTS __drizzle_migrations (id INTEGER PRIMARY KEY, hash TEXT NOT NULL, created_at NUMERIC)",
+  );
+  const applied = appliedUntil(sqlite);
+  const newest = migrations.at(-1)?.when ?? 0;
+  if (applied > newest) {
+    throw new UsageError(
+      "this database was written by a newer version of armorhooks; install that version or restore a backup made before the upgrade",
+      1,
+    );
+  }
+  for (const migration of migrations) {
+    if (migration.when > applied) apply(sqlite, migration);
+  }
+}
+
+function appliedUntil(sqlite: Database): number {
+  const row = sqlite
+    .query<{ at: number | null }, []>("SELECT max(created_at) AS at FROM __drizzle_migrations")
+    .get();
+  return row?.at ?? 0;
+}
+
+function apply(sqlite: Database, { sql, when }: Migration): void {
+  sqlite.exec("BEGIN IMMEDIATE");
+  try {
+    // Another process may have been first while we waited for the lock.
+    if (appliedUntil(sqlite) < when) {
+      for (const statement of sql.split("--> statement-breakpoint")) sqlite.exec(statement);
+      const hash = createHash("sha256").update(sql).digest("hex");
+      sqlite.query("INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)").run(hash, when);
+    }
+    sqlite.exec("COMMIT");
+  } catch (error) {
+    sqlite.exec("ROLLBACK");
+    throw error;
+  }
+}

@@ -1,0 +1,161 @@
+import { sql } from "drizzle-orm";
+import {
+  blob,
+  check,
+  index,
+  integer,
+  primaryKey,
+  sqliteTable,
+  text,
+  uniqueIndex,
+} from "drizzle-orm/sqlite-core";
+import type { WebhookFormat } from "../formats.ts";
+import type { Plan } from "../plans.ts";
+
+/** Times are milliseconds since 1970: wall time, except where a comment says schedule time (see clock.ts). */
+
+export const EVENT_TYPES = ["green_tier", "yellow_tier", "red_tier"] as const;
+export type EventType = (typeof EVENT_TYPES)[number];
+
+/** Delivery states as stored; the position in this list is the number in the table. */
+export const DELIVERY_STATUSES = ["pending", "delivered", "failed"] as const;
+export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
+export const PENDING = 0;
+export const DELIVERED = 1;
+export const FAILED = 2;
+
+/** Small facts about this installation: its id tag, the state of the schedule clock. */
+export const meta = sqliteTable("meta", {
+  key: text().primaryKey(),
+  value: text().notNull(),
+});
+
+export const organizations = sqliteTable("organizations", {
+  id: integer().primaryKey({ autoIncrement: true }),
+  uuid: text().notNull().unique(),
+  name: text().notNull(),
+  plan: text().$type<Plan>().notNull(),
+  createdAt: integer("created_at").notNull(),
+});
+
+export const apiKeys = sqliteTable(
+  "api_keys",
+  {
+    id: integer().primaryKey({ autoIncrement: true }),
+    uuid: text().notNull().unique(),
+    organizationId: integer("organization_id")
+      .notNull()
+      .references(() => organizations.id),
+    name: text().notNull(),
+    keyPrefix: text("key_prefix").notNull(),
+    keyHash: blob("key_hash", { mode: "buffer" }).notNull().unique(),
+    rateLimitPerMinute: integer("rate_limit_per_minute").notNull(),
+    enabled: integer({ mode: "boolean" }).notNull().default(true),
+    lastUsedAt: integer("last_used_at"),
+    createdAt: integer("created_at").notNull(),
+    expiresAt: integer("expires_at"),
+  },
+  (table) => [index("api_keys_organization").on(table.organizationId)],
+);
+
+/** Why a webhook is off: its owner said so, a delivery ran out of attempts, or the receiver answered 410. */
+export type DisabledReason = "owner" | "attempts_exhausted" | "gone";
+
+export const webhooks = sqliteTable(
+  "webhooks",
+  {
+    id: integer().primaryKey({ autoIncrement: true }),
+    uuid: text().notNull().unique(),
+    organizationId: integer("organization_id")
+      .notNull()
+      .references(() => organizations.id),
+    url: text().notNull(),
+    events: text({ mode: "json" }).$type<EventType[]>().notNull(),
+    format: text().$type<WebhookFormat>().notNull().default("json"),
+    enabled: integer({ mode: "boolean" }).notNull().default(true),
+    disabledReason: text("disabled_reason").$type<DisabledReason>(),
+    failureCount: integer("failure_count").notNull().default(0),
+    lastTriggeredAt: integer("last_triggered_at"),
+    /** Schedule time. */
+    lastSuccessAt: integer("last_success_at"),
+    /** Sealed with the secret key (secret-box.ts). */
+    secret: blob({ mode: "buffer" }).notNull(),
+    previousSecret: blob("previous_secret", { mode: "buffer" }),
+    previousSecretExpiresAt: integer("previous_secret_expires_at"),
+    createdAt: integer("created_at").notNull(),
+    /** While its pending deliveries up to this id are being ended, after it was disabled or deleted. */
+    endThrough: integer("end_through"),
+    /** A deleted webhook stays until its deliveries are pruned, without its URL and secret. */
+    deletedAt: integer("deleted_at"),
+  },
+  (table) => [index("webhooks_organization").on(table.organizationId)],
+);
+
+export const events = sqliteTable(
+  "events",
+  {
+    id: integer().primaryKey(),
+    organizationId: integer("organization_id")
+      .notNull()
+      .references(() => organizations.id),
+    /** The scanner's own id, for recognising repeats. */
+    externalId: text("external_id"),
+    /** Position in EVENT_TYPES. */
+    type: integer().notNull(),
+    /** The payload as it is sent, byte for byte. */
+    body: text().notNull(),
+    receivedAt: integer("received_at").notNull(),
+  },
+  (table) => [
+    uniqueIndex("events_external_id")
+      .on(table.organizationId, table.externalId)
+      .where(sql`external_id IS NOT NULL`),
+  ],
+);
+
+export const deliveries = sqliteTable(
+  "deliveries",
+  {
+    id: integer().primaryKey(),
+    webhookId: integer("webhook_id")
+      .notNull()
+      .references(() => webhooks.id),
+    eventId: integer("event_id")
+      .notNull()
+      .references(() => events.id),
+    /** Position in DELIVERY_STATUSES. */
+    status: integer().notNull().default(PENDING),
+    attemptCount: integer("attempt_count").notNull().default(0),
+    /** Attempts made before the present budget began: a retry by hand starts a fresh one. */
+    budgetFrom: integer("budget_from").notNull().default(0),
+    /** Schedule time; null when finished. */
+    nextAttemptAt: integer("next_attempt_at"),
+    lastStatus: integer("last_status"),
+    lastError: text("last_error"),
+    createdAt: integer("created_at").notNull(),
+    finishedAt: integer("finished_at"),
+  },
+  (table) => [
+    uniqueIndex("deliveries_event").on(table.eventId, table.webhookId),
+    index("deliveries_log").on(table.webhookId, table.status, table.id),
+    index("deliveries_due").on(table.webhookId, table.nextAttemptAt).where(sql`status = 0`),
+    check("deliveries_status", sql`${table.status} IN (0, 1, 2)`),
+  ],
+);
+
+/** The migration adds WITHOUT ROWID, which drizzle cannot say: one tree instead of two on the hot path. */
+export const attempts = sqliteTable(
+  "attempts",
+  {
+    deliveryId: integer("delivery_id")
+      .notNull()
+      .references(() => deliveries.id),
+    number: integer().notNull(),
+    startedAt: integer("started_at").notNull(),
+    durationMs: integer("duration_ms").notNull(),
+    status: integer(),
+    error: text(),
+    responseExcerpt: text("response_excerpt"),
+  },
+  (table) => [primaryKey({ columns: [table.deliveryId, table.number] })],
+);

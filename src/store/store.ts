@@ -1,0 +1,115 @@
+import { type Clock, type ClockSources, type ClockState, clockState, createClock } from "../clock.ts";
+import { UsageError } from "../errors.ts";
+import { createIdSource, formatId, newInstallationTag, parseId, timeOfId } from "../ids.ts";
+import { type ApiKeyStore, createApiKeyStore } from "./api-keys.ts";
+import { type OpenOptions, openDatabase, type StoreDatabase } from "./database.ts";
+import { createDeliveryStore, type DeliveryStore } from "./deliveries.ts";
+import { createDeliveryLog, type DeliveryLog } from "./delivery-log.ts";
+import { createEventStore, type EventStore } from "./events.ts";
+import { getMeta, setMeta } from "./meta.ts";
+import { createOrganizationStore, type OrganizationStore } from "./organizations.ts";
+import { createRetention, type Retention } from "./retention.ts";
+import type { SecretBox } from "./secret-box.ts";
+import { createWebhookStore, type WebhookStore } from "./webhooks.ts";
+
+/** Everything that is kept. The functions are few and take batches: another database would be put behind these. */
+export interface Store {
+  database: StoreDatabase;
+  clock: Clock;
+  organizations: OrganizationStore;
+  apiKeys: ApiKeyStore;
+  webhooks: WebhookStore;
+  events: EventStore;
+  deliveries: DeliveryStore;
+  deliveryLog: DeliveryLog;
+  retention: Retention;
+  /** An event's or delivery's id as the outside sees it, and back. */
+  formatId(id: number): string;
+  parseId(text: string): number | null;
+  /** An id for a message that is not stored. */
+  newId(): number;
+  /** The latest id that was given: what is there now has ids up to this one. */
+  lastId(): number;
+  /** Writes the schedule clock down, and proves that writing works; throws when it does not. */
+  saveClock(): void;
+  /** Must be called before webhooks are made or loaded. */
+  useSecretBox(box: SecretBox): void;
+  close(): void;
+}
+
+export interface StoreOptions extends OpenOptions {
+  clockSources?: ClockSources;
+}
+
+/** Opens the store of a data directory; throws UsageError with a sentence for the operator. */
+export function openStore({ clockSources, ...options }: StoreOptions): Store {
+  const database = openDatabase(options);
+  try {
+    return assemble(database, clockSources);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function assemble(database: StoreDatabase, clockSources?: ClockSources): Store {
+  const { orm, transaction } = database;
+  const tag = getMeta(orm, "installation_tag") ?? transaction("durable", () => makeTag(database));
+  const clock = createClock(savedClock(database), clockSources);
+  let last = newestId(database);
+  const nextId = createIdSource(() => clock.schedule(), last);
+  const issue = (): number => {
+    last = nextId();
+    return last;
+  };
+
+  let box: SecretBox | null = null;
+  const webhooks = createWebhookStore(database, () => {
+    if (!box) throw new UsageError("no secret key is loaded");
+    return box;
+  });
+
+  return {
+    database,
+    clock,
+    organizations: createOrganizationStore(database),
+    apiKeys: createApiKeyStore(database),
+    webhooks,
+    events: createEventStore(database, issue),
+    deliveries: createDeliveryStore(database),
+    deliveryLog: createDeliveryLog(database, issue),
+    retention: createRetention(database),
+    formatId: (id) => formatId(id, tag),
+    parseId: (text) => parseId(text, tag),
+    newId: issue,
+    lastId: () => last,
+    saveClock: () => transaction("relaxed", () => setMeta(orm, "clock", JSON.stringify(clockState(clock)))),
+    useSecretBox: (opened) => {
+      box = opened;
+    },
+    close: database.close,
+  };
+}
+
+function makeTag({ orm }: StoreDatabase): string {
+  const existing = getMeta(orm, "installation_tag");
+  if (existing) return existing;
+  const tag = newInstallationTag();
+  setMeta(orm, "installation_tag", tag);
+  return tag;
+}
+
+function newestId({ sqlite }: StoreDatabase): number {
+  const newest = (table: string): number =>
+    sqlite.query<{ id: number | null }, []>(`SELECT max(id) AS id FROM ${table}`).get()?.id ?? 0;
+  return Math.max(newest("events"), newest("deliveries"));
+}
+
+/** Schedule time never goes back, also when the daemon was killed before it could write its clock down. */
+function savedClock(database: StoreDatabase): ClockState | null {
+  const text = getMeta(database.orm, "clock");
+  const newest = newestId(database);
+  if (text === null && newest === 0) return null;
+  const saved: ClockState = text === null ? { offset: 0, last: 0 } : JSON.parse(text);
+  return { offset: saved.offset, last: Math.max(saved.last, newest === 0 ? 0 : timeOfId(newest)) };
+}
