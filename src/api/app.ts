@@ -4,7 +4,7 @@ import type { RequestContexts } from "./context.ts";
 import { type DeliveryRouteOptions, deliveryRoutes } from "./deliveries.ts";
 import { docsRoutes, PLUGIN_PAGE } from "./docs.ts";
 import { envelope, toAppError } from "./errors.ts";
-import { createGate, type GateOptions, readJson } from "./gate.ts";
+import { createGate, type GateOptions } from "./gate.ts";
 import { type OperationRouteOptions, operationRoutes } from "./operations.ts";
 import { type WebhookRouteOptions, webhookRoutes } from "./webhooks.ts";
 
@@ -36,7 +36,6 @@ export function createApp({ version, gate: gateOptions, onFault, ...options }: A
       Object.assign(set.headers, SECURITY_HEADERS, { "x-request-id": context.requestId });
       context.identity = gate.admit(request, set.headers as Record<string, string | number>);
     })
-    .onParse(({ request }) => readJson(request))
     .onError(({ request, error, set }) => {
       const requestId = contexts.get(request)?.requestId ?? newRequestId();
       const known = toAppError(error, (fault) => onFault(fault, requestId));

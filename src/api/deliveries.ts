@@ -5,6 +5,7 @@ import { DELIVERY_STATUSES } from "../store/schema.ts";
 import type { Webhook, WebhookStore } from "../store/webhooks.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
 import { documentRoute, listOf, ref, wrap } from "./documents.ts";
+import { READ_JSON } from "./gate.ts";
 import { deliveriesQuery, deliveryParams, FIELD_RULES, idParams, recoverBody } from "./schemas.ts";
 import { attemptView, deliveryView, type Viewer } from "./views.ts";
 import { found } from "./webhooks.ts";
@@ -53,7 +54,7 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
         };
       },
       {
-        parse: "json",
+        parse: READ_JSON,
         params: idParams,
         query: deliveriesQuery,
         detail: documentRoute({
@@ -83,7 +84,7 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
         };
       },
       {
-        parse: "json",
+        parse: READ_JSON,
         params: deliveryParams,
         detail: documentRoute({
           summary: "Get a delivery",
@@ -104,7 +105,7 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
         return status(202, { delivery: deliveryView(found(log.get(organization.id, row.id)), viewer) });
       },
       {
-        parse: "json",
+        parse: READ_JSON,
         params: deliveryParams,
         detail: documentRoute({
           summary: "Retry a delivery",
@@ -127,7 +128,7 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
         return status(202, { recovered: await options.recover(webhook, { since, until }) });
       },
       {
-        parse: "json",
+        parse: READ_JSON,
         params: idParams,
         body: recoverBody,
         detail: documentRoute({

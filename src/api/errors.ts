@@ -11,6 +11,7 @@ export function envelope(error: AppError, requestId: string) {
 export function toAppError(error: unknown, onFault: (error: unknown) => void): AppError {
   if (error instanceof AppError) return error;
   if (error instanceof ValidationError) return new AppError("VALIDATION_ERROR", describe(error));
+  if (error instanceof ParseError && error.cause instanceof AppError) return error.cause;
   if (error instanceof ParseError) return new AppError("VALIDATION_ERROR", "the body must be valid JSON");
   if (codeOf(error) === "NOT_FOUND") return new AppError("NOT_FOUND", "no such route");
   onFault(error);

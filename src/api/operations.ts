@@ -1,5 +1,6 @@
 import { Elysia, status } from "elysia";
 import { errorAnswer, openAnswer, ref } from "./documents.ts";
+import { READ_JSON } from "./gate.ts";
 
 export interface OperationRouteOptions {
   version: string;
@@ -16,7 +17,7 @@ export function operationRoutes({ version, isHealthy, metrics }: OperationRouteO
       "/health",
       () => (isHealthy() ? { status: "ok", version } : status(503, { status: "unavailable", version })),
       {
-        parse: "json",
+        parse: READ_JSON,
         detail: {
           summary: "Health",
           description: "Whether armorhooks accepts work. Needs no key.",
@@ -39,7 +40,7 @@ export function operationRoutes({ version, isHealthy, metrics }: OperationRouteO
         return text;
       },
       {
-        parse: "json",
+        parse: READ_JSON,
         detail: {
           summary: "Metrics",
           description: "Metrics in the Prometheus text format. Needs no key.",

@@ -16,6 +16,16 @@ export const FIELD_RULES: Readonly<Record<string, string>> = {
   overlap_seconds: "overlap_seconds must be a whole number from 0 to 604800",
 };
 
+/** One of several strings. Elysia's own type would fill in the first of them where the field is left out. */
+function oneOf<const Values extends readonly [string, ...string[]]>(
+  values: Values,
+  options: { description?: string; example?: string } = {},
+) {
+  const schema = t.UnionEnum(values, options);
+  delete schema.default;
+  return schema;
+}
+
 const strict = { additionalProperties: false } as const;
 
 const url = t.String({
@@ -25,13 +35,13 @@ const url = t.String({
     "The HTTPS URL to receive webhook POST requests: absolute, at most 2048 characters, without user info and fragment.",
   example: "https://hooks.slack.com/services/T.../B.../xxx",
 });
-const events = t.Array(t.UnionEnum(["red_tier", "yellow_tier", "green_tier"] as const), {
+const events = t.Array(oneOf(["red_tier", "yellow_tier", "green_tier"] as const), {
   minItems: 1,
   maxItems: 100,
   description: 'Event types to subscribe to. Defaults to ["red_tier"]. Repeats collapse.',
   example: ["red_tier"],
 });
-const format = t.UnionEnum(WEBHOOK_FORMATS, {
+const format = oneOf(WEBHOOK_FORMATS, {
   description:
     'Payload format. Defaults to "json", the documented payload. The others carry the same event as a message for Slack, Microsoft Teams, Discord or PagerDuty.',
   example: "json",
@@ -94,7 +104,7 @@ export const deliveryParams = t.Object({
 
 export const deliveriesQuery = t.Object(
   {
-    status: t.Optional(t.UnionEnum(DELIVERY_STATUSES, { description: "Only deliveries in this state." })),
+    status: t.Optional(oneOf(DELIVERY_STATUSES, { description: "Only deliveries in this state." })),
     limit: t.Optional(
       t.String({ pattern: "^([1-9][0-9]?|100)$", description: "1 to 100, default 50.", example: "50" }),
     ),

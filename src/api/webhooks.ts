@@ -5,6 +5,7 @@ import type { EventType } from "../store/schema.ts";
 import type { WebhookStore } from "../store/webhooks.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
 import { documentRoute, listOf, ref, wrap } from "./documents.ts";
+import { READ_JSON } from "./gate.ts";
 import { createWebhookBody, idParams, rotateSecretBody, updateWebhookBody } from "./schemas.ts";
 import { webhookView } from "./views.ts";
 import { checkWebhookUrl, type UrlRules } from "./webhook-url.ts";
@@ -33,7 +34,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
   return new Elysia({ prefix: "/v1/webhooks", normalize: false, tags: ["Webhooks"] })
     .use(withOrganization(contexts))
     .get("/", ({ organization }) => ({ webhooks: webhooks.list(organization.id).map(webhookView) }), {
-      parse: "json",
+      parse: READ_JSON,
       detail: documentRoute({
         summary: "List webhooks",
         description: "List all webhook endpoints for your organization, newest first.",
@@ -60,7 +61,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
         return status(201, { webhook: { ...webhookView(made.webhook), secret: made.secret } });
       },
       {
-        parse: "json",
+        parse: READ_JSON,
         body: createWebhookBody,
         detail: documentRoute({
           summary: "Register a webhook",
@@ -80,7 +81,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
         webhook: webhookView(found(webhooks.get(organization.id, params.id))),
       }),
       {
-        parse: "json",
+        parse: READ_JSON,
         params: idParams,
         detail: documentRoute({
           summary: "Get a webhook",
@@ -93,13 +94,13 @@ export function webhookRoutes(options: WebhookRouteOptions) {
       },
     )
     .put("/:id", ({ organization, params, body }) => update(organization.id, params.id, body), {
-      parse: "json",
+      parse: READ_JSON,
       params: idParams,
       body: updateWebhookBody,
       detail: updateDocument("PUT"),
     })
     .patch("/:id", ({ organization, params, body }) => update(organization.id, params.id, body), {
-      parse: "json",
+      parse: READ_JSON,
       params: idParams,
       body: updateWebhookBody,
       detail: updateDocument("PATCH"),
@@ -112,7 +113,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
         return { deleted: true };
       },
       {
-        parse: "json",
+        parse: READ_JSON,
         params: idParams,
         detail: documentRoute({
           summary: "Remove a webhook",
@@ -131,7 +132,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
         return testView(await options.sendTest(webhook.id));
       },
       {
-        parse: "json",
+        parse: READ_JSON,
         params: idParams,
         detail: documentRoute({
           summary: "Test a webhook",
@@ -154,7 +155,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
         return { webhook: { ...webhookView(rotated.webhook), secret: rotated.secret } };
       },
       {
-        parse: "json",
+        parse: READ_JSON,
         params: idParams,
         body: rotateSecretBody,
         detail: documentRoute({
