@@ -13,6 +13,24 @@ export interface GaugeSources {
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
+/** Every value of every label, so that each series is there from the start and its first increase is seen. */
+const LABELS = {
+  tier: ["green", "yellow", "red"],
+  code: ["VALIDATION_ERROR", "PAYLOAD_TOO_LARGE", "NOT_FOUND", "UNAVAILABLE"],
+  outcome: [
+    "success",
+    "connection_failed",
+    "dns_failed",
+    "tls_failed",
+    "timeout",
+    "blocked_address",
+    "invalid_response",
+    "http_status",
+  ],
+  status: ["delivered", "failed"],
+  table: ["events", "deliveries", "attempts"],
+} as const;
+
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const LONG_BUCKETS = [...BUCKETS, 60, 300, 1_800, 7_200, 43_200, 172_800];
 
@@ -20,8 +38,13 @@ const LONG_BUCKETS = [...BUCKETS, 60, 300, 1_800, 7_200, 43_200, 172_800];
 export function createMetrics() {
   const registry = new Registry();
   const registers = [registry];
-  const counter = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
-    new Counter({ name: `armorhooks_${name}`, help, labelNames, registers });
+  const counter = (name: string, help: string) =>
+    new Counter({ name: `armorhooks_${name}`, help, registers });
+  const labelled = <Label extends keyof typeof LABELS>(name: string, help: string, label: Label) => {
+    const made = new Counter<Label>({ name: `armorhooks_${name}`, help, labelNames: [label], registers });
+    for (const value of LABELS[label]) made.inc({ [label]: value } as Record<Label, string>, 0);
+    return made;
+  };
   const histogram = (name: string, help: string, buckets: number[]) =>
     new Histogram({ name: `armorhooks_${name}`, help, buckets, registers });
 
@@ -31,20 +54,20 @@ export function createMetrics() {
       help,
       registers,
       collect() {
-        this.set(read());
+        this.set(readOrNothing(read));
       },
     });
   };
 
   return {
     registry,
-    events: counter("events_total", "Scan events stored, by tier.", ["tier"]),
+    events: labelled("events_total", "Scan events stored, by tier.", "tier"),
     duplicates: counter("duplicate_events_total", "Scan events recognised as repeats and not stored."),
-    refusedLines: counter("refused_lines_total", "Socket lines answered with an error, by code.", ["code"]),
-    attempts: counter("attempts_total", "Attempts made, by outcome.", ["outcome"]),
-    finished: counter("deliveries_finished_total", "Deliveries that ended, by status.", ["status"]),
+    refusedLines: labelled("refused_lines_total", "Socket lines answered with an error, by code.", "code"),
+    attempts: labelled("attempts_total", "Attempts made, by outcome.", "outcome"),
+    finished: labelled("deliveries_finished_total", "Deliveries that ended, by status.", "status"),
     disabled: counter("webhooks_disabled_total", "Webhooks disabled by the daemon."),
-    pruned: counter("pruned_rows_total", "Rows removed after the retention, by table.", ["table"]),
+    pruned: labelled("pruned_rows_total", "Rows removed after the retention, by table.", "table"),
     faults: counter("faults_total", "Faults of our own, each with a line in the log."),
     attemptDuration: histogram("attempt_duration_seconds", "How long attempts took.", BUCKETS),
     eventToDelivery: histogram(
@@ -72,4 +95,13 @@ export function createMetrics() {
       );
     },
   };
+}
+
+/** A database that cannot be read must not take every other metric with it. */
+function readOrNothing(read: () => number): number {
+  try {
+    return read();
+  } catch {
+    return Number.NaN;
+  }
 }

@@ -41,6 +41,8 @@ export function createNotifier({ url, secret, store, log, caFile }: NotifierOpti
   const sender = operatorSender(store, transport);
   const target = sender.createTarget({ url, format: "json", secrets: [secret] });
   const abort = new AbortController();
+  /** Webhooks that are known to be in trouble; after a restart their failures in a row tell. */
+  const troubled = new Set<string>();
 
   const notify = (type: string, data: Record<string, string | number>): void => {
     const eventId = store.formatId(store.newId());
@@ -56,15 +58,20 @@ export function createNotifier({ url, secret, store, log, caFile }: NotifierOpti
 
   return {
     attempted({ lane, target: { hostname }, failures: { before, after } }) {
-      const data = { webhook_id: lane.webhookUuid, organization_id: lane.organizationUuid, host: hostname };
+      const { webhookUuid: id, organizationUuid } = lane;
+      const data = { webhook_id: id, organization_id: organizationUuid, host: hostname };
       if (before < FAILING_AFTER && after >= FAILING_AFTER) {
+        troubled.add(id);
         notify("webhook.failing", { ...data, failure_count: after });
-      } else if (before >= FAILING_AFTER && after === 0) {
+      } else if (lane.target && after === 0 && (before >= FAILING_AFTER || troubled.has(id))) {
+        troubled.delete(id);
         notify("webhook.recovered", { ...data, failure_count: before });
       }
     },
-    disabled: ({ id, organizationId }, reason) =>
-      notify("webhook.disabled", { webhook_id: id, organization_id: organizationId, reason }),
+    disabled({ id, organizationId }, reason) {
+      troubled.add(id);
+      notify("webhook.disabled", { webhook_id: id, organization_id: organizationId, reason });
+    },
     stop() {
       abort.abort();
       transport.close();

@@ -1,4 +1,5 @@
 import type { Metrics } from "./metrics.ts";
+import type { PruneRound } from "./store/retention.ts";
 import type { Store } from "./store/store.ts";
 
 export interface Pruner {
@@ -13,35 +14,55 @@ export interface PrunerOptions {
   onFault: (error: unknown) => void;
 }
 
-/** Pause between two steps of a few milliseconds each, so that pruning takes a small share of the time. */
-const STEP_PAUSE_MS = 20;
+/** The pause after a step is this many times as long as the step, so that pruning takes a small share of the time. */
+const PAUSE_FACTOR = 3;
+const MIN_PAUSE_MS = 4;
 /** Pause after everything that was old enough is gone. */
 const ROUND_PAUSE_MS = 60_000;
 
 /** Removes what is finished and older than the retention, in small steps; what is pending is never touched. */
 export function createPruner({ store, retentionMs, metrics, onFault }: PrunerOptions): Pruner {
+  const { clock, retention } = store;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let round = store.retention.beginRound(store.clock.schedule() - retentionMs);
+  let round: PruneRound | null = null;
 
-  const step = (): void => {
-    let pause = Math.min(ROUND_PAUSE_MS, retentionMs);
+  // A wall clock that jumps, in whichever direction, must not make anything look older than it is.
+  const beginRound = (): PruneRound =>
+    retention.beginRound({
+      createdBefore: clock.schedule() - retentionMs,
+      finishedBefore: Math.min(clock.schedule(), clock.wall()) - retentionMs,
+    });
+
+  /** Answers the pause until the next step. */
+  const step = (): number => {
+    const started = performance.now();
+    round ??= beginRound();
+    const { deliveries, attempts, events, done } = round.step();
+    if (deliveries > 0) metrics.pruned.inc({ table: "deliveries" }, deliveries);
+    if (attempts > 0) metrics.pruned.inc({ table: "attempts" }, attempts);
+    if (events > 0) metrics.pruned.inc({ table: "events" }, events);
+    if (!done) return Math.max(MIN_PAUSE_MS, PAUSE_FACTOR * (performance.now() - started));
+    round = null;
+    return roundPause();
+  };
+
+  const roundPause = (): number => Math.min(ROUND_PAUSE_MS, retentionMs);
+
+  const tick = (): void => {
+    let pause = roundPause();
     try {
-      const { deliveries, attempts, events, done } = round.step();
-      if (deliveries > 0) metrics.pruned.labels({ table: "deliveries" }).inc(deliveries);
-      if (attempts > 0) metrics.pruned.labels({ table: "attempts" }).inc(attempts);
-      if (events > 0) metrics.pruned.labels({ table: "events" }).inc(events);
-      if (done) round = store.retention.beginRound(store.clock.schedule() - retentionMs);
-      else pause = STEP_PAUSE_MS;
+      pause = step();
     } catch (error) {
+      // What was rolled back is found again by a new round.
+      round = null;
       onFault(error);
     }
-    timer = setTimeout(step, pause);
+    timer = setTimeout(tick, pause);
   };
 
   return {
     start: () => {
-      round = store.retention.beginRound(store.clock.schedule() - retentionMs);
-      timer = setTimeout(step, Math.min(1_000, retentionMs));
+      timer = setTimeout(tick, Math.min(1_000, retentionMs));
     },
     stop: () => clearTimeout(timer),
   };

@@ -4,7 +4,8 @@ import icon from "swagger-ui-dist/favicon-32x32.png" with { type: "file" };
 import stylesheet from "swagger-ui-dist/swagger-ui.css" with { type: "file" };
 // Embedded: the page must work from one file and without internet.
 import bundle from "swagger-ui-dist/swagger-ui-bundle.js" with { type: "file" };
-import { SCHEMAS } from "./documents.ts";
+import { type ApiDocument, ERROR_ANSWERS, finishDocument } from "./documents.ts";
+import { SCHEMAS } from "./models.ts";
 
 /** The plugin's own page loads its assets from a CDN, so it is put where the gate lets nobody, and ours is served. */
 export const PLUGIN_PAGE = "/swagger/plugin-page";
@@ -17,6 +18,7 @@ const PAGE = `<!doctype html>
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <title>armorhooks API</title>
     <link rel="stylesheet" href="/swagger/swagger-ui.css">
+    <style>body { margin: 0; }</style>
     <link rel="icon" type="image/png" href="/swagger/favicon.png">
   </head>
   <body>
@@ -44,6 +46,16 @@ const START = `window.ui = SwaggerUIBundle({
 const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+const DESCRIPTION = `Register webhook endpoints to receive real-time HTTP callbacks when scans trigger risk signals.
+
+**Plan requirement:** webhook alerts require the \`webhookAlerts\` feature, available on Professional plans and above. Without it every /v1 route answers 403 \`FEATURE_NOT_AVAILABLE\`.
+
+**Authentication:** \`Authorization: Bearer ia_sk_…\`, the key as \`armorhooks key create\` printed it. Press Authorize to use it on this page.
+
+**Errors** all have one form: \`{ "error": { "code", "message", "request_id" } }\`. A path that does not exist answers 404 \`NOT_FOUND\`, a known path that is asked with another method 405 \`METHOD_NOT_ALLOWED\` with an \`allow\` header. Only what the HTTP server refuses before it reads a request has no envelope: a body over 1 MiB (413), too many header bytes (431).
+
+**Headers:** every answer carries \`x-request-id\`; answers to requests with a valid key carry \`x-ratelimit-limit\`, \`x-ratelimit-remaining\` and \`x-ratelimit-reset\`.`;
+
 const hidden = { detail: { hide: true } };
 
 /** The page, its assets, and the document that @elysiajs/swagger derives from the routes. */
@@ -54,6 +66,15 @@ export function docsRoutes(version: string) {
     .get("/swagger/swagger-ui-bundle.js", () => fileAnswer(bundle, "text/javascript; charset=utf-8"), hidden)
     .get("/swagger/swagger-ui.css", () => fileAnswer(stylesheet, "text/css; charset=utf-8"), hidden)
     .get("/swagger/favicon.png", () => fileAnswer(icon, "image/png"), hidden)
+    .use(openApiRoute(version));
+}
+
+/** The document: what the plugin derives from the routes, finished on its way out. */
+function openApiRoute(version: string) {
+  return new Elysia()
+    .onAfterHandle(({ response }) =>
+      response instanceof Response ? response : finishDocument(response as unknown as ApiDocument),
+    )
     .use(
       swagger({
         path: PLUGIN_PAGE,
@@ -63,8 +84,8 @@ export function docsRoutes(version: string) {
           info: {
             title: "armorhooks",
             version,
-            description:
-              'Register webhook endpoints to receive real-time HTTP callbacks when scans trigger risk signals.\n\nPlan requirement: webhook alerts require the webhookAlerts feature, available on Professional plans and above.\n\nErrors all have one form: `{ "error": { "code", "message", "request_id" } }`. A known path that is asked with another method answers 405 `METHOD_NOT_ALLOWED` with an `allow` header; a body or head that the HTTP server itself refuses (over 1 MiB, 431) is answered without the envelope.',
+            description: DESCRIPTION,
+            license: { name: "MIT license" },
           },
           tags: [
             { name: "Webhooks", description: "Register and manage webhooks." },
@@ -73,6 +94,7 @@ export function docsRoutes(version: string) {
           ],
           components: {
             schemas: SCHEMAS as Record<string, object>,
+            responses: ERROR_ANSWERS,
             securitySchemes: {
               apiKey: {
                 type: "http",

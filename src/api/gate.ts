@@ -44,13 +44,20 @@ export function createGate({ routes, findKey, limiter, now }: GateOptions): Gate
 
   return {
     admit(request, headers) {
-      const path = new URL(request.url).pathname;
+      const path = pathOf(request.url);
       checkRoute(request.method, path);
       const identity = path.startsWith("/v1/") ? identify(request, headers) : null;
       checkBody(request.headers);
       return identity;
     },
   };
+}
+
+/** The server passes a Host header on as it came, and leaves out a missing one (HTTP/1.0). */
+function pathOf(url: string): string {
+  const parsed = URL.parse(url);
+  if (!parsed) throw new AppError("VALIDATION_ERROR", "the host header must be a host name");
+  return parsed.pathname;
 }
 
 function methodsByPattern(routes: GateOptions["routes"]): { pattern: RegExp; methods: Set<string> }[] {
@@ -80,7 +87,7 @@ function tooLarge(): AppError {
   return new AppError("PAYLOAD_TOO_LARGE", `the body must not be larger than ${MAX_BODY_BYTES / 1024} KiB`);
 }
 
-/** Reads a JSON body of at most 64 KiB; an empty object when there is none. Throws AppError. */
+/** Reads a JSON object of at most 64 KiB; an empty one when there is no body. Throws AppError. */
 async function readJson(request: Request): Promise<unknown> {
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -89,12 +96,34 @@ async function readJson(request: Request): Promise<unknown> {
     if (length > MAX_BODY_BYTES) throw tooLarge();
     chunks.push(chunk);
   }
-  if (length === 0) return {};
+  return length === 0 ? {} : parseObject(Buffer.concat(chunks));
+}
+
+function parseObject(bytes: Uint8Array): object {
+  const value = parseJson(bytes);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new AppError("VALIDATION_ERROR", "the body must be a JSON object");
+  }
+  if (isDeeperThan(MAX_DEPTH, value)) {
+    throw new AppError("VALIDATION_ERROR", `the body must not be nested deeper than ${MAX_DEPTH} levels`);
+  }
+  return value;
+}
+
+function parseJson(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks)));
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch {
     throw new AppError("VALIDATION_ERROR", "the body must be valid JSON in UTF-8");
   }
+}
+
+/** No body that is taken has more than two; Elysia's report on a deep one would take seconds and gigabytes. */
+const MAX_DEPTH = 16;
+
+function isDeeperThan(levels: number, value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeperThan(levels - 1, inner));
 }
 
 /** The `parse` of every route: our own reader answers, "json" tells the OpenAPI document what is taken. */

@@ -48,6 +48,7 @@ const format = oneOf(WEBHOOK_FORMATS, {
 });
 const enabled = t.Boolean({
   description: "Enable or disable the webhook. Enabling a disabled one sets failure_count to 0.",
+  example: true,
 });
 
 export const createWebhookBody = t.Object(
@@ -71,27 +72,33 @@ export const updateWebhookBody = t.Object(
 export const recoverBody = t.Object(
   {
     since: t.String({
-      description: "Events received at this time or later.",
+      description: "Events received at this time or later: an ISO 8601 date and time with a zone.",
       example: "2026-01-15T10:00:00Z",
     }),
-    until: t.Optional(t.String({ description: "Events received up to this time. Defaults to now." })),
+    until: t.Optional(
+      t.String({
+        description: "Events received up to this time. Defaults to now.",
+        example: "2026-01-15T12:00:00Z",
+      }),
+    ),
   },
   { ...strict, example: { since: "2026-01-15T10:00:00Z" } },
 );
 
-export const rotateSecretBody = t.Optional(
-  t.Object(
-    {
-      overlap_seconds: t.Optional(
-        t.Integer({
-          minimum: 0,
-          maximum: 604_800,
-          description: "For how long requests are signed with the old secret too. Defaults to 86400 (a day).",
-        }),
-      ),
-    },
-    { ...strict, example: { overlap_seconds: 86_400 } },
-  ),
+export const rotateSecretBody = t.Object(
+  {
+    overlap_seconds: t.Optional(
+      // Elysia's own Integer would also take a string.
+      t.Number({
+        multipleOf: 1,
+        minimum: 0,
+        maximum: 604_800,
+        description: "For how long requests are signed with the old secret too. Defaults to 86400 (a day).",
+        example: 86_400,
+      }),
+    ),
+  },
+  { ...strict, example: { overlap_seconds: 86_400 } },
 );
 
 export const idParams = t.Object({
@@ -104,11 +111,18 @@ export const deliveryParams = t.Object({
 
 export const deliveriesQuery = t.Object(
   {
-    status: t.Optional(oneOf(DELIVERY_STATUSES, { description: "Only deliveries in this state." })),
+    status: t.Optional(
+      oneOf(DELIVERY_STATUSES, { description: "Only deliveries in this state.", example: "failed" }),
+    ),
     limit: t.Optional(
       t.String({ pattern: "^([1-9][0-9]?|100)$", description: "1 to 100, default 50.", example: "50" }),
     ),
-    cursor: t.Optional(t.String({ description: "The next_cursor of the page before." })),
+    cursor: t.Optional(
+      t.String({
+        description: "The next_cursor of the page before.",
+        example: "019bc0f6-5c00-7000-9d3a-52c8f1d7a460",
+      }),
+    ),
   },
   strict,
 );

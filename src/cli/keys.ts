@@ -77,7 +77,10 @@ function create(store: Store, { org, name, rateLimit, expiresAt, json }: CreateO
 function list(store: Store, { org, json }: Common & { org: string }): void {
   const organization = organizationOf(store, org);
   const views = store.apiKeys.list(organization.id).map((key) => keyView(key, organization.uuid));
-  if (json) return printJson({ keys: views });
+  if (json) {
+    printJson({ keys: views });
+    return;
+  }
   printTable(
     ["ID", "NAME", "KEY", "PER MINUTE", "STATE", "LAST USED", "EXPIRES"],
     views.map((view) => [

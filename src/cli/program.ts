@@ -2,12 +2,17 @@ import { Command, CommanderError } from "commander";
 import { dropEmptyVariables, optionFor, serveOptions, socketPath, toConfig } from "../config.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import { VERSION } from "../version.ts";
+import { backupCommand } from "./backup.ts";
+import { doctorCommand } from "./doctor.ts";
+import { healthCommand } from "./health.ts";
 import { keyCommand } from "./keys.ts";
 import { openApiDocument } from "./openapi.ts";
 import { organizationCommand } from "./organizations.ts";
 import { printJson } from "./output.ts";
+import { notifySecretCommand, secretKeyCommand } from "./secrets.ts";
 import { send } from "./send.ts";
 import { serve } from "./serve.ts";
+import { statusCommand } from "./status.ts";
 
 /** Runs one command line; the answer is the exit code. Every refusal is one line on standard error. */
 export async function run(args: readonly string[]): Promise<number> {
@@ -69,6 +74,13 @@ function createProgram(setExitCode: (code: number) => void): Command {
     .action(async (file: string | undefined, { dataDir, socket }: { dataDir: string; socket?: string }) => {
       setExitCode(await send(socketPath(dataDir, socket), file));
     });
+
+  program.addCommand(statusCommand(setExitCode));
+  program.addCommand(doctorCommand(setExitCode));
+  program.addCommand(backupCommand());
+  program.addCommand(healthCommand(setExitCode));
+  program.addCommand(secretKeyCommand());
+  program.addCommand(notifySecretCommand());
 
   program
     .command("openapi")

@@ -1,4 +1,4 @@
-import { createReadStream } from "node:fs";
+import { createReadStream, statSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { messageOf, UsageError } from "../errors.ts";
 
@@ -10,7 +10,7 @@ const MAX_UNACKED = 4_096;
 
 /** Feeds lines to the socket and prints each ack; the answer is the exit code. */
 export async function send(socketPath: string, file: string | undefined): Promise<number> {
-  const input = await openInput(file);
+  const { input, size } = await openInput(file);
   const socket = await open(socketPath);
   if (!socket) {
     console.error(
@@ -18,7 +18,7 @@ export async function send(socketPath: string, file: string | undefined): Promis
     );
     return EXIT_NO_DAEMON;
   }
-  const run = createRun(socket);
+  const run = createRun(socket, size);
   for await (const line of linesOf(input)) {
     if (!(await run.push(line))) break;
   }
@@ -36,12 +36,21 @@ export async function send(socketPath: string, file: string | undefined): Promis
   return refused > 0 ? EXIT_REFUSED : 0;
 }
 
-async function openInput(file: string | undefined): Promise<AsyncIterable<Buffer>> {
-  if (file === undefined || file === "-") return process.stdin;
-  const stream = createReadStream(file, { highWaterMark: 256 * 1024 });
+interface Input {
+  input: AsyncIterable<Buffer>;
+  /** In bytes; null when it cannot be known beforehand. */
+  size: number | null;
+}
+
+async function openInput(file: string | undefined): Promise<Input> {
+  if (file === undefined || file === "-") return { input: process.stdin, size: null };
+  const stats = statSync(file, { throwIfNoEntry: false });
+  // A directory can be opened; only reading it fails.
+  if (stats?.isDirectory()) throw new UsageError(`cannot read ${file}: it is a directory`);
+  const input = createReadStream(file, { highWaterMark: 256 * 1024 });
   return new Promise((resolve, reject) => {
-    stream.once("open", () => resolve(stream));
-    stream.once("error", (error) => reject(new UsageError(`cannot read ${file}: ${messageOf(error)}`)));
+    input.once("open", () => resolve({ input, size: stats?.isFile() ? stats.size : null }));
+    input.once("error", (error) => reject(new UsageError(`cannot read ${file}: ${messageOf(error)}`)));
   });
 }
 
@@ -70,6 +79,8 @@ async function* linesOf(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
 
 interface Result {
   sent: number;
+  /** Of the lines sent, with their newlines. */
+  bytes: number;
   answered: number;
   refused: number;
   milliseconds: number;
@@ -83,10 +94,10 @@ interface Run {
 
 const NEWLINE = Buffer.from("\n");
 
-function createRun(socket: Socket): Run {
+function createRun(socket: Socket, size: number | null): Run {
   const started = performance.now();
-  const result: Result = { sent: 0, answered: 0, refused: 0, milliseconds: 0 };
-  const progress = createProgress(result);
+  const result: Result = { sent: 0, bytes: 0, answered: 0, refused: 0, milliseconds: 0 };
+  const progress = createProgress(result, size);
   let closed = false;
   let wake: (() => void) | null = null;
   let acks = "";
@@ -123,6 +134,7 @@ function createRun(socket: Socket): Run {
       while (!closed && result.sent - result.answered >= MAX_UNACKED) await changed();
       if (closed) return false;
       result.sent += 1;
+      result.bytes += line.length + 1;
       const flowing = socket.write(Buffer.concat([line, NEWLINE]));
       if (!flowing) await changed();
       return !closed;
@@ -140,13 +152,12 @@ function createRun(socket: Socket): Run {
 const PROGRESS_MS = 200;
 const BAR_WIDTH = 24;
 
-/** A bar on standard error while that is a terminal and the acks go elsewhere. */
-function createProgress(result: Result): { stop(): void } {
+/** A line on standard error while that is a terminal and the acks go elsewhere; with a bar when the size is known. */
+function createProgress(result: Result, size: number | null): { stop(): void } {
   if (!process.stderr.isTTY || process.stdout.isTTY) return { stop: () => {} };
   const draw = (): void => {
-    const share = result.sent === 0 ? 0 : result.answered / result.sent;
-    const bar = "█".repeat(Math.round(share * BAR_WIDTH)).padEnd(BAR_WIDTH, "░");
-    process.stderr.write(`\r${bar} ${result.answered} answered, ${result.sent - result.answered} waiting `);
+    const { sent, answered } = result;
+    process.stderr.write(`\r${barOf(result, size)}${answered} answered, ${sent - answered} waiting `);
   };
   const timer = setInterval(draw, PROGRESS_MS);
   return {
@@ -155,4 +166,11 @@ function createProgress(result: Result): { stop(): void } {
       process.stderr.write("\r\u001b[K");
     },
   };
+}
+
+/** How much of the file was answered, taking its lines for equally long. */
+function barOf({ sent, bytes, answered }: Result, size: number | null): string {
+  if (size === null || sent === 0) return "";
+  const share = Math.min(1, (bytes / Math.max(1, size)) * (answered / sent));
+  return `${"█".repeat(Math.round(share * BAR_WIDTH)).padEnd(BAR_WIDTH, "░")} `;
 }

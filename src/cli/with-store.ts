@@ -1,4 +1,7 @@
-import { resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { UsageError } from "../errors.ts";
+import { DATABASE_FILE } from "../store/database.ts";
 import { openStore, type Store } from "../store/store.ts";
 
 /** Opens the store of a data directory, beside a running daemon if need be, and closes it again. */
@@ -8,5 +11,19 @@ export function withStore<T>(dataDir: string, run: (store: Store) => T): T {
     return run(store);
   } finally {
     store.close();
+  }
+}
+
+/** The same for a database that must be there: looking at a wrong directory should not make one. */
+export function withExistingStore<T>(dataDir: string, run: (store: Store) => T): T {
+  requireDatabase(dataDir);
+  return withStore(dataDir, run);
+}
+
+/** Throws UsageError when a data directory holds no database. */
+export function requireDatabase(dataDir: string): void {
+  const path = join(resolve(dataDir), DATABASE_FILE);
+  if (!existsSync(path)) {
+    throw new UsageError(`there is no database ${path}; name the daemon's --data-dir`, 1);
   }
 }

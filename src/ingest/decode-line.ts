@@ -5,12 +5,23 @@ import { decodeScanEvent, type ScanEvent } from "./scan-event.ts";
 /** The longest line that is taken, in bytes without its newline. */
 export const MAX_LINE_BYTES = 256 * 1024;
 
+// Made once: a flood of bad lines must not cost more than one of good ones.
+const TOO_LONG = new AppError(
+  "PAYLOAD_TOO_LARGE",
+  `a line must not be longer than ${MAX_LINE_BYTES / 1024} KiB`,
+);
+const NOT_UTF8 = new AppError("VALIDATION_ERROR", "the line is not valid UTF-8");
+const EMPTY = new AppError("VALIDATION_ERROR", "the line is empty; send one JSON object per line");
+const NOT_JSON = new AppError(
+  "VALIDATION_ERROR",
+  "the line is not valid JSON; send one JSON object per line",
+);
+
 /** Turns the bytes of one line into a scan event; `null` stands for a line that was too long. Throws AppError. */
 export function decodeLine(line: Buffer | null, receivedAt: number): ScanEvent {
-  if (line === null) {
-    throw new AppError("PAYLOAD_TOO_LARGE", `a line must not be longer than ${MAX_LINE_BYTES / 1024} KiB`);
-  }
-  if (!isUtf8(line)) throw new AppError("VALIDATION_ERROR", "the line is not valid UTF-8");
+  if (line === null) throw TOO_LONG;
+  if (line.length === 0) throw EMPTY;
+  if (!isUtf8(line)) throw NOT_UTF8;
   return decodeScanEvent(parse(line.toString("utf8")), receivedAt);
 }
 
@@ -19,7 +30,6 @@ function parse(text: string): unknown {
     return JSON.parse(text);
   } catch {
     // The parser's own message would repeat what was submitted.
-    const what = text.trim() === "" ? "the line is empty" : "the line is not valid JSON";
-    throw new AppError("VALIDATION_ERROR", `${what}; send one JSON object per line`);
+    throw text.trim() === "" ? EMPTY : NOT_JSON;
   }
 }

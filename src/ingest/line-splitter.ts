@@ -1,9 +1,20 @@
-/** Splits a byte stream into lines without ever holding more of one line than `maxLine` bytes. */
+/** Splits a byte stream into lines, one at a time, without ever copying more of one line than `maxLine` bytes. */
 export interface LineSplitter {
-  /** Takes bytes; calls back for each complete line, in order. `null` stands for a line that was too long. */
-  push(chunk: Buffer, onLine: (line: Buffer | null) => void): void;
-  /** Bytes of memory that an unfinished line takes. */
-  readonly held: number;
+  /** Takes bytes over: the chunk must not be used afterwards. */
+  push(chunk: Buffer): void;
+  /**
+   * The next complete line, without its newline; `null` stands for one that was too long. Only while `ready`.
+   * Its bytes hold until the next call: then their memory is given back.
+   */
+  take(): Buffer | null;
+  /** Forgets everything. */
+  clear(): void;
+  /** Whether a complete line is there. */
+  readonly ready: boolean;
+  /** Bytes from the next complete line on; 0 unless `ready`. */
+  readonly unread: number;
+  /** Bytes of memory that a line takes which is not complete yet. */
+  readonly partial: number;
 }
 
 const NEWLINE = 10;
@@ -11,9 +22,27 @@ const FIRST_CAPACITY = 1024;
 const EMPTY = Buffer.alloc(0);
 
 export function createLineSplitter(maxLine: number): LineSplitter {
+  /** Chunks that are not used up; the first one has a newline at `end`. */
+  const chunks: Buffer[] = [];
+  let offset = 0;
+  let end = 0;
+  let unread = 0;
+
   let partial: Buffer = EMPTY;
   let length = 0;
   let skipping = false;
+
+  /** Used up, but the line that was taken last may lie in them. */
+  let spent: Buffer[] = [];
+  /** The garbage collector comes too late: a few hundred scanners fill hundreds of megabytes before it does. */
+  const release = (): void => {
+    if (spent.length === 0) return;
+    for (const { buffer, byteLength } of spent) {
+      // A part of a larger buffer is not ours to give back.
+      if (byteLength > 0 && byteLength === buffer.byteLength) (buffer as ArrayBuffer).transfer(0);
+    }
+    spent = [];
+  };
 
   const reset = (): void => {
     partial = EMPTY;
@@ -21,11 +50,12 @@ export function createLineSplitter(maxLine: number): LineSplitter {
     skipping = false;
   };
 
-  /** Copies, as the chunk's memory belongs to the socket; doubles, as a line may come byte by byte. */
+  /** Copies, as a few bytes would keep their whole chunk alive; doubles, as a line may come byte by byte. */
   const keep = (rest: Buffer): void => {
     if (skipping || rest.length === 0) return;
     const wanted = length + rest.length;
     if (wanted > maxLine) {
+      spent.push(partial);
       reset();
       skipping = true;
       return;
@@ -35,6 +65,7 @@ export function createLineSplitter(maxLine: number): LineSplitter {
         Math.max(FIRST_CAPACITY, wanted, Math.min(maxLine, partial.length * 2)),
       );
       partial.copy(grown, 0, 0, length);
+      if (length > 0) spent.push(partial);
       partial = grown;
     }
     rest.copy(partial, length);
@@ -45,20 +76,53 @@ export function createLineSplitter(maxLine: number): LineSplitter {
     if (!skipping && length === 0) return tail.length > maxLine ? null : tail;
     keep(tail);
     const line = skipping ? null : partial.subarray(0, length);
+    if (length > 0) spent.push(partial);
     reset();
     return line;
   };
 
+  /** Goes on to the next newline; what has none becomes part of the unfinished line. */
+  const advance = (): void => {
+    for (let chunk = chunks[0]; chunk; chunk = chunks[0]) {
+      end = chunk.indexOf(NEWLINE, offset);
+      if (end >= 0) return;
+      keep(offset === 0 ? chunk : chunk.subarray(offset));
+      unread -= chunk.length - offset;
+      chunks.shift();
+      spent.push(chunk);
+      offset = 0;
+    }
+  };
+
   return {
-    push(chunk, onLine) {
-      let start = 0;
-      for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
-        onLine(finish(chunk.subarray(start, end)));
-        start = end + 1;
-      }
-      keep(start === 0 ? chunk : chunk.subarray(start));
+    push(chunk) {
+      chunks.push(chunk);
+      unread += chunk.length;
+      if (chunks.length === 1) advance();
+      release();
     },
-    get held() {
+    take() {
+      release();
+      const line = finish(offset === end ? EMPTY : (chunks[0] as Buffer).subarray(offset, end));
+      unread -= end + 1 - offset;
+      offset = end + 1;
+      advance();
+      return line;
+    },
+    clear() {
+      spent.push(...chunks, partial);
+      chunks.length = 0;
+      unread = 0;
+      reset();
+      release();
+    },
+    get ready() {
+      return chunks.length > 0;
+    },
+    get unread() {
+      return unread;
+    },
+    get partial() {
       return partial.length;
     },
   };

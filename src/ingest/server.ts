@@ -1,6 +1,8 @@
 import type { Socket, UnixSocketListener } from "bun";
 import { AppError, type ErrorCode } from "../errors.ts";
-import { decodeLine, MAX_LINE_BYTES } from "./decode-line.ts";
+import { ackError, answerBatch } from "./batch.ts";
+import { MAX_LINE_BYTES } from "./decode-line.ts";
+import { createHoldings } from "./holdings.ts";
 import { createLineSplitter, type LineSplitter } from "./line-splitter.ts";
 import type { ScanEvent } from "./scan-event.ts";
 import { checkSocketPath, placeSocket } from "./socket-file.ts";
@@ -48,202 +50,214 @@ export interface IngestServer {
   connections(): number;
 }
 
-/** A line that was read: either an event to store or the refusal to answer with. */
-type Entry = IngestEvent | string;
-
 interface Client {
   splitter: LineSplitter;
-  entries: Entry[];
-  /** Acks that the scanner has not taken yet. */
+  /** Acks that the scanner has not taken yet; until it has, its next lines wait. */
   unsent: Buffer | null;
   paused: boolean;
+  /** Sends much at once; so is anyone taken to until known better. */
+  heavy: boolean;
   /** The scanner has said that it sends no more; it may still read its acks. */
   ended: boolean;
   closed: boolean;
-  /** Bytes of an unfinished line, as counted in the sum over all connections. */
-  held: number;
 }
 
-/** Lines of one transaction. Larger ones are hardly faster, but would hold up everything else for longer. */
-const MAX_BATCH = 1024;
-/** A connection with this many lines waiting is not read from. */
-const MAX_WAITING = 1024;
-/** Unfinished lines of all connections together may take this much memory. */
-const MAX_HELD_BYTES = 32 * 1024 * 1024;
+type Connection = Socket<Client>;
 
-const UNAVAILABLE = ackError(new AppError("UNAVAILABLE", "the event cannot be stored now; send it again"));
+/** A connection with this many bytes waiting is not read from. */
+const MAX_UNREAD = 256 * 1024;
+/** Lines of all connections that wait for their turn: past the first limit those who send much are not read from, past the second nobody is. */
+const QUEUED_BYTES_LIMITS = [256 * 1024, 4 * 1024 * 1024] as const;
+/** Who last sent less than this at once goes on while those who send much wait. */
+const LIGHT_BYTES = 16 * 1024;
+/** Unfinished lines and acks that nobody reads; past this, the connection that has not moved for longest is closed. */
+const MAX_STUCK_BYTES = 8 * 1024 * 1024;
 
 export function createIngestServer(options: IngestOptions): IngestServer {
-  const clients = new Set<Socket<Client>>();
-  /** Connections with lines waiting, in the order in which they are served. */
-  const waiting = new Set<Socket<Client>>();
-  let heldBytes = 0;
+  /** The one that was heard of last comes last, so that after a pause the others are read first. */
+  const clients = new Set<Connection>();
+  /** Connections with lines to take, in the order in which they are served. */
+  const waiting = new Set<Connection>();
+  const holdings = createHoldings<Connection>();
+  /** How many of QUEUED_BYTES_LIMITS are exceeded. */
+  let pressure = 0;
   let scheduled = false;
+  let stopped = false;
   let listener: UnixSocketListener<Client> | null = null;
   let removeFile = (): void => {};
 
-  const open = (socket: Socket<Client>): void => {
+  // ── connections ───────────────────────────────────────────────────────────────────────────────────
+
+  const open = (socket: Connection): void => {
     socket.data = {
       splitter: createLineSplitter(MAX_LINE_BYTES),
-      entries: [],
       unsent: null,
       paused: false,
+      heavy: true,
       ended: false,
       closed: false,
-      held: 0,
     };
     if (clients.size >= options.maxConnections) {
       refuse(socket, `too many connections (at most ${options.maxConnections}); try again later`);
       return;
     }
     clients.add(socket);
+    regulate(socket);
   };
 
-  const refuse = (socket: Socket<Client>, message: string): void => {
-    socket.data.closed = true;
+  const refuse = (socket: Connection, message: string): void => {
+    forget(socket);
     socket.write(ackError(new AppError("UNAVAILABLE", message)));
     socket.end();
   };
 
-  const receive = (socket: Socket<Client>, chunk: Buffer): void => {
+  const forget = (socket: Connection): void => {
     const client = socket.data;
-    if (client.closed) return;
-    const receivedAt = options.now();
-    client.splitter.push(chunk, (line) => client.entries.push(read(line, receivedAt)));
-    heldBytes += client.splitter.held - client.held;
-    client.held = client.splitter.held;
-    if (heldBytes > MAX_HELD_BYTES && client.held > 0) {
-      forget(socket);
-      refuse(socket, "too many unfinished lines are being held; send whole lines");
-      return;
-    }
-    if (client.entries.length === 0) return;
-    waiting.add(socket);
-    if (client.entries.length >= MAX_WAITING) pause(socket);
-    schedule();
+    client.closed = true;
+    clients.delete(socket);
+    // Lines that came whole are stored although nobody waits for their acks; unless acks were left unread before.
+    if (client.unsent || !client.splitter.ready) waiting.delete(socket);
+    if (!waiting.has(socket)) letGo(socket);
   };
 
-  const read = (line: Buffer | null, receivedAt: number): Entry => {
-    try {
-      const scan = decodeLine(line, receivedAt);
-      return { scan, organization: options.organization(scan.organizationId), receivedAt };
-    } catch (error) {
-      if (error instanceof AppError) {
-        options.onRefused(error.code);
-        return ackError(error);
-      }
-      options.onFault(error);
-      return UNAVAILABLE;
-    }
+  const letGo = (socket: Connection): void => {
+    holdings.forget(socket);
+    socket.data.splitter.clear();
   };
 
-  const pause = (socket: Socket<Client>): void => {
-    if (socket.data.paused) return;
-    socket.data.paused = true;
-    socket.pause();
-  };
-
-  const end = (socket: Socket<Client>): void => {
+  const end = (socket: Connection): void => {
     socket.data.ended = true;
     hangUp(socket);
   };
 
   /** Closes a connection that has nothing more to say once everything is answered. */
-  const hangUp = (socket: Socket<Client>): void => {
-    const { ended, entries, unsent, closed } = socket.data;
-    if (ended && !closed && entries.length === 0 && !unsent) socket.end();
+  const hangUp = (socket: Connection): void => {
+    const { ended, splitter, unsent, closed } = socket.data;
+    if (ended && !closed && !splitter.ready && !unsent) socket.end();
   };
 
-  /** Reads on once the scanner has taken its acks and its lines are not piling up. */
-  const resume = (socket: Socket<Client>): void => {
-    const { paused, unsent, entries, closed } = socket.data;
-    if (!paused || closed || unsent || entries.length >= MAX_WAITING) return;
-    socket.data.paused = false;
-    socket.resume();
+  // ── back-pressure ─────────────────────────────────────────────────────────────────────────────────
+
+  /** Counts what a connection makes us hold now. */
+  const account = (socket: Connection, progressed: boolean): void => {
+    const { splitter, unsent } = socket.data;
+    const bytes = splitter.unread + splitter.partial + (unsent?.length ?? 0);
+    const stuck = unsent !== null || !splitter.ready;
+    holdings.note(socket, stuck ? { queued: 0, stuck: bytes } : { queued: bytes, stuck: 0 }, progressed);
+  };
+
+  /** Reads from a connection, or stops reading, as things are. */
+  const regulate = (socket: Connection): void => {
+    const client = socket.data;
+    if (client.closed) return;
+    // Who does not read acks is not read from either.
+    const mustWait = client.heavy ? pressure > 0 : pressure > 1;
+    const pause = mustWait || client.unsent !== null || client.splitter.unread >= MAX_UNREAD;
+    if (pause === client.paused) return;
+    client.paused = pause;
+    if (pause) socket.pause();
+    else socket.resume();
+  };
+
+  /** Keeps memory bounded whatever the scanners do. */
+  const relieve = (): void => {
+    while (holdings.stuck > MAX_STUCK_BYTES) {
+      const socket = holdings.longestStuck();
+      if (!socket) break;
+      const why = socket.data.unsent ? "acks were not read" : "a line was not finished";
+      refuse(socket, `${why} while too many wait for the same; connect again`);
+    }
+    const before = pressure;
+    // A limit holds until half of it is worked off, so that pausing and going on do not alternate.
+    pressure = QUEUED_BYTES_LIMITS.filter(
+      (limit, i) => holdings.queued > (i < before ? limit / 2 : limit),
+    ).length;
+    if (pressure === before) return;
+    for (const socket of clients) regulate(socket);
+  };
+
+  // ── lines in ──────────────────────────────────────────────────────────────────────────────────────
+
+  const receive = (socket: Connection, chunk: Buffer): void => {
+    const client = socket.data;
+    if (client.closed || stopped) return;
+    client.splitter.push(chunk);
+    client.heavy = chunk.length >= LIGHT_BYTES;
+    const servable = client.splitter.ready && !client.unsent;
+    account(socket, servable);
+    clients.delete(socket);
+    clients.add(socket);
+    if (servable) {
+      waiting.add(socket);
+      schedule();
+    }
+    regulate(socket);
+    relieve();
   };
 
   const schedule = (): void => {
-    if (scheduled) return;
+    if (scheduled || stopped) return;
     scheduled = true;
     setImmediate(flush);
   };
 
-  /** Takes lines from every connection in turn, stores them in one transaction and answers. */
   const flush = (): void => {
     scheduled = false;
-    const taken = takeBatch();
-    const events: IngestEvent[] = [];
-    for (const [, entries] of taken)
-      for (const entry of entries) if (typeof entry !== "string") events.push(entry);
-    const stored = storeBatch(events);
-    let next = 0;
-    for (const [socket, entries] of taken) {
-      let acks = "";
-      for (const entry of entries) acks += typeof entry === "string" ? entry : ackOf(stored?.[next++]);
-      answer(socket, acks);
-    }
+    answerBatch(waiting, options, answer);
+    relieve();
     if (waiting.size > 0) schedule();
   };
 
-  const takeBatch = (): [Socket<Client>, Entry[]][] => {
-    const taken: [Socket<Client>, Entry[]][] = [];
-    let room = MAX_BATCH;
-    const share = Math.max(1, Math.floor(MAX_BATCH / Math.max(1, waiting.size)));
-    for (const socket of waiting) {
-      if (room <= 0) break;
-      const { entries } = socket.data;
-      const count = Math.min(room, share);
-      const part = entries.length <= count ? entries : entries.slice(0, count);
-      socket.data.entries = entries.length <= count ? [] : entries.slice(count);
-      room -= part.length;
-      taken.push([socket, part]);
-      waiting.delete(socket);
-      if (socket.data.entries.length > 0) waiting.add(socket);
+  // ── acks out ──────────────────────────────────────────────────────────────────────────────────────
+
+  const answer = (socket: Connection, acks: string): void => {
+    if (socket.data.closed) {
+      if (waiting.has(socket)) account(socket, true);
+      else letGo(socket);
+      return;
     }
-    return taken;
+    send(socket, Buffer.from(acks));
+    settle(socket, true);
   };
 
-  const storeBatch = (events: readonly IngestEvent[]): readonly StoredScan[] | null => {
-    if (events.length === 0) return [];
-    try {
-      return options.store(events);
-    } catch (error) {
-      options.onFault(error);
-      for (const _ of events) options.onRefused("UNAVAILABLE");
-      return null;
+  /** Answers whether anything was taken. */
+  const send = (socket: Connection, bytes: Buffer): boolean => {
+    const written = socket.write(bytes);
+    if (written < 0) {
+      // The scanner has gone; who is paused would not be told otherwise.
+      socket.data.unsent = null;
+      forget(socket);
+      socket.terminate();
+      return false;
     }
+    // A copy, as the rest of a long text would keep the whole of it.
+    socket.data.unsent = written < bytes.length ? Buffer.from(bytes.subarray(written)) : null;
+    return written > 0;
   };
 
-  const answer = (socket: Socket<Client>, acks: string): void => {
-    const client = socket.data;
-    if (client.closed) return;
-    if (client.unsent) client.unsent = Buffer.concat([client.unsent, Buffer.from(acks)]);
-    else send(socket, Buffer.from(acks));
-    resume(socket);
-    hangUp(socket);
-  };
-
-  const send = (socket: Socket<Client>, bytes: Buffer): void => {
-    const written = Math.max(0, socket.write(bytes));
-    socket.data.unsent = written < bytes.length ? bytes.subarray(written) : null;
-    // Who does not read acks is not read from either.
-    if (socket.data.unsent) pause(socket);
-  };
-
-  const drain = (socket: Socket<Client>): void => {
+  const drain = (socket: Connection): void => {
     const { unsent, closed } = socket.data;
     if (closed || !unsent) return;
-    send(socket, unsent);
-    resume(socket);
+    settle(socket, send(socket, unsent));
+  };
+
+  /** Draws the consequences of what was sent. */
+  const settle = (socket: Connection, progressed: boolean): void => {
+    const { closed, splitter, unsent } = socket.data;
+    if (closed) return;
+    if (unsent) waiting.delete(socket);
+    else if (splitter.ready) {
+      waiting.add(socket);
+      schedule();
+    }
+    account(socket, progressed);
+    regulate(socket);
     hangUp(socket);
   };
 
-  const forget = (socket: Socket<Client>): void => {
-    const client = socket.data;
-    clients.delete(socket);
-    heldBytes -= client.held;
-    client.held = 0;
-    client.closed = true;
+  const fail = (error: Error): void => {
+    // Bun reports what our own handlers throw here too; a scanner that has gone is no fault of ours.
+    if (!("syscall" in error || "errno" in error)) options.onFault(error);
   };
 
   return {
@@ -259,7 +273,7 @@ export function createIngestServer(options: IngestOptions): IngestServer {
             data: receive,
             drain,
             close: forget,
-            error: (_socket, error) => options.onFault(error),
+            error: (_socket, error) => fail(error),
           },
         });
       });
@@ -267,19 +281,10 @@ export function createIngestServer(options: IngestOptions): IngestServer {
     stop() {
       listener?.stop(false);
       removeFile();
+      stopped = true;
       while (waiting.size > 0) flush();
       for (const socket of clients) socket.end();
     },
     connections: () => clients.size,
   };
-}
-
-function ackOf(stored: StoredScan | undefined): string {
-  if (!stored) return UNAVAILABLE;
-  const { id, deliveries, duplicate } = stored;
-  return `{"ok":true,"id":"${id}","deliveries":${deliveries}${duplicate ? ',"duplicate":true' : ""}}\n`;
-}
-
-function ackError({ code, message }: AppError): string {
-  return `${JSON.stringify({ ok: false, error: { code, message } })}\n`;
 }

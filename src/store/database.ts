@@ -39,9 +39,14 @@ export interface OpenOptions {
 export function openDatabase({ dataDir, log }: OpenOptions): StoreDatabase {
   const path = prepareFile(dataDir);
   const sqlite = openChecked(path);
-  configure(sqlite);
-  migrate(sqlite);
-  return wrap(sqlite, log);
+  try {
+    configure(sqlite);
+    migrate(sqlite);
+    return wrap(sqlite, log);
+  } catch (error) {
+    sqlite.close();
+    throw isSqliteFault(error) ? refusal(path, error) : error;
+  }
 }
 
 function prepareFile(dataDir: string): string {
@@ -62,7 +67,7 @@ function openChecked(path: string): Database {
   try {
     return new Database(path, { create: true, readwrite: true, strict: true });
   } catch (error) {
-    throw corrupt(path, error);
+    throw refusal(path, error);
   }
 }
 
@@ -78,7 +83,7 @@ function checkIntegrity(path: string): void {
     touchEveryTree(sqlite);
   } catch (error) {
     // A database in use elsewhere is not damaged: the real open will wait or say so.
-    if (!isBusy(error)) throw corrupt(path, error);
+    if (!isBusy(error)) throw refusal(path, error);
   } finally {
     sqlite?.close();
   }
@@ -86,7 +91,9 @@ function checkIntegrity(path: string): void {
 
 function quickCheck(sqlite: Database): void {
   const row = sqlite.query<{ quick_check: string }, []>("PRAGMA quick_check(1)").get();
-  if (row?.quick_check !== "ok") throw new Error(row?.quick_check ?? "no answer from quick_check");
+  const found = row?.quick_check ?? "no answer from quick_check";
+  // What is found comes in several lines.
+  if (found !== "ok") throw new Error(found.trim().replaceAll(/\s*\n\s*/g, " "));
 }
 
 function touchEveryTree(sqlite: Database): void {
@@ -99,11 +106,22 @@ function touchEveryTree(sqlite: Database): void {
   for (const { name } of tables) sqlite.query(`SELECT * FROM "${name}" ORDER BY 1 DESC LIMIT 1`).all();
 }
 
-function corrupt(path: string, error: unknown): UsageError {
-  return new UsageError(
-    `the database ${path} is damaged or not an armorhooks database (${messageOf(error)}); it was not changed. Restore a backup, or move the file away to start empty`,
-    1,
-  );
+/** Only a file that is damaged may be called so: nobody should move a sound database away because the disk is full. */
+function refusal(path: string, error: unknown): UsageError {
+  return new UsageError(`${refusalText(path, error)} (${messageOf(error)})`, 1);
+}
+
+function refusalText(path: string, error: unknown): string {
+  if (isBusy(error))
+    return `the database ${path} is locked by another program; try again when that has ended`;
+  if (isSqliteFault(error) && !isDamage(error)) {
+    return `the database ${path} cannot be opened; check its permissions, that its directory can be written, and that the disk has room`;
+  }
+  return `the database ${path} is damaged or not an armorhooks database; it was not changed. Restore a backup, or move the file away to start empty`;
+}
+
+function isDamage(error: unknown): boolean {
+  return /^SQLITE_(CORRUPT|NOTADB|FORMAT)/.test((error as { code?: string }).code ?? "");
 }
 
 function isBusy(error: unknown): boolean {
@@ -113,11 +131,19 @@ function isBusy(error: unknown): boolean {
 /** Pages of the write-ahead log after which SQLite copies them into the database. */
 const CHECKPOINT_PAGES = 2000;
 
+/** The command line may write beside the daemon; its transactions take milliseconds. */
+const BUSY_TIMEOUT_MS = 2_000;
+/** Waiting holds up everything else: once it was in vain, it is short until a write succeeds. */
+const SHORT_BUSY_TIMEOUT_MS = 20;
+
+function waitForLocks(sqlite: Database, milliseconds: number): void {
+  sqlite.exec(`PRAGMA busy_timeout = ${milliseconds}`);
+}
+
 function configure(sqlite: Database): void {
-  // The command line may write beside the daemon; its transactions take milliseconds.
-  sqlite.exec("PRAGMA busy_timeout = 2000");
-  // Takes effect on an empty file only, before journal_mode writes its header.
-  sqlite.exec("PRAGMA auto_vacuum = INCREMENTAL");
+  waitForLocks(sqlite, BUSY_TIMEOUT_MS);
+  // Takes effect on an empty file only, before journal_mode writes its header; on another it would be a write.
+  if (sizeOf(sqlite) === 0) sqlite.exec("PRAGMA auto_vacuum = INCREMENTAL");
   sqlite.exec("PRAGMA journal_mode = WAL");
   sqlite.exec("PRAGMA synchronous = FULL");
   sqlite.exec("PRAGMA foreign_keys = ON");
@@ -125,6 +151,10 @@ function configure(sqlite: Database): void {
   sqlite.exec("PRAGMA journal_size_limit = 67108864");
   sqlite.exec("PRAGMA cache_size = -16000");
   sqlite.exec("PRAGMA temp_store = MEMORY");
+}
+
+function sizeOf(sqlite: Database): number {
+  return sqlite.query<{ page_count: number }, []>("PRAGMA page_count").get()?.page_count ?? 0;
 }
 
 function wrap(sqlite: Database, log?: Logger): StoreDatabase {
@@ -142,8 +172,18 @@ function wrap(sqlite: Database, log?: Logger): StoreDatabase {
 
   const report = (error: unknown): void => {
     const message = messageOf(error);
-    if (fault === null) log?.error("store cannot write", { error: message });
+    if (fault === null) {
+      log?.error("store cannot write", { error: message });
+      waitForLocks(sqlite, SHORT_BUSY_TIMEOUT_MS);
+    }
     fault = message;
+  };
+
+  const recover = (): void => {
+    if (fault === null) return;
+    log?.info("store can write again");
+    waitForLocks(sqlite, BUSY_TIMEOUT_MS);
+    fault = null;
   };
 
   const transaction = <T>(durability: Durability, run: () => T): T => {
@@ -152,8 +192,7 @@ function wrap(sqlite: Database, log?: Logger): StoreDatabase {
       begin.run();
       const result = run();
       commit.run();
-      if (fault !== null) log?.info("store can write again");
-      fault = null;
+      recover();
       return result;
     } catch (error) {
       if (sqlite.inTransaction) rollback(sqlite);

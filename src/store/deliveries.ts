@@ -1,7 +1,7 @@
 import type { Database } from "bun:sqlite";
 import { timeOfId } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
-import { DELIVERED, type DisabledReason, FAILED, PENDING } from "./schema.ts";
+import { type DisabledReason, FAILED, PENDING } from "./schema.ts";
 
 /** Why an attempt failed (CONTRACT, section 5). */
 export type AttemptError =
@@ -140,16 +140,36 @@ export function createDeliveryStore({ sqlite, transaction }: StoreDatabase): Del
   };
 }
 
-/** A delivered one is never taken back to pending or failed by a late result. */
+/**
+ * A late result takes nothing back: a delivered one stays so, and one that was ended with its webhook while
+ * the attempt was under way does not become pending again.
+ */
 function prepareAttemptWriter(sqlite: Database): (attempt: AttemptRecord) => void {
-  const insert = sqlite.prepare("INSERT OR IGNORE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?)");
+  // With a retention shorter than an attempt, the delivery may have been pruned meanwhile.
+  const insert = sqlite.prepare(
+    `INSERT OR IGNORE INTO attempts SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+     WHERE EXISTS (SELECT 1 FROM deliveries WHERE id = ?1)`,
+  );
   const update = sqlite.prepare(
-    `UPDATE deliveries SET status = ?, attempt_count = ?, next_attempt_at = ?, last_status = ?, last_error = ?, finished_at = ?
-     WHERE id = ? AND status <> ${DELIVERED}`,
+    `UPDATE deliveries SET status = ?1, attempt_count = ?2, next_attempt_at = ?3, last_status = ?4, last_error = ?5, finished_at = ?6
+     WHERE id = ?7 AND (status = ${PENDING} OR (status = ${FAILED} AND ?1 <> ${PENDING}))`,
+  );
+  const updateEnded = sqlite.prepare(
+    `UPDATE deliveries SET attempt_count = ?, last_status = ? WHERE id = ? AND status = ${FAILED}`,
   );
   return (a) => {
-    insert.run(a.deliveryId, a.number, a.startedAt, a.durationMs, a.httpStatus, a.error, a.excerpt);
-    update.run(a.status, a.number, a.nextAttemptAt, a.httpStatus, a.error, a.finishedAt, a.deliveryId);
+    const { deliveryId, number, startedAt, durationMs, httpStatus, error } = a;
+    insert.run(deliveryId, number, startedAt, durationMs, httpStatus, error, a.excerpt);
+    const { changes } = update.run(
+      a.status,
+      number,
+      a.nextAttemptAt,
+      httpStatus,
+      error,
+      a.finishedAt,
+      deliveryId,
+    );
+    if (changes === 0) updateEnded.run(number, httpStatus, deliveryId);
   };
 }
 

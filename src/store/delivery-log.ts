@@ -138,6 +138,9 @@ function flatten({ delivery, webhookUuid, eventType }: JoinedRow): DeliveryRow {
 }
 
 function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]; nextId: () => number }) {
+  const live = sqlite.prepare<{ one: number }, [number]>(
+    "SELECT 1 AS one FROM webhooks WHERE id = ? AND deleted_at IS NULL",
+  );
   const stretch = sqlite.prepare<{ lastId: number | null; n: number }, [number, number]>(
     `SELECT max(id) AS lastId, count(*) AS n FROM
      (SELECT id FROM events WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ${RECOVER_STEP})`,
@@ -159,6 +162,8 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
 
   return ({ webhookId, organizationId, types, range, fromId, dueAt, now }: RecoverOptions) => {
     const { since, until } = range;
+    // Deleted since the step before: nothing would ever end what it got now.
+    if (live.get(webhookId) === null) return { recovered: 0, nextFromId: null };
     const from = fromId ?? idAt(since - CLOCK_MARGIN_MS);
     const { lastId, n } = stretch.get(from, idAt(until + CLOCK_MARGIN_MS)) ?? { lastId: null, n: 0 };
     if (lastId === null) return { recovered: 0, nextFromId: null };

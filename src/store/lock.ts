@@ -20,6 +20,10 @@ export function lockDataDir(dataDir: string): { release(): void } {
   }
   const sqlite = new Database(path);
   try {
+    // `status` and `doctor` hold it for a moment to see whether it is free.
+    sqlite.exec("PRAGMA busy_timeout = 500");
+    // No file beside it: a daemon must be able to start again on a full disk.
+    sqlite.exec("PRAGMA journal_mode = MEMORY");
     sqlite.exec("PRAGMA locking_mode = EXCLUSIVE");
     sqlite.exec("BEGIN EXCLUSIVE");
   } catch (error) {

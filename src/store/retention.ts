@@ -16,90 +16,123 @@ export interface PruneRound {
   step(): PruneStep;
 }
 
+export interface PruneLimits {
+  /** Schedule time: what was created later stays. */
+  createdBefore: number;
+  /** Wall time: what finished later stays. */
+  finishedBefore: number;
+}
+
 export interface Retention {
-  /** `cutoff` is schedule time: what finished before it goes. */
-  beginRound(cutoff: number): PruneRound;
+  beginRound(limits: PruneLimits): PruneRound;
 }
 
 const STEP_ROWS = 400;
+/** Looking is cheaper than deleting: where nothing is to go, steps grow up to this. */
+const MAX_STEP_ROWS = 3_200;
 /** Free pages given back to the file system in one step. */
 const STEP_PAGES = 200;
+/** Free pages up to this part of the file are kept: what comes next takes them again. */
+const SPARE_PART = 0.1;
+
+const NOTHING: PruneStep = { deliveries: 0, attempts: 0, events: 0, done: false };
+
+/** Rows of one table, looked at from the oldest on; `drop` answers whether a row went. */
+interface Walk<Row> {
+  rows: (from: number, limit: number) => Row[];
+  drop: (row: Row) => boolean;
+}
 
 /**
  * Deliveries first, with their attempts, then events that have no delivery left. A pending delivery keeps
  * its event; an event is kept for the retention even when nobody subscribed, to recognise repeats.
  */
 export function createRetention({ sqlite, transaction }: StoreDatabase): Retention {
-  const oldDeliveries = sqlite.prepare<{ id: number; finished: number }, [number, number, number]>(
-    `SELECT id, status <> ${PENDING} AND finished_at < ? AS finished FROM deliveries
-     WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ${STEP_ROWS}`,
+  const oldDeliveries = sqlite.prepare<{ id: number; old: number }, [number, number, number, number]>(
+    `SELECT id, status <> ${PENDING} AND finished_at < ? AS old FROM deliveries
+     WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?`,
   );
   const dropAttempts = sqlite.prepare("DELETE FROM attempts WHERE delivery_id = ?");
   const dropDelivery = sqlite.prepare("DELETE FROM deliveries WHERE id = ?");
-  const oldEvents = sqlite.prepare<{ id: number; free: number }, [number, number]>(
-    `SELECT id, NOT EXISTS (SELECT 1 FROM deliveries WHERE event_id = events.id) AS free FROM events
-     WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ${STEP_ROWS}`,
+  const oldEvents = sqlite.prepare<{ id: number; old: number }, [number, number, number]>(
+    `SELECT id, NOT EXISTS (SELECT 1 FROM deliveries WHERE event_id = events.id) AS old FROM events
+     WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?`,
   );
   const dropEvent = sqlite.prepare("DELETE FROM events WHERE id = ?");
   const dropWebhooks = sqlite.prepare(
     `DELETE FROM webhooks WHERE deleted_at IS NOT NULL
      AND NOT EXISTS (SELECT 1 FROM deliveries WHERE webhook_id = webhooks.id)`,
   );
-  const freePages = sqlite.prepare<{ freelist_count: number }, []>("PRAGMA freelist_count");
+  const pages = sqlite.prepare<{ free: number; all: number }, []>(
+    "SELECT freelist_count AS free, page_count AS 'all' FROM pragma_freelist_count, pragma_page_count",
+  );
 
-  const pruneDeliveries = (from: number, through: number, cutoff: number) => {
-    let attempts = 0;
-    let deliveries = 0;
-    const rows = oldDeliveries.all(cutoff, from, through);
-    for (const { id, finished } of rows) {
-      if (!finished) continue;
-      attempts += dropAttempts.run(id).changes;
-      deliveries += dropDelivery.run(id).changes;
-    }
-    return { attempts, deliveries, last: rows.length < STEP_ROWS ? null : (rows.at(-1)?.id ?? null) };
-  };
-
-  const pruneEvents = (from: number, through: number) => {
-    let dropped = 0;
-    const rows = oldEvents.all(from, through);
-    for (const { id, free } of rows) if (free) dropped += dropEvent.run(id).changes;
-    return { events: dropped, last: rows.length < STEP_ROWS ? null : (rows.at(-1)?.id ?? null) };
+  /** Gives some free pages back; false when only the spare ones are left. */
+  const giveBack = (): boolean => {
+    const count = pages.get();
+    if (!count || count.free <= Math.max(STEP_PAGES, count.all * SPARE_PART)) return false;
+    transaction("relaxed", () => sqlite.exec(`PRAGMA incremental_vacuum(${STEP_PAGES})`));
+    return true;
   };
 
   return {
-    beginRound(cutoff) {
-      const through = idAt(cutoff);
-      let phase: "deliveries" | "events" | "space" = "deliveries";
-      let from = 0;
-
-      const advance = (last: number | null, next: typeof phase): void => {
-        from = last === null ? 0 : last + 1;
-        if (last === null) phase = next;
-      };
+    beginRound({ createdBefore, finishedBefore }) {
+      const through = idAt(createdBefore) - 1;
+      let attempts = 0;
+      const deliveries = createWalk({
+        rows: (from, limit) => oldDeliveries.all(finishedBefore, from, through, limit),
+        drop: ({ id }) => {
+          attempts += dropAttempts.run(id).changes;
+          return dropDelivery.run(id).changes > 0;
+        },
+      });
+      const events = createWalk({
+        rows: (from, limit) => oldEvents.all(from, through, limit),
+        drop: ({ id }) => dropEvent.run(id).changes > 0,
+      });
+      let gaveBack = false;
 
       const prune = (): PruneStep => {
-        const step: PruneStep = { deliveries: 0, attempts: 0, events: 0, done: false };
-        if (phase === "deliveries") {
-          const { last, ...counts } = pruneDeliveries(from, through, cutoff);
-          advance(last, "events");
-          return { ...step, ...counts };
-        }
-        const { last, events } = pruneEvents(from, through);
-        advance(last, "space");
-        return { ...step, events };
+        if (deliveries.done) return { ...NOTHING, events: events.step() };
+        attempts = 0;
+        const dropped = deliveries.step();
+        return { ...NOTHING, deliveries: dropped, attempts };
       };
 
       return {
         step() {
-          if (phase !== "space") return transaction("relaxed", prune);
-          if ((freePages.get()?.freelist_count ?? 0) > STEP_PAGES) {
-            sqlite.exec(`PRAGMA incremental_vacuum(${STEP_PAGES})`);
-            return { deliveries: 0, attempts: 0, events: 0, done: false };
+          if (!events.done) return transaction("relaxed", prune);
+          if (giveBack()) {
+            gaveBack = true;
+            return NOTHING;
           }
           transaction("relaxed", () => dropWebhooks.run());
-          return { deliveries: 0, attempts: 0, events: 0, done: true };
+          // The file itself shrinks when the log is copied into it, which could be long from now.
+          if (gaveBack) sqlite.exec("PRAGMA wal_checkpoint(PASSIVE)");
+          return { ...NOTHING, done: true };
         },
       };
+    },
+  };
+}
+
+function createWalk<Row extends { id: number; old: number }>({ rows, drop }: Walk<Row>) {
+  let from = 0;
+  let limit = STEP_ROWS;
+  let done = false;
+  return {
+    get done() {
+      return done;
+    },
+    /** Looks at the next rows and answers how many it dropped. */
+    step(): number {
+      const seen = rows(from, limit);
+      let dropped = 0;
+      for (const row of seen) if (row.old && drop(row)) dropped += 1;
+      done = seen.length < limit;
+      from = (seen.at(-1)?.id ?? from) + 1;
+      limit = dropped > 0 ? STEP_ROWS : Math.min(MAX_STEP_ROWS, limit * 2);
+      return dropped;
     },
   };
 }

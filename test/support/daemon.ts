@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const ROOT = join(import.meta.dir, "../..");
-export const BINARY = join(ROOT, "dist/armorhooks");
+/** The binary that the end-to-end tests run; ARMORHOOKS_TEST_BINARY names another one. */
+export const BINARY = process.env["ARMORHOOKS_TEST_BINARY"] || join(ROOT, "dist/armorhooks");
 
 /** What a command line starts: the compiled binary in the end-to-end tests, the sources elsewhere. */
 export function program(compiled: boolean): string[] {
@@ -46,6 +47,8 @@ export interface StartOptions {
   /** A key to use when this start bootstraps none. */
   key?: string;
   organizationId?: string;
+  /** Told the process id at once, before the daemon is ready. */
+  onSpawn?: (pid: number) => void;
 }
 
 /** Flags for receivers on loopback and quick retries. */
@@ -76,6 +79,7 @@ export async function startDaemon(options: StartOptions = {}): Promise<RunningDa
     stdout: "pipe",
     stderr: "pipe",
   });
+  options.onSpawn?.(child.pid);
   const log: LogLine[] = [];
   const errors = new Response(child.stderr).text();
   const ready = new Promise<LogLine>((resolve, reject) => {
@@ -184,6 +188,7 @@ export async function connectScanner(path: string): Promise<Scanner> {
   let onAck = (): void => {};
   socket.setEncoding("utf8");
   socket.on("error", () => {});
+  socket.on("close", () => onAck());
   socket.on("data", (text: string) => {
     const lines = (rest + text).split("\n");
     rest = lines.pop() ?? "";
@@ -202,7 +207,6 @@ export async function connectScanner(path: string): Promise<Scanner> {
         if (socket.destroyed) throw new Error("the daemon closed the connection");
         await new Promise<void>((resolve) => {
           onAck = resolve;
-          socket.once("close", resolve);
         });
       }
       return acks.slice(first, first + lines.length);

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import type { Socket } from "bun";
 import { createResponseParser, type ParsedResponse, type ResponseParser } from "./response-parser.ts";
 
@@ -36,7 +37,7 @@ export interface ConnectOptions {
   tls: { serverName: string; ca: readonly string[] | null } | null;
 }
 
-/** Connects in the background; a request given before it is up waits for it. */
+/** Connects in the background and never throws; a request given before it is up waits for it. */
 export function connect({ address, port, tls }: ConnectOptions): Connection {
   const parser: ResponseParser = createResponseParser();
   let socket: Socket<undefined> | null = null;
@@ -50,6 +51,8 @@ export function connect({ address, port, tls }: ConnectOptions): Connection {
   const settle = (outcome: ConnectionOutcome): void => {
     const settled = onOutcome;
     onOutcome = null;
+    // An answer that came before the whole request was out: the rest of it would run into the next one.
+    if (outcome.ok && (unsent !== null || waiting !== null)) outcome.response.reusable = false;
     waiting = null;
     if (!outcome.ok || !outcome.response.reusable) destroy();
     if (settled) settled(outcome);
@@ -73,11 +76,8 @@ export function connect({ address, port, tls }: ConnectOptions): Connection {
     if (!socket) return;
     sent = true;
     const written = socket.write(request);
-    if (written === request.length) return;
-    // Either the socket is full, or the request has characters of several bytes.
-    const bytes = Buffer.from(request, "utf8");
     if (written < 0) fail("connection_failed");
-    else if (written < bytes.length) unsent = bytes.subarray(written);
+    else if (written < Buffer.byteLength(request)) unsent = Buffer.from(request).subarray(written);
   };
 
   const drain = (): void => {
@@ -96,8 +96,9 @@ export function connect({ address, port, tls }: ConnectOptions): Connection {
   };
 
   const receive = (chunk: Buffer): void => {
+    if (!alive) return;
     // An answer that nobody asked for: what follows could be taken for the answer to the next request.
-    if (!onOutcome) {
+    if (!onOutcome || !sent) {
       fail("invalid_response");
       return;
     }
@@ -108,14 +109,20 @@ export function connect({ address, port, tls }: ConnectOptions): Connection {
 
   const end = (): void => {
     if (!alive) return;
-    if (tls && !ready) fail("tls_failed");
-    else if (onOutcome && parser.started && parser.end() === "done")
+    if (onOutcome && parser.started && parser.end() === "done")
       settle({ ok: true, response: parser.response });
+    else broken();
+  };
+
+  /** The connection was lost rather than ended: what came of a response is not all of it. */
+  const broken = (): void => {
+    if (tls && !ready) fail("tls_failed");
     else fail(parser.started ? "invalid_response" : "connection_failed");
   };
 
   const connection: Connection = {
     send(request, whenDone) {
+      if (!alive) return whenDone({ ok: false, failure: "connection_failed", unanswered: true });
       onOutcome = whenDone;
       parser.reset();
       if (ready) write(request);
@@ -149,8 +156,9 @@ export function connect({ address, port, tls }: ConnectOptions): Connection {
       data: (_socket, chunk) => receive(chunk),
       drain,
       end,
-      close: end,
-      error: end,
+      close: broken,
+      // TLS 1.3 tells of a client that it will not have (no certificate, say) only after the handshake.
+      error: () => (tls && !parser.started ? fail("tls_failed") : broken()),
       connectError: () => fail("connection_failed"),
     },
   }).catch(() => fail("connection_failed"));
@@ -159,6 +167,11 @@ export function connect({ address, port, tls }: ConnectOptions): Connection {
 }
 
 function tlsOptions({ serverName, ca }: NonNullable<ConnectOptions["tls"]>) {
-  // rejectUnauthorized is said outright: NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment must not weaken it.
-  return { serverName, rejectUnauthorized: true, ...(ca && { ca: [...ca] }) };
+  return {
+    // SNI has neither a final dot nor addresses (RFC 6066, 3). Without a name the address is what is verified.
+    ...(isIP(serverName) === 0 && { serverName: serverName.replace(/\.$/, "") }),
+    // Said outright: NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment must not weaken it.
+    rejectUnauthorized: true,
+    ...(ca && { ca: [...ca] }),
+  };
 }

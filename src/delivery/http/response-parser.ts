@@ -43,6 +43,9 @@ type Phase =
   | "until-close"
   | "done";
 
+/** The longest end of a head: so that what is too long is so however it is cut into pieces. */
+const HEAD_END_BYTES = 4;
+
 const EMPTY = Buffer.alloc(0);
 
 export function createResponseParser(): ResponseParser {
@@ -74,7 +77,7 @@ export function createResponseParser(): ResponseParser {
   };
 
   const takeBody = (bytes: Buffer): void => {
-    const wanted = EXCERPT_BYTES - (response.excerpt?.length ?? 0);
+    const wanted = Math.min(bytes.length, EXCERPT_BYTES - (response.excerpt?.length ?? 0));
     if (wanted > 0) response.excerpt = Buffer.concat([response.excerpt ?? EMPTY, bytes.subarray(0, wanted)]);
     bodyBytes += bytes.length;
     if (bodyBytes > MAX_BODY_BYTES) {
@@ -97,7 +100,7 @@ export function createResponseParser(): ResponseParser {
 
   const stepHead = (): boolean | null => {
     const end = headEnd(held);
-    if (end === null) return held.length > MAX_HEADER_BYTES ? null : false;
+    if (end === null) return held.length >= MAX_HEADER_BYTES + HEAD_END_BYTES ? null : false;
     if (end.head > MAX_HEADER_BYTES) return null;
     const text = held.toString("latin1", 0, end.head);
     held = held.subarray(end.next);
@@ -118,6 +121,7 @@ export function createResponseParser(): ResponseParser {
   /** The lines of chunked coding: sizes, the line break behind each chunk, trailers. */
   const stepLine = (): boolean | null => {
     const end = held.indexOf(10);
+    if (end > MAX_CHUNK_LINE_BYTES) return null;
     if (end < 0) return held.length > MAX_CHUNK_LINE_BYTES ? null : false;
     const line = held.toString("latin1", 0, end).replace(/\r$/, "");
     held = held.subarray(end + 1);
@@ -172,6 +176,8 @@ export function createResponseParser(): ResponseParser {
         return "more";
       }
       if (held.length > 0) response.reusable = false;
+      // Even an empty view would keep the whole chunk in memory while the connection idles.
+      held = EMPTY;
       return "done";
     },
     end() {
@@ -191,10 +197,11 @@ interface HeadEnd {
 
 /** Where the head ends; line feeds alone are taken too (RFC 9112, 2.2). */
 function headEnd(bytes: Buffer): HeadEnd | null {
-  const strict = bytes.indexOf("\r\n\r\n", 0, "latin1");
+  const strict = bytes.indexOf("\n\r\n", 0, "latin1");
   const loose = bytes.indexOf("\n\n", 0, "latin1");
-  if (strict >= 0 && (loose < 0 || strict < loose)) return { head: strict, next: strict + 4 };
-  return loose >= 0 ? { head: loose, next: loose + 2 } : null;
+  const first = strict >= 0 && (loose < 0 || strict < loose) ? strict : loose;
+  if (first < 0) return null;
+  return { head: bytes[first - 1] === 13 ? first - 1 : first, next: first + (first === strict ? 3 : 2) };
 }
 
 interface Head {
@@ -218,7 +225,10 @@ function parseHead(text: string): Head | null {
   const framing = parseFraming(code, fields);
   if (!framing) return null;
   const connection = fields.get("connection")?.toLowerCase() ?? "";
-  const persistent = status[1] === "1" ? !connection.includes("close") : connection.includes("keep-alive");
+  const persistent =
+    status[1] === "1"
+      ? !connection.includes("close")
+      : connection.includes("keep-alive") && framing.framing === "fixed";
   return {
     status: code,
     ...framing,
@@ -232,17 +242,29 @@ const WANTED = new Set(["connection", "content-length", "keep-alive", "retry-aft
 
 function parseFields(lines: readonly string[]): Map<string, string> | null {
   const fields = new Map<string, string>();
+  let last = "";
   for (let i = 1; i < lines.length; i += 1) {
     const line = lines[i] as string;
+    if (isBlank(line, 0)) {
+      // A folded line belongs to the field before it (RFC 9112, 5.2).
+      if (i === 1) return null;
+      if (fields.has(last)) fields.set(last, `${fields.get(last)} ${line.trim()}`.trim());
+      continue;
+    }
     const colon = line.indexOf(":");
-    if (colon <= 0) return null;
-    const name = line.slice(0, colon).toLowerCase();
-    if (!WANTED.has(name)) continue;
+    if (colon <= 0 || isBlank(line, colon - 1)) return null;
+    last = line.slice(0, colon).toLowerCase();
+    if (!WANTED.has(last)) continue;
     const value = line.slice(colon + 1).trim();
-    const before = fields.get(name);
-    fields.set(name, before === undefined ? value : `${before}, ${value}`);
+    const before = fields.get(last);
+    fields.set(last, before === undefined ? value : `${before}, ${value}`);
   }
   return fields;
+}
+
+function isBlank(line: string, index: number): boolean {
+  const code = line.charCodeAt(index);
+  return code === 32 || code === 9;
 }
 
 /** How long the body is (RFC 9112, 6.3); null when the head contradicts itself. */

@@ -177,6 +177,8 @@ function createPool(maxIdle: number, idleMs: number): Pool {
     },
     put(key, connection, keepAliveMs) {
       const limit = keepAliveMs === null ? idleMs : Math.min(idleMs, keepAliveMs - KEEP_ALIVE_MARGIN_MS);
+      // It may have ended between its answer and now.
+      if (!connection.alive) return;
       if (limit <= 0) return connection.destroy();
       const pooled = { connection, key, expiresAt: performance.now() + limit };
       connection.onIdleEnd = () => remove(pooled);

@@ -1,0 +1,162 @@
+import { ERROR_STATUS } from "../errors.ts";
+import { WEBHOOK_FORMATS } from "../formats.ts";
+import { listOf, REQUEST_ID_EXAMPLE, ref, type Schema, wrap } from "./documents.ts";
+
+/** The models of the OpenAPI document: what answers hold, field by field, each with an example. */
+
+const uuid = (description: string, example: string): Schema => ({
+  type: "string",
+  format: "uuid",
+  description,
+  example,
+});
+const time = (description: string): Schema => ({
+  type: "string",
+  format: "date-time",
+  description,
+  example: "2026-01-15T10:00:00.000Z",
+});
+const integer = (description: string, example: number): Schema => ({ type: "integer", description, example });
+const orNull = (schema: Schema, example: unknown = schema.example): Schema => ({
+  ...schema,
+  nullable: true,
+  example,
+});
+
+const EVENT_TYPE: Schema = {
+  type: "string",
+  enum: ["red_tier", "yellow_tier", "green_tier"],
+  example: "red_tier",
+};
+const ATTEMPT_ERRORS = [
+  "connection_failed",
+  "dns_failed",
+  "tls_failed",
+  "timeout",
+  "blocked_address",
+  "invalid_response",
+  "http_status",
+];
+
+const webhook = {
+  id: uuid("The webhook ID.", "0b3b3f4e-6f0a-4c53-9a2e-5d2d4d8f5c11"),
+  url: {
+    type: "string",
+    description: "Where webhook requests are sent.",
+    example: "https://hooks.slack.com/services/T.../B.../xxx",
+  },
+  events: { ...listOf(EVENT_TYPE), description: "The event types subscribed to.", example: ["red_tier"] },
+  format: { type: "string", description: "Payload format.", enum: [...WEBHOOK_FORMATS], example: "json" },
+  enabled: { type: "boolean", description: "A disabled webhook gets no new deliveries.", example: true },
+  failure_count: integer("Failed attempts in a row since the last success.", 0),
+  last_triggered_at: orNull(
+    time("When the latest attempt for a real event was made; null before the first."),
+    null,
+  ),
+  created_at: time("When the webhook was registered."),
+};
+const secret: Schema = {
+  type: "string",
+  pattern: "^[0-9a-f]{64}$",
+  description: "Verifies the signatures of this webhook. Returned here only: store it securely.",
+  example: "a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90",
+};
+const delivery = {
+  id: uuid("The delivery ID.", "019bc0f6-5c00-7000-9d3a-52c8f1d7a460"),
+  webhook_id: uuid("The webhook that it goes to.", "0b3b3f4e-6f0a-4c53-9a2e-5d2d4d8f5c11"),
+  event_id: uuid(
+    "The event that it carries, and the webhook-id header that receivers get.",
+    "019bc0f6-5bff-7000-9d3a-52c8f1d7a460",
+  ),
+  event: EVENT_TYPE,
+  status: { type: "string", enum: ["pending", "delivered", "failed"], example: "delivered" },
+  attempt_count: integer("Attempts made.", 1),
+  next_attempt_at: orNull(time("When the next attempt is due; null when finished."), null),
+  last_status: orNull(integer("HTTP status of the latest attempt; null when there was none.", 200)),
+  last_error: {
+    type: "string",
+    nullable: true,
+    description: "Why the latest attempt failed, or why the delivery ended without one; null if neither.",
+    enum: [...ATTEMPT_ERRORS, "webhook_disabled", "webhook_deleted", null],
+    example: null,
+  },
+  created_at: time("When the delivery was created."),
+  finished_at: orNull(time("When it was delivered or given up; null while pending.")),
+};
+const attempt = {
+  number: integer("Counts from 1.", 1),
+  started_at: time("When the attempt began."),
+  duration_ms: integer("How long it took, milliseconds.", 12),
+  status: orNull(integer("HTTP status of the response; null when there was none.", 200)),
+  error: {
+    type: "string",
+    nullable: true,
+    enum: [...ATTEMPT_ERRORS, null],
+    description: "Why it failed; null when it succeeded.",
+    example: null,
+  },
+  response_excerpt: {
+    type: "string",
+    nullable: true,
+    description: "The first 1 KiB of the response body as text; null when there was no response.",
+    example: "ok",
+  },
+};
+const signal = wrap({
+  domain: { type: "string", example: "pii" },
+  type: { type: "string", example: "ssn" },
+  confidence: { type: "number", minimum: 0, maximum: 1, example: 0.98 },
+  weight: { type: "number", example: 50 },
+});
+const payload = {
+  event: { type: "string", enum: ["red_tier", "yellow_tier", "green_tier", "test"], example: "red_tier" },
+  tier: { type: "string", enum: ["red", "yellow", "green"], example: "red" },
+  action: { type: "string", enum: ["allow", "flag", "block"], example: "block" },
+  risk_score: { type: "number", minimum: 0, maximum: 100, example: 85 },
+  signals: listOf(signal),
+  latency_ms: { type: "number", minimum: 0, example: 8 },
+  timestamp: time("When the scan was made."),
+};
+
+/** The codes that HTTP answers carry; UNAVAILABLE is the socket's. */
+const CODES = Object.keys(ERROR_STATUS).filter((code) => code !== "UNAVAILABLE");
+
+export const SCHEMAS: Readonly<Record<string, Schema>> = {
+  Webhook: wrap(webhook),
+  WebhookWithSecret: wrap({ ...webhook, secret }),
+  TestResult: wrap(
+    {
+      success: { type: "boolean", description: "Whether the receiver answered 2xx.", example: true },
+      status: integer("HTTP status of the receiver's answer, when there was one.", 200),
+      error: {
+        type: "string",
+        description: "Why it failed; left out when it did not.",
+        example: "Endpoint responded with status 500",
+      },
+    },
+    ["status", "error"],
+  ),
+  Delivery: wrap(delivery),
+  DeliveryDetail: wrap({ ...delivery, payload: ref("Payload"), attempts: listOf(ref("Attempt")) }),
+  Attempt: wrap(attempt),
+  Payload: wrap(payload),
+  Health: wrap({
+    status: { type: "string", enum: ["ok", "unavailable"], example: "ok" },
+    version: { type: "string", example: "0.1.0" },
+  }),
+  Error: wrap({
+    error: wrap({
+      code: { type: "string", enum: CODES, example: "VALIDATION_ERROR" },
+      message: {
+        type: "string",
+        description: "A sentence for people; it may change.",
+        example: "url must be an https URL",
+      },
+      request_id: {
+        type: "string",
+        description: "The same as x-request-id.",
+        example: REQUEST_ID_EXAMPLE,
+      },
+    }),
+  }),
+};

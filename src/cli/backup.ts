@@ -1,0 +1,62 @@
+import { resolve } from "node:path";
+import { Command } from "commander";
+import { optionFor } from "../config.ts";
+import { writeBackup } from "../store/backup.ts";
+import { fittingKeyPath, readSecretKey } from "../store/secret-key.ts";
+import { type KeyOptions, keySourceOf } from "./key-source.ts";
+import { paint, printJson } from "./output.ts";
+import { requireDatabase } from "./with-store.ts";
+
+interface BackupOptions extends KeyOptions {
+  withoutKey?: boolean;
+  json?: boolean;
+}
+
+const HELP = `
+The copy is one consistent moment of the database, also while the daemon runs, which it does not hold up.
+To restore, stop the daemon, put the copy into an empty data directory as armorhooks.db, and start.
+
+The copy carries the secret key, so that it can be restored alone, unless the key is a file of yours
+(--secret-key-file, a systemd credential) or --without-key says no. Starting on the copy moves the key
+into the data directory again. Keep a copy that carries the key as safe as the data directory.
+
+Example:
+  armorhooks backup --data-dir /var/lib/armorhooks /backups/armorhooks-$(date +%F).db`;
+
+/** `armorhooks backup FILE` */
+export function backupCommand(): Command {
+  return new Command("backup")
+    .description("write a consistent copy of the live database, restorable by starting on it")
+    .argument("<FILE>", "where to write it; it must not exist")
+    .addOption(optionFor("data-dir"))
+    .addOption(optionFor("secret-key-file"))
+    .option("--without-key", "leave the secret key out of the copy")
+    .option("--json", "print JSON")
+    .addHelpText("after", HELP)
+    .action(backup);
+}
+
+function backup(name: string, options: BackupOptions): void {
+  requireDatabase(options.dataDir);
+  const file = resolve(name);
+  const source = keySourceOf(options);
+  const keyFor = (sealed: Uint8Array | null): Buffer | null => {
+    if (options.withoutKey || source.managed) return null;
+    const path = fittingKeyPath(source, sealed);
+    return path === null ? null : readSecretKey(path);
+  };
+  const { bytes, carriesKey } = writeBackup({ dataDir: resolve(options.dataDir), file, keyFor });
+  if (options.json) {
+    printJson({ file, bytes, carries_key: carriesKey });
+    return;
+  }
+  console.log(`backup of ${bytes} bytes written to ${file}`);
+  console.log(
+    paint(
+      "dim",
+      carriesKey
+        ? "it carries the secret key: keep it as safe as the data directory"
+        : "it does not carry the secret key: to start on it, the key must be provided too",
+    ),
+  );
+}

@@ -1,0 +1,263 @@
+import { accessSync, constants, existsSync, lstatSync, readdirSync, statfsSync, statSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { dirname, join } from "node:path";
+import type { Config } from "../config.ts";
+import { systemResolve } from "../delivery/resolver.ts";
+import { messageOf } from "../errors.ts";
+import { DATABASE_FILE } from "../store/database.ts";
+import type { Inspection } from "../store/inspect.ts";
+import { fittingKeyPath, secretKeyExists, secretKeySource } from "../store/secret-key.ts";
+import { askHealth, connectable } from "./health.ts";
+
+/** What one check of `doctor` came to; `hint` says what to do. */
+export interface Finding {
+  status: "ok" | "warn" | "fail";
+  message: string;
+  hint?: string;
+}
+
+const ok = (message: string): Finding => ({ status: "ok", message });
+const warn = (message: string, hint: string): Finding => ({ status: "warn", message, hint });
+const fail = (message: string, hint: string): Finding => ({ status: "fail", message, hint });
+
+/** Directory, owner and modes. */
+export function checkDataDir({ dataDir }: Config): Finding {
+  const stats = statSync(dataDir, { throwIfNoEntry: false });
+  if (!stats) return checkParent(dataDir);
+  if (!stats.isDirectory()) return fail(`${dataDir} is not a directory`, "choose another --data-dir");
+  if (!isWritable(dataDir)) {
+    return fail(`${dataDir} cannot be written by this user`, "run as the user that owns it, or chown it");
+  }
+  const foreign = readdirSync(dataDir).filter((name) => ownerOf(join(dataDir, name)) !== stats.uid);
+  if (foreign.length > 0) {
+    return fail(
+      `${foreign.join(", ")} in ${dataDir} belong to another user than the directory`,
+      `chown --reference="${dataDir}" "${dataDir}"/*`,
+    );
+  }
+  const open = openTo(dataDir);
+  if (open.length > 0) {
+    return warn(
+      `${open.join(", ")} can be read by other users`,
+      "chmod 0700 the directory and 0600 the files",
+    );
+  }
+  return ok(`${dataDir} is private and can be written`);
+}
+
+function checkParent(dataDir: string): Finding {
+  let parent = dirname(dataDir);
+  while (!existsSync(parent)) parent = dirname(parent);
+  if (isWritable(parent))
+    return warn(`${dataDir} does not exist`, "serve makes it; or name another --data-dir");
+  return fail(`${dataDir} does not exist and cannot be made in ${parent}`, "make it, owned by this user");
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function ownerOf(path: string): number | undefined {
+  return lstatSync(path, { throwIfNoEntry: false })?.uid;
+}
+
+/** The directory matters by itself; files only where it lets others in. */
+function openTo(dataDir: string): string[] {
+  if ((statSync(dataDir).mode & 0o077) === 0) return [];
+  const isOpen = (path: string): boolean =>
+    ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o077) !== 0;
+  const files = [DATABASE_FILE, "secret.key"].map((name) => join(dataDir, name));
+  return [dataDir, ...files.filter(isOpen)];
+}
+
+const MIB = 1024 * 1024;
+const DISK_WARN_BYTES = 1024 * MIB;
+const DISK_FAIL_BYTES = 100 * MIB;
+
+export function checkDisk({ dataDir }: Config): Finding {
+  if (!existsSync(dataDir)) return ok("not looked at: there is no data directory yet");
+  const { bavail, bsize } = statfsSync(dataDir);
+  const free = bavail * bsize;
+  const message = `${Math.floor(free / MIB)} MiB free for ${dataDir}`;
+  const hint = "free some, or shorten --retention; events are refused when the disk is full";
+  if (free < DISK_FAIL_BYTES) return fail(message, hint);
+  return free < DISK_WARN_BYTES ? warn(message, hint) : ok(message);
+}
+
+export function checkDatabase({ dataDir }: Config, inspection: Inspection | null): Finding {
+  const path = join(dataDir, DATABASE_FILE);
+  if (!inspection) return ok(`there is no ${path} yet; serve makes it`);
+  const { problems, facts } = inspection;
+  if (problems.length > 0) {
+    return fail(
+      `${path}: ${problems.join("; ")}`,
+      "stop the daemon, keep a copy of the file, and restore a backup",
+    );
+  }
+  if (facts?.isNewer) {
+    return fail(
+      `${path} was written by a newer version`,
+      "install that version, or restore a backup made before the upgrade",
+    );
+  }
+  if (!facts || facts.missingMigrations > 0)
+    return ok(`${path} is whole; the next start brings it up to date`);
+  return ok(`${path} is whole`);
+}
+
+export function checkSecretKey(config: Config, inspection: Inspection | null): Finding {
+  const source = secretKeySource(config.dataDir, config.secretKeyFile);
+  const facts = inspection?.facts;
+  const sealed = facts?.sealed ?? null;
+  if (!secretKeyExists(source)) {
+    if (source.managed) return fail(`there is no ${source.path}`, "openssl rand -hex 32 makes a key");
+    if (facts?.carriesKey) return ok("the database is a backup that carries its key; serve takes it over");
+    if (!sealed) return ok(`there is no ${source.path} yet; serve makes it`);
+    return fail(
+      `${source.path} is missing, and webhook secrets in the database need it`,
+      "restore it from a backup, or name it with --secret-key-file",
+    );
+  }
+  try {
+    const fitting = fittingKeyPath(source, sealed);
+    if (fitting === source.path) return checkKeyMode(source.path, sealed !== null);
+    if (fitting) return warn("a rotation of the secret key was cut short", "serve finishes it");
+  } catch (error) {
+    return fail(messageOf(error), "put the right key there");
+  }
+  return fail(
+    `${source.path} is not the key that the webhook secrets were encrypted with`,
+    "put the right key there, or name it with --secret-key-file",
+  );
+}
+
+function checkKeyMode(path: string, used: boolean): Finding {
+  const mode = statSync(path).mode & 0o777;
+  if ((mode & 0o077) === 0) return ok(used ? `${path} fits the database` : `${path} is there`);
+  return warn(`${path} has mode ${mode.toString(8).padStart(4, "0")}`, `chmod 0600 "${path}"`);
+}
+
+export async function checkSocket({ socket, dataDir }: Config, isRunning: boolean): Promise<Finding> {
+  const stats = lstatSync(socket, { throwIfNoEntry: false });
+  if (stats && !stats.isSocket()) {
+    return fail(`${socket} is not a socket`, "choose another --socket, or move it away");
+  }
+  const answers = stats !== undefined && (await canConnect(socket));
+  if (isRunning) {
+    if (answers) return ok(`the daemon answers at ${socket}`);
+    return fail(
+      `the daemon runs, but does not answer at ${socket}`,
+      "name the daemon's --socket; if this is it, restart the daemon",
+    );
+  }
+  if (answers) {
+    return fail(`another process listens on ${socket}`, "stop it, or choose another --socket");
+  }
+  const directory = dirname(socket);
+  if (existsSync(directory) && !isWritable(directory)) {
+    return fail(`${directory} cannot be written by this user`, "choose another --socket, or chown it");
+  }
+  if (!existsSync(directory) && directory !== dataDir) {
+    return fail(`${directory} does not exist`, "make it, owned by this user, or choose another --socket");
+  }
+  return ok(`${socket} is free`);
+}
+
+const CONNECT_MS = 1_000;
+
+function canConnect(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path });
+    const settle = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once("connect", () => settle(true));
+    socket.once("error", () => settle(false));
+    socket.setTimeout(CONNECT_MS, () => settle(false));
+  });
+}
+
+export async function checkPort({ host, port }: Config, isRunning: boolean): Promise<Finding> {
+  if (port === 0) return ok("any free port is taken at start");
+  const at = `${connectable(host)}:${port}`;
+  if (isRunning) {
+    const fault = await askHealth(host, port);
+    if (fault === null) return ok(`the daemon at ${at} accepts work`);
+    return fail(
+      `the daemon runs, but ${fault}`,
+      "name the daemon's --host and --port; after a 503 see its log for why it cannot write",
+    );
+  }
+  const fault = await tryListening(host, port);
+  return fault === null
+    ? ok(`${at} is free`)
+    : fail(`cannot listen on ${at}: ${fault}`, "choose another --port or --host");
+}
+
+function tryListening(host: string, port: number): Promise<string | null> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", (error) => resolve(messageOf(error)));
+    server.listen({ host: host.replace(/^\[|\]$/g, ""), port }, () => server.close(() => resolve(null)));
+  });
+}
+
+const MAX_NAMES = 20;
+const LOOKUP_MS = 5_000;
+
+/** Looks up what the deliveries look up: the names of the enabled webhooks, the first few of them. */
+export async function checkDns({ notifyUrl }: Config, inspection: Inspection | null): Promise<Finding> {
+  const urls = [...(notifyUrl ? [notifyUrl] : []), ...(inspection?.facts?.urls ?? [])];
+  const names = [...new Set(urls.map((url) => new URL(url).hostname).filter(isName))].slice(0, MAX_NAMES);
+  if (names.length === 0) return ok("not looked at: no webhook has a name to look up");
+  const found = await Promise.all(names.map(resolves));
+  const missing = names.filter((_, i) => !found[i]);
+  if (missing.length === 0) return ok(`${names.length} names of webhooks resolve`);
+  if (missing.length === names.length) {
+    return fail(
+      `no name resolves (${missing.join(", ")})`,
+      "check /etc/resolv.conf and that its name servers can be reached",
+    );
+  }
+  return warn(`${missing.join(", ")} cannot be resolved`, "tell the owners of these webhooks");
+}
+
+function isName(hostname: string): boolean {
+  return !/^[\d.]+$|^\[/.test(hostname);
+}
+
+async function resolves(name: string): Promise<boolean> {
+  const late = Bun.sleep(LOOKUP_MS).then(() => []);
+  const addresses = await Promise.race([systemResolve(name), late]).catch(() => []);
+  return addresses.length > 0;
+}
+
+/** No clock was right before this was written. */
+const EARLIEST = Date.UTC(2026, 0, 1);
+const TOLERANCE_MS = 5 * 60_000;
+
+/** Receivers refuse signatures whose timestamp is more than five minutes off. */
+export function checkClock(inspection: Inspection | null, now: number): Finding {
+  const time = new Date(now).toISOString();
+  const hint = "set the clock, and keep it right with NTP (timedatectl); receivers refuse wrong timestamps";
+  if (now < EARLIEST) return fail(`it cannot be ${time}`, hint);
+  const newest = inspection?.facts?.newestEventAt ?? null;
+  if (newest !== null && newest - now > TOLERANCE_MS) {
+    return fail(`it is ${time}, but the newest event came at ${new Date(newest).toISOString()}`, hint);
+  }
+  const offset = inspection?.facts?.clock?.offset ?? 0;
+  if (Math.abs(offset) > TOLERANCE_MS) {
+    const minutes = Math.round(Math.abs(offset) / 60_000);
+    return warn(
+      `the clock was set ${offset < 0 ? "forward" : "back"} by ${minutes} minutes in all since the first start`,
+      "nothing, if it is right now: schedules do not follow it",
+    );
+  }
+  return ok(`it is ${time}`);
+}

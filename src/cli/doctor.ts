@@ -1,0 +1,145 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { Command, InvalidArgumentError, type Option } from "commander";
+import { type Config, serveOptions, toConfig } from "../config.ts";
+import { messageOf, UsageError } from "../errors.ts";
+import { DATABASE_FILE } from "../store/database.ts";
+import { inspectDatabase } from "../store/inspect.ts";
+import { isLocked } from "../store/lock.ts";
+import {
+  checkClock,
+  checkDatabase,
+  checkDataDir,
+  checkDisk,
+  checkDns,
+  checkPort,
+  checkSecretKey,
+  checkSocket,
+  type Finding,
+} from "./checks.ts";
+import { paint, printJson } from "./output.ts";
+
+interface Check extends Finding {
+  name: string;
+}
+
+const HELP = `
+Takes the options of serve, from flags and environment, and changes nothing. Run it as the daemon's user.
+The database is read whole, which takes about a second for each gigabyte.
+
+Exit codes:
+  0  nothing is wrong (there may be warnings)
+  1  something is wrong
+
+Example:
+  armorhooks doctor --data-dir /var/lib/armorhooks --socket /run/armorhooks/events.sock`;
+
+/** `armorhooks doctor` */
+export function doctorCommand(setExitCode: (code: number) => void): Command {
+  const command = new Command("doctor").description(
+    "check configuration, data directory, database, secret key, socket, port, DNS and clock, and say what to do",
+  );
+  const faults: string[] = [];
+  for (const option of serveOptions()) command.addOption(tolerant(option, faults));
+  return command
+    .option("--json", "print JSON")
+    .addHelpText("after", HELP)
+    .action(async ({ json, ...options }: { json?: boolean }) => {
+      const checks = await diagnose(options, faults);
+      const isWell = checks.every(({ status }) => status !== "fail");
+      if (json) printJson({ ok: isWell, checks });
+      else print(checks);
+      setExitCode(isWell ? 0 : 1);
+    });
+}
+
+/** Where serve would end at the first bad value, doctor notes it and goes on with the default. */
+function tolerant(option: Option, faults: string[]): Option {
+  const parse = option.parseArg;
+  const fallback = option.defaultValue;
+  if (!parse) return option;
+  return option.argParser((text: string) => {
+    try {
+      return parse(text, fallback as never);
+    } catch (error) {
+      if (!(error instanceof InvalidArgumentError)) throw error;
+      faults.push(`${option.long} (${option.envVar}) "${text}": ${error.message}`);
+      return fallback;
+    }
+  });
+}
+
+async function diagnose(options: object, faults: string[]): Promise<Check[]> {
+  const config = configOf(options, faults);
+  const { dataDir } = config;
+  const inspection = existsSync(join(dataDir, DATABASE_FILE)) ? inspectDatabase(dataDir) : null;
+  const isRunning = existsSync(dataDir) && isLocked(dataDir);
+  const checks: [string, () => Finding | Promise<Finding>][] = [
+    ["config", () => checkConfig(faults)],
+    ["data dir", () => checkDataDir(config)],
+    ["disk", () => checkDisk(config)],
+    ["database", () => checkDatabase(config, inspection)],
+    ["secret key", () => checkSecretKey(config, inspection)],
+    ["socket", () => checkSocket(config, isRunning)],
+    ["port", () => checkPort(config, isRunning)],
+    ["dns", () => checkDns(config, inspection)],
+    ["clock", () => checkClock(inspection, Date.now())],
+  ];
+  return Promise.all(checks.map(async ([name, check]) => ({ name, ...(await attempt(check)) })));
+}
+
+/** A check that cannot be made is a finding, not the end of the others. */
+async function attempt(check: () => Finding | Promise<Finding>): Promise<Finding> {
+  try {
+    return await check();
+  } catch (error) {
+    return {
+      status: "fail",
+      message: `cannot be checked: ${messageOf(error)}`,
+      hint: "run as the daemon's user",
+    };
+  }
+}
+
+/** The configuration of serve; what it would be refused for is noted and left out. */
+function configOf(options: object, faults: string[]): Config {
+  const usable: { socket?: string; caFile?: string } = { ...options };
+  for (const name of ["caFile", "socket"] as const) {
+    try {
+      return toConfig(usable, process.env);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      faults.push(error.message);
+      delete usable[name];
+    }
+  }
+  return toConfig({ ...usable, socket: "unused" }, process.env);
+}
+
+function checkConfig(faults: readonly string[]): Finding {
+  const known = new Set(serveOptions().map(({ envVar }) => envVar));
+  const unknown = Object.keys(process.env).filter(
+    (name) => name.startsWith("ARMORHOOKS_") && !known.has(name),
+  );
+  if (faults.length > 0) {
+    return { status: "fail", message: faults.join("; "), hint: "see armorhooks serve --help" };
+  }
+  if (unknown.length > 0) {
+    return {
+      status: "warn",
+      message: `${unknown.join(", ")} mean nothing`,
+      hint: "see armorhooks serve --help",
+    };
+  }
+  return { status: "ok", message: "every option is valid" };
+}
+
+const COLOURS = { ok: "green", warn: "yellow", fail: "red" } as const;
+
+function print(checks: readonly Check[]): void {
+  const width = Math.max(...checks.map(({ name }) => name.length));
+  for (const { name, status, message, hint } of checks) {
+    console.log(`${paint(COLOURS[status], status.padEnd(4))}  ${name.padEnd(width)}  ${message}`);
+    if (hint !== undefined) console.log(`${" ".repeat(6 + width)}  → ${hint}`);
+  }
+}

@@ -1,0 +1,68 @@
+import { resolve } from "node:path";
+import { Command } from "commander";
+import { optionFor } from "../config.ts";
+import { UsageError } from "../errors.ts";
+import { NOTICE_PURPOSE } from "../notifier.ts";
+import { lockDataDir } from "../store/lock.ts";
+import { createSecretBox } from "../store/secret-box.ts";
+import { readSecretKey, rotateSecretKey, secretKeyExists } from "../store/secret-key.ts";
+import { type KeyOptions, keySourceOf } from "./key-source.ts";
+import { paint } from "./output.ts";
+import { requireDatabase, withExistingStore } from "./with-store.ts";
+
+const ROTATE_HELP = `
+Webhook secrets stay what they are; only the key that encrypts them in the database changes. Backups made
+before need the old key, which those carry themselves unless the key was yours to keep. The secret that
+failure notices are signed with changes too (armorhooks notify-secret). The daemon must be stopped.
+
+Example:
+  systemctl stop armorhooks
+  armorhooks secret-key rotate --data-dir /var/lib/armorhooks
+  systemctl start armorhooks`;
+
+/** `armorhooks secret-key …` */
+export function secretKeyCommand(): Command {
+  const command = new Command("secret-key").description(
+    "manage the key that encrypts webhook secrets in the database",
+  );
+  command
+    .command("rotate")
+    .description("make a new key and encrypt every webhook secret with it")
+    .addOption(optionFor("data-dir"))
+    .addOption(optionFor("secret-key-file"))
+    .addHelpText("after", ROTATE_HELP)
+    .action(rotate);
+  return command;
+}
+
+function rotate(options: KeyOptions): void {
+  requireDatabase(options.dataDir);
+  const source = keySourceOf(options);
+  const lock = lockDataDir(resolve(options.dataDir));
+  try {
+    const count = withExistingStore(options.dataDir, (store) => rotateSecretKey(store, source));
+    console.log(`new secret key in ${source.path}; secrets of ${count} webhooks encrypted with it`);
+    console.log(paint("dim", "with --notify-url: notices have a new secret, see armorhooks notify-secret"));
+  } finally {
+    lock.release();
+  }
+}
+
+/** `armorhooks notify-secret` */
+export function notifySecretCommand(): Command {
+  return new Command("notify-secret")
+    .description("print the secret that failure notices (serve --notify-url) are signed with")
+    .addOption(optionFor("data-dir"))
+    .addOption(optionFor("secret-key-file"))
+    .addHelpText("after", "\nExample:\n  armorhooks notify-secret --data-dir /var/lib/armorhooks")
+    .action((options: KeyOptions) => {
+      const source = keySourceOf(options);
+      if (!secretKeyExists(source)) {
+        throw new UsageError(
+          `there is no secret key ${source.path} yet; the daemon makes it on its first start`,
+          1,
+        );
+      }
+      console.log(createSecretBox(readSecretKey(source.path)).derive(NOTICE_PURPOSE));
+    });
+}

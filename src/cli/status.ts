@@ -1,0 +1,212 @@
+import { resolve } from "node:path";
+import { Command } from "commander";
+import { optionFor } from "../config.ts";
+import { isLocked } from "../store/lock.ts";
+import type { Organization } from "../store/organizations.ts";
+import { createOverview } from "../store/overview.ts";
+import type { Store } from "../store/store.ts";
+import type { Webhook } from "../store/webhooks.ts";
+import { VERSION } from "../version.ts";
+import { paint, printable, printJson, printTable } from "./output.ts";
+import { withExistingStore } from "./with-store.ts";
+
+const HOUR_MS = 3_600_000;
+/** Longer than the default retries of a delivery take. */
+const HORIZON_MS = 7 * 24 * HOUR_MS;
+const OLDEST_PENDING_LIMIT_S = 3_600;
+
+export interface Status {
+  ok: boolean;
+  version: string;
+  data_dir: string;
+  daemon_running: boolean;
+  webhooks: { total: number; enabled: number; failing: number; disabled: number };
+  pending: { deliveries: number; oldest_seconds: number | null };
+  last_hour: { attempts: number; succeeded: number; failed: number; errors: Record<string, number> };
+  /** The failing and the disabled ones. */
+  attention: WebhookStatus[];
+}
+
+interface WebhookStatus {
+  id: string;
+  organization_id: string;
+  organization_name: string;
+  host: string;
+  state: "failing" | "disabled";
+  disabled_reason: string | null;
+  failure_count: number;
+  pending: number;
+  last_triggered_at: string | null;
+}
+
+const HELP = `
+A webhook is failing when its latest attempt failed.
+
+Exit codes:
+  0  all is well
+  1  something needs a look: a webhook is failing or was disabled by the daemon (not by its owner),
+     or a delivery to an enabled webhook has been pending for over an hour
+Whether the daemon runs is shown, but does not count here: armorhooks health tells that.
+
+Example:
+  armorhooks status --data-dir /var/lib/armorhooks
+  armorhooks status --json | jq .pending.oldest_seconds`;
+
+/** `armorhooks status` */
+export function statusCommand(setExitCode: (code: number) => void): Command {
+  return new Command("status")
+    .description("show what is delivered and what is not, whether or not the daemon runs")
+    .addOption(optionFor("data-dir"))
+    .option("--json", "print JSON")
+    .addHelpText("after", HELP)
+    .action(({ dataDir, json }: { dataDir: string; json?: boolean }) => {
+      const status = withExistingStore(dataDir, (store) => readStatus(store, resolve(dataDir)));
+      if (json) printJson(status);
+      else print(status);
+      setExitCode(status.ok ? 0 : 1);
+    });
+}
+
+function readStatus(store: Store, dataDir: string): Status {
+  const overview = createOverview(store.database);
+  const pending = overview.pendingByWebhook();
+  const organizations = new Map(store.organizations.list().map((row) => [row.id, row]));
+  const live = store.webhooks.all().filter(({ deletedAt }) => deletedAt === null);
+  const attention = live
+    .filter(({ enabled, failureCount }) => !enabled || failureCount > 0)
+    .map((webhook) => webhookStatus(webhook, organizations, pending));
+  const disabled = live.filter(({ enabled }) => !enabled).length;
+  const oldest = oldestSeconds(store);
+  return {
+    ok: (oldest ?? 0) <= OLDEST_PENDING_LIMIT_S && !attention.some(needsALook),
+    version: VERSION,
+    data_dir: dataDir,
+    daemon_running: isLocked(dataDir),
+    webhooks: {
+      total: live.length,
+      enabled: live.length - disabled,
+      failing: attention.length - disabled,
+      disabled,
+    },
+    pending: { deliveries: sum(pending.values()), oldest_seconds: oldest },
+    last_hour: lastHour(store),
+    attention,
+  };
+}
+
+function webhookStatus(
+  webhook: Webhook,
+  organizations: ReadonlyMap<number, Organization>,
+  pending: ReadonlyMap<number, number>,
+): WebhookStatus {
+  const { lastTriggeredAt } = webhook;
+  const organization = organizations.get(webhook.organizationId);
+  return {
+    id: webhook.uuid,
+    organization_id: organization?.uuid ?? "",
+    organization_name: organization?.name ?? "",
+    // Never the path: a Slack URL is itself a secret.
+    host: new URL(webhook.url).host,
+    state: webhook.enabled ? "failing" : "disabled",
+    disabled_reason: webhook.enabled ? null : webhook.disabledReason,
+    failure_count: webhook.failureCount,
+    pending: pending.get(webhook.id) ?? 0,
+    last_triggered_at: lastTriggeredAt === null ? null : new Date(lastTriggeredAt).toISOString(),
+  };
+}
+
+/** What its owner has switched off is as its owner wants it. */
+function needsALook({ disabled_reason }: WebhookStatus): boolean {
+  return disabled_reason !== "owner";
+}
+
+/** The age of the oldest pending delivery of an enabled webhook. */
+function oldestSeconds({ deliveries, clock }: Store): number | null {
+  const since = deliveries.oldestPending();
+  return since === null ? null : Math.max(0, Math.round((clock.schedule() - since) / 1000));
+}
+
+function lastHour({ database, clock }: Store): Status["last_hour"] {
+  const counts = createOverview(database).attemptsSince(
+    clock.wall() - HOUR_MS,
+    clock.schedule() - HORIZON_MS,
+  );
+  const errors: Record<string, number> = {};
+  for (const [error, n] of counts) if (error !== null) errors[error] = n;
+  const succeeded = counts.get(null) ?? 0;
+  const failed = sum(Object.values(errors));
+  return { attempts: succeeded + failed, succeeded, failed, errors };
+}
+
+function sum(numbers: Iterable<number>): number {
+  let total = 0;
+  for (const number of numbers) total += number;
+  return total;
+}
+
+function print(status: Status): void {
+  const { webhooks, pending, last_hour: hour, attention } = status;
+  const daemon = status.daemon_running ? paint("green", "running") : paint("red", "not running");
+  const errors = Object.entries(hour.errors).map(([error, n]) => `${error} ${n}`);
+  line("armorhooks", `${status.version}, ${status.data_dir}`);
+  line("daemon", daemon);
+  line(
+    "webhooks",
+    `${webhooks.enabled} enabled, ${alarming(webhooks.failing, "failing")}, ${alarming(webhooks.disabled, "disabled")}`,
+  );
+  line("pending", `${grouped(pending.deliveries)} deliveries${oldestText(pending.oldest_seconds)}`);
+  line(
+    "last hour",
+    `${grouped(hour.attempts)} attempts, ${grouped(hour.succeeded)} succeeded, ${alarming(hour.failed, "failed")}${errors.length > 0 ? ` (${errors.join(", ")})` : ""}`,
+  );
+  if (attention.length > 0) printAttention(attention);
+}
+
+/** What fits on one screen with the lines above. */
+const MAX_ROWS = 15;
+
+function printAttention(attention: readonly WebhookStatus[]): void {
+  console.log("");
+  printTable(
+    ["WEBHOOK", "ORGANIZATION", "HOST", "STATE", "FAILURES", "PENDING", "LAST ATTEMPT"],
+    attention
+      .slice(0, MAX_ROWS)
+      .map((webhook) => [
+        webhook.id,
+        printable(webhook.organization_name).slice(0, 20),
+        webhook.host,
+        webhook.disabled_reason ? `disabled (${webhook.disabled_reason})` : webhook.state,
+        String(webhook.failure_count),
+        String(webhook.pending),
+        webhook.last_triggered_at ?? "never",
+      ]),
+  );
+  if (attention.length > MAX_ROWS) console.log(`… and ${attention.length - MAX_ROWS} more; --json lists all`);
+}
+
+function line(name: string, text: string): void {
+  console.log(`${paint("bold", name.padEnd(12))}${text}`);
+}
+
+function alarming(count: number, what: string): string {
+  return count > 0 ? paint("yellow", `${grouped(count)} ${what}`) : `0 ${what}`;
+}
+
+function grouped(count: number): string {
+  return count.toLocaleString("en-US");
+}
+
+function oldestText(seconds: number | null): string {
+  if (seconds === null) return "";
+  const text = `oldest ${formatAge(seconds)}`;
+  return `, ${seconds > OLDEST_PENDING_LIMIT_S ? paint("red", text) : text}`;
+}
+
+/** `42 s`, `12 min`, `3 h 5 min`, `4 d 3 h` */
+export function formatAge(seconds: number): string {
+  const minutes = Math.floor(seconds / 60);
+  const hours = Math.floor(minutes / 60);
+  if (minutes < 1) return `${seconds} s`;
+  if (hours < 1) return `${minutes} min`;
+  return hours < 24 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}

@@ -1,0 +1,101 @@
+import { AppError } from "../errors.ts";
+import { decodeLine } from "./decode-line.ts";
+import type { LineSplitter } from "./line-splitter.ts";
+import type { IngestEvent, IngestOptions, StoredScan } from "./server.ts";
+
+/** Lines of one transaction. Larger ones are hardly faster, but would hold up everything else for longer. */
+const MAX_BATCH = 1024;
+const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+
+/** A line that was read: either an event to store or the refusal to answer with. */
+type Entry = IngestEvent | string;
+
+interface Source {
+  data: { splitter: LineSplitter };
+}
+
+type BatchOptions = Pick<IngestOptions, "now" | "organization" | "store" | "onRefused" | "onFault">;
+
+/**
+ * Takes lines from each waiting source in turn, stores their events in one transaction, and answers with
+ * each source's acks. A source without further lines leaves `waiting`.
+ */
+export function answerBatch<From extends Source>(
+  waiting: Set<From>,
+  options: BatchOptions,
+  answer: (source: From, acks: string) => void,
+): void {
+  const taken = takeBatch(waiting, options);
+  const events: IngestEvent[] = [];
+  for (const entries of taken.values())
+    for (const entry of entries) if (typeof entry !== "string") events.push(entry);
+  const stored = storeBatch(events, options);
+  let next = 0;
+  for (const [source, entries] of taken) {
+    let acks = "";
+    for (const entry of entries) acks += typeof entry === "string" ? entry : ackOf(stored?.[next++]);
+    answer(source, acks);
+  }
+}
+
+function takeBatch<From extends Source>(waiting: Set<From>, options: BatchOptions): Map<From, Entry[]> {
+  const taken = new Map<From, Entry[]>();
+  const receivedAt = options.now();
+  const share = Math.max(1, Math.floor(MAX_BATCH / Math.max(1, waiting.size)));
+  let lines = 0;
+  let bytes = 0;
+  // Who has more lines goes to the end of the set, and comes up again while there is room.
+  for (const source of waiting) {
+    if (lines >= MAX_BATCH || bytes >= MAX_BATCH_BYTES) break;
+    const { splitter } = source.data;
+    const entries = taken.get(source) ?? [];
+    for (let n = 0; n < share && splitter.ready && bytes < MAX_BATCH_BYTES; n += 1) {
+      const line = splitter.take();
+      entries.push(read(line, receivedAt, options));
+      lines += 1;
+      bytes += line?.length ?? 0;
+    }
+    taken.set(source, entries);
+    waiting.delete(source);
+    if (splitter.ready) waiting.add(source);
+  }
+  return taken;
+}
+
+function read(line: Buffer | null, receivedAt: number, options: BatchOptions): Entry {
+  try {
+    const scan = decodeLine(line, receivedAt);
+    return { scan, organization: options.organization(scan.organizationId), receivedAt };
+  } catch (error) {
+    if (error instanceof AppError) {
+      options.onRefused(error.code);
+      return ackError(error);
+    }
+    options.onFault(error);
+    return UNAVAILABLE;
+  }
+}
+
+function storeBatch(events: readonly IngestEvent[], options: BatchOptions): readonly StoredScan[] | null {
+  if (events.length === 0) return [];
+  try {
+    return options.store(events);
+  } catch (error) {
+    options.onFault(error);
+    for (const _ of events) options.onRefused("UNAVAILABLE");
+    return null;
+  }
+}
+
+const UNAVAILABLE = ackError(new AppError("UNAVAILABLE", "the event cannot be stored now; send it again"));
+
+function ackOf(stored: StoredScan | undefined): string {
+  if (!stored) return UNAVAILABLE;
+  const { id, deliveries, duplicate } = stored;
+  return `{"ok":true,"id":"${id}","deliveries":${deliveries}${duplicate ? ',"duplicate":true' : ""}}\n`;
+}
+
+/** The line that tells a scanner what was wrong. */
+export function ackError({ code, message }: AppError): string {
+  return `${JSON.stringify({ ok: false, error: { code, message } })}\n`;
+}

@@ -1,0 +1,94 @@
+import { Database } from "bun:sqlite";
+import { join } from "node:path";
+import type { ClockState } from "../clock.ts";
+import { messageOf } from "../errors.ts";
+import { DATABASE_FILE } from "./database.ts";
+import { MIGRATIONS } from "./migrations.ts";
+
+/** What `armorhooks doctor` wants to know of a database, read without changing anything. */
+export interface Inspection {
+  /** What SQLite finds wrong, at most a few lines; empty when the file is whole. */
+  problems: string[];
+  /** Null when the database is damaged, or no migration was applied yet. */
+  facts: {
+    /** Migrations of this program that were not applied, and whether a newer program has applied others. */
+    missingMigrations: number;
+    isNewer: boolean;
+    /** One sealed secret, to tell which key fits; null when there is none. */
+    sealed: Uint8Array | null;
+    carriesKey: boolean;
+    clock: ClockState | null;
+    /** Wall time at which the newest event was received. */
+    newestEventAt: number | null;
+    /** URLs of the enabled webhooks. */
+    urls: string[];
+  } | null;
+}
+
+const MAX_PROBLEMS = 5;
+
+/** Checks a whole database file, which takes about a second for each gigabyte. Never throws. */
+export function inspectDatabase(dataDir: string): Inspection {
+  let sqlite: Database | null = null;
+  try {
+    sqlite = new Database(join(dataDir, DATABASE_FILE), { readonly: true });
+    sqlite.exec("PRAGMA busy_timeout = 5000");
+    const problems = [...integrityProblems(sqlite), ...foreignKeyProblems(sqlite)];
+    return { problems, facts: problems.length === 0 && hasTables(sqlite) ? readFacts(sqlite) : null };
+  } catch (error) {
+    return { problems: [messageOf(error)], facts: null };
+  } finally {
+    sqlite?.close();
+  }
+}
+
+function integrityProblems(sqlite: Database): string[] {
+  return sqlite
+    .query<{ integrity_check: string }, []>(`PRAGMA integrity_check(${MAX_PROBLEMS})`)
+    .all()
+    .map((row) => row.integrity_check)
+    .filter((text) => text !== "ok");
+}
+
+function foreignKeyProblems(sqlite: Database): string[] {
+  const rows = sqlite.query<{ table: string; parent: string }, []>("PRAGMA foreign_key_check").all();
+  return rows
+    .slice(0, MAX_PROBLEMS)
+    .map(({ table, parent }) => `a row of ${table} names no row of ${parent}`);
+}
+
+function hasTables(sqlite: Database): boolean {
+  return sqlite.query("SELECT 1 FROM sqlite_schema WHERE name = 'webhooks'").get() !== null;
+}
+
+function readFacts(sqlite: Database): Inspection["facts"] {
+  const metaOf = (key: string): string | null =>
+    sqlite.query<{ value: string }, [string]>("SELECT value FROM meta WHERE key = ?").get(key)?.value ?? null;
+  const applied =
+    sqlite.query<{ at: number | null }, []>("SELECT max(created_at) AS at FROM __drizzle_migrations").get()
+      ?.at ?? 0;
+  const clock = metaOf("clock");
+  return {
+    missingMigrations: MIGRATIONS.filter(({ when }) => when > applied).length,
+    isNewer: applied > (MIGRATIONS.at(-1)?.when ?? 0),
+    sealed: sealedSecretIn(sqlite),
+    carriesKey: metaOf("secret_key") !== null,
+    clock: clock === null ? null : JSON.parse(clock),
+    newestEventAt:
+      sqlite.query<{ at: number }, []>("SELECT received_at AS at FROM events ORDER BY id DESC LIMIT 1").get()
+        ?.at ?? null,
+    urls: sqlite
+      .query<{ url: string }, []>("SELECT url FROM webhooks WHERE enabled = 1 AND deleted_at IS NULL")
+      .all()
+      .map(({ url }) => url),
+  };
+}
+
+/** One sealed secret of a database, which tells the key that it needs; null when there is none. */
+export function sealedSecretIn(sqlite: Database): Uint8Array | null {
+  return (
+    sqlite
+      .query<{ secret: Uint8Array }, []>("SELECT secret FROM webhooks WHERE deleted_at IS NULL LIMIT 1")
+      .get()?.secret ?? null
+  );
+}

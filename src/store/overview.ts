@@ -1,0 +1,40 @@
+import { idAt } from "../ids.ts";
+import type { StoreDatabase } from "./database.ts";
+import { PENDING } from "./schema.ts";
+
+/** What `armorhooks status` asks: read once, by a process of its own, so a second is not too long. */
+export interface Overview {
+  /** Pending deliveries by webhook id; webhooks without any are left out. */
+  pendingByWebhook(): Map<number, number>;
+  /**
+   * How many attempts were made since a wall time, by how they failed (null: they succeeded). Deliveries
+   * that were created before `horizon` (schedule time) count only while they are pending.
+   */
+  attemptsSince(since: number, horizon: number): Map<string | null, number>;
+}
+
+export function createOverview({ sqlite }: StoreDatabase): Overview {
+  return {
+    pendingByWebhook: () => {
+      const rows = sqlite
+        .query<{ webhookId: number; n: number }, []>(
+          `SELECT webhook_id AS webhookId, count(*) AS n FROM deliveries INDEXED BY deliveries_due
+           WHERE status = ${PENDING} GROUP BY webhook_id`,
+        )
+        .all();
+      return new Map(rows.map(({ webhookId, n }) => [webhookId, n]));
+    },
+    // Attempts have no index by time, as each would pay for it: their deliveries lead to them.
+    attemptsSince: (since, horizon) => {
+      const rows = sqlite
+        .query<{ error: string | null; n: number }, [number, number, number]>(
+          `SELECT a.error AS error, count(*) AS n FROM
+           (SELECT id FROM deliveries WHERE id >= ? AND (status = ${PENDING} OR finished_at >= ?)
+            UNION SELECT id FROM deliveries INDEXED BY deliveries_due WHERE status = ${PENDING} AND attempt_count > 0) d
+           CROSS JOIN attempts a ON a.delivery_id = d.id WHERE a.started_at >= ? GROUP BY a.error`,
+        )
+        .all(idAt(horizon), since, since);
+      return new Map(rows.map(({ error, n }) => [error, n]));
+    },
+  };
+}

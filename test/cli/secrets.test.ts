@@ -1,0 +1,141 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { createSecretBox } from "../../src/store/secret-box.ts";
+import { newSecretKey, openSecretBox, readSecretKey, secretKeySource } from "../../src/store/secret-key.ts";
+import { openStore } from "../../src/store/store.ts";
+import { addOrganization, addWebhook, openTestStore } from "../store/seed.ts";
+import { newDir, removeDir, runCommand, startDaemon } from "../support/daemon.ts";
+
+let dir: string;
+let dataDir: string;
+let keyFile: string;
+let secrets: (string | null | undefined)[];
+
+beforeEach(() => {
+  dir = newDir();
+  dataDir = join(dir, "data");
+  keyFile = join(dataDir, "secret.key");
+  const store = openTestStore(dataDir);
+  const organization = addOrganization(store);
+  for (let i = 0; i < 3; i += 1) {
+    const { uuid } = addWebhook(store, organization);
+    store.webhooks.rotateSecret(organization, uuid, Date.now() + 60_000);
+  }
+  store.close();
+  secrets = readSecrets();
+});
+afterEach(() => removeDir(dir));
+
+/** Every secret, the rotated ones too, opened with the key that is in place. */
+function readSecrets(): (string | null | undefined)[] {
+  const store = openTestStore(dataDir);
+  try {
+    return [1, 2, 3].flatMap((id) => {
+      const loaded = store.webhooks.load(id);
+      return [loaded?.secret, loaded?.previousSecret];
+    });
+  } finally {
+    store.close();
+  }
+}
+
+const rotate = (...args: string[]) => runCommand(["secret-key", "rotate", "--data-dir", dataDir, ...args]);
+
+describe("armorhooks secret-key rotate", () => {
+  test("puts a new key in place and keeps every secret", async () => {
+    const before = readFileSync(keyFile, "utf8");
+    const { code, stdout } = await rotate();
+    expect(code).toBe(0);
+    expect(stdout).toContain("secrets of 3 webhooks");
+    expect(readFileSync(keyFile, "utf8")).not.toBe(before);
+    expect(statSync(keyFile).mode & 0o777).toBe(0o600);
+    expect(existsSync(`${keyFile}.next`)).toBe(false);
+    expect(readSecrets()).toEqual(secrets);
+    writeFileSync(keyFile, before);
+    expect(readSecrets).toThrow("is not the one");
+  });
+
+  test("rotates the operator's own key file, and keeps its mode", async () => {
+    const own = join(dir, "own.key");
+    renameSync(keyFile, own);
+    chmodSync(own, 0o640);
+    expect((await rotate("--secret-key-file", own)).code).toBe(0);
+    expect(statSync(own).mode & 0o777).toBe(0o640);
+    renameSync(own, keyFile);
+    expect(readSecrets()).toEqual(secrets);
+  });
+
+  test("refuses while a daemon runs, and changes nothing", async () => {
+    const daemon = await startDaemon({ dir });
+    const before = readFileSync(keyFile);
+    const { code, stderr } = await rotate();
+    expect(code).toBe(1);
+    expect(stderr).toContain("another armorhooks is running");
+    expect(readFileSync(keyFile).equals(before)).toBe(true);
+    await daemon.stop();
+  });
+
+  test("refuses a directory without a database", async () => {
+    const { code, stderr } = await runCommand(["secret-key", "rotate", "--data-dir", join(dir, "nothing")]);
+    expect(code).toBe(1);
+    expect(stderr).toContain("there is no database");
+  });
+
+  test("cut short before the database was sealed anew, the old key still fits and the next rotation works", async () => {
+    writeFileSync(`${keyFile}.next`, newSecretKey().toString("hex"));
+    expect(readSecrets()).toEqual(secrets);
+    expect((await rotate()).code).toBe(0);
+    expect(readSecrets()).toEqual(secrets);
+  });
+
+  test("cut short after the database was sealed anew, the next start finishes it", () => {
+    const next = newSecretKey();
+    writeFileSync(`${keyFile}.next`, next.toString("hex"));
+    const store = openTestStore(dataDir);
+    store.webhooks.reseal(createSecretBox(next));
+    store.close();
+    expect(readSecrets()).toEqual(secrets);
+    expect(readSecretKey(keyFile).equals(next)).toBe(true);
+    expect(existsSync(`${keyFile}.next`)).toBe(false);
+  });
+
+  test("a backup taken in that moment carries the key that fits it", async () => {
+    const next = newSecretKey();
+    writeFileSync(`${keyFile}.next`, next.toString("hex"));
+    const store = openTestStore(dataDir);
+    store.webhooks.reseal(createSecretBox(next));
+    store.close();
+    const copy = join(dir, "copy.db");
+    expect((await runCommand(["backup", "--data-dir", dataDir, copy])).code).toBe(0);
+    dataDir = join(dir, "restored");
+    mkdirSync(dataDir);
+    copyFileSync(copy, join(dataDir, "armorhooks.db"));
+    expect(readSecrets()).toEqual(secrets);
+  });
+});
+
+test("notify-secret prints the secret that the key gives, without touching the database", async () => {
+  const { code, stdout } = await runCommand(["notify-secret", "--data-dir", dataDir]);
+  expect(code).toBe(0);
+  const store = openStore({ dataDir });
+  const box = openSecretBox(store, secretKeySource(dataDir, null));
+  store.close();
+  expect(stdout).toBe(`${box.derive("armorhooks notices")}\n`);
+});
+
+test("notify-secret says so when there is no key yet", async () => {
+  const { code, stderr } = await runCommand(["notify-secret", "--data-dir", join(dir, "nothing")]);
+  expect(code).toBe(1);
+  expect(stderr).toContain("there is no secret key");
+  expect(existsSync(join(dir, "nothing"))).toBe(false);
+});

@@ -1,0 +1,171 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { formatAge } from "../../src/cli/status.ts";
+import type { Store } from "../../src/store/store.ts";
+import { addOrganization, addWebhook, openTestStore, seed } from "../store/seed.ts";
+import {
+  connectScanner,
+  LOOPBACK,
+  newDir,
+  removeDir,
+  runCommand,
+  scan,
+  startDaemon,
+  until,
+} from "../support/daemon.ts";
+import { startReceiver } from "../support/receiver.ts";
+
+const dirs: string[] = [];
+afterEach(() => dirs.splice(0).forEach(removeDir));
+
+/** A data directory that `prepare` has filled, without a daemon. */
+function dataDirWith(prepare: (store: Store) => void): string {
+  const dir = newDir();
+  dirs.push(dir);
+  const dataDir = join(dir, "data");
+  const store = openTestStore(dataDir);
+  prepare(store);
+  store.close();
+  return dataDir;
+}
+
+async function status(dataDir: string) {
+  const { stdout, stderr, code } = await runCommand(["status", "--data-dir", dataDir, "--json"]);
+  expect(stderr).toBe("");
+  return { code, body: JSON.parse(stdout) };
+}
+
+const HOUR = 3_600_000;
+
+describe("armorhooks status", () => {
+  test("tells of a running daemon what it delivers and what it does not", async () => {
+    const good = startReceiver();
+    const bad = startReceiver(() => new Response("no", { status: 500 }));
+    const daemon = await startDaemon({ args: [...LOOPBACK, "--retry-min-delay", "60s"] });
+    dirs.push(daemon.dir);
+    await daemon.api("POST", "/v1/webhooks", { url: good.url });
+    const failing = (await daemon.api("POST", "/v1/webhooks", { url: `${bad.url}/secret-path` })).body.webhook
+      .id;
+    const scanner = await connectScanner(daemon.socket);
+    await scanner.send(scan());
+    await until("both were tried", async () => (await status(daemon.dataDir)).body.last_hour.attempts === 2);
+
+    const { code, body } = await status(daemon.dataDir);
+    expect(code).toBe(1);
+    expect(body).toStrictEqual({
+      ok: false,
+      version: expect.any(String),
+      data_dir: daemon.dataDir,
+      daemon_running: true,
+      webhooks: { total: 2, enabled: 2, failing: 1, disabled: 0 },
+      pending: { deliveries: 1, oldest_seconds: expect.any(Number) },
+      last_hour: { attempts: 2, succeeded: 1, failed: 1, errors: { http_status: 1 } },
+      attention: [
+        {
+          id: failing,
+          organization_id: daemon.organizationId,
+          organization_name: "default",
+          host: `127.0.0.1:${bad.port}`,
+          state: "failing",
+          disabled_reason: null,
+          failure_count: 1,
+          pending: 1,
+          last_triggered_at: expect.any(String),
+        },
+      ],
+    });
+    const text = (await runCommand(["status", "--data-dir", daemon.dataDir])).stdout;
+    expect(text).toMatch(/daemon +running/);
+    expect(text).toContain(failing);
+    expect(text).not.toContain("secret-path");
+    expect(text).not.toContain("\u001b");
+    scanner.close();
+    await daemon.stop();
+    expect((await status(daemon.dataDir)).body.daemon_running).toBe(false);
+    await Promise.all([good.stop(), bad.stop()]);
+  }, 15_000);
+
+  test("ends with 0 when all is well, a webhook that its owner switched off included", async () => {
+    const dataDir = dataDirWith((store) => {
+      const organization = addOrganization(store);
+      const { uuid } = addWebhook(store, organization);
+      store.webhooks.update(organization, uuid, { enabled: false });
+    });
+    const { code, body } = await status(dataDir);
+    expect(code).toBe(0);
+    expect(body.webhooks).toEqual({ total: 1, enabled: 0, failing: 0, disabled: 1 });
+    expect(body.attention[0].disabled_reason).toBe("owner");
+  });
+
+  test("ends with 1 when the daemon disabled a webhook", async () => {
+    const dataDir = dataDirWith((store) => {
+      const { id } = addWebhook(store, addOrganization(store));
+      store.database.sqlite.exec(
+        `UPDATE webhooks SET enabled = 0, disabled_reason = 'gone' WHERE id = ${id}`,
+      );
+    });
+    const { code, body } = await status(dataDir);
+    expect(code).toBe(1);
+    expect(body.attention[0]).toMatchObject({ state: "disabled", disabled_reason: "gone" });
+  });
+
+  test("ends with 1 when a delivery has been pending for over an hour", async () => {
+    const pendingSince = (age: number) => (store: Store) => {
+      const organizationId = addOrganization(store);
+      const { id: webhookId } = addWebhook(store, organizationId);
+      const at = store.clock.schedule() - age;
+      seed(store, { webhookId, organizationId, count: 1, at, status: "pending" });
+    };
+    const late = await status(dataDirWith(pendingSince(HOUR + 60_000)));
+    expect(late.code).toBe(1);
+    expect(late.body.pending.oldest_seconds).toBeWithin(3_660, 3_690);
+    expect((await status(dataDirWith(pendingSince(HOUR - 60_000)))).code).toBe(0);
+  });
+
+  test("counts attempts of the last hour, those for older deliveries too", async () => {
+    const dataDir = dataDirWith((store) => {
+      const organizationId = addOrganization(store);
+      const { id: webhookId } = addWebhook(store, organizationId);
+      const now = store.clock.schedule();
+      for (const [age, n] of [
+        [HOUR / 2, 3],
+        [2 * HOUR, 5],
+      ] as const) {
+        seed(store, { webhookId, organizationId, count: n, at: now - age, status: "delivered" });
+      }
+      // Two of the old ones were delivered only now.
+      store.database.sqlite.exec(
+        `UPDATE attempts SET started_at = ${now} WHERE delivery_id IN (SELECT id FROM deliveries ORDER BY id LIMIT 2)`,
+      );
+      store.database.sqlite.exec(
+        `UPDATE deliveries SET finished_at = ${now} WHERE id IN (SELECT id FROM deliveries ORDER BY id LIMIT 2)`,
+      );
+    });
+    expect((await status(dataDir)).body.last_hour).toEqual({
+      attempts: 5,
+      succeeded: 5,
+      failed: 0,
+      errors: {},
+    });
+  });
+
+  test("refuses a directory without a database, and makes none", async () => {
+    const dir = newDir();
+    dirs.push(dir);
+    const { code, stderr } = await runCommand(["status", "--data-dir", join(dir, "nothing")]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/there is no database .*nothing\/armorhooks\.db/);
+    expect(existsSync(join(dir, "nothing"))).toBe(false);
+  });
+});
+
+test.each([
+  [0, "0 s"],
+  [59, "59 s"],
+  [61, "1 min"],
+  [3 * 3600 + 5 * 60, "3 h 5 min"],
+  [99 * 3600, "4 d 3 h"],
+])("an age of %d seconds reads %s", (seconds, text) => {
+  expect(formatAge(seconds)).toBe(text);
+});

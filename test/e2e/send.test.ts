@@ -1,0 +1,116 @@
+import { afterEach, expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { type Ack, program, scan } from "../support/daemon.ts";
+import { atEnd, cleanUp, command, emptyDir, startBinary } from "../support/e2e.ts";
+
+afterEach(cleanUp);
+
+const LINE = JSON.stringify(scan());
+
+function acksOf(stdout: string): Ack[] {
+  return stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Ack);
+}
+
+test("sends a file of 100,000 lines, prints every ack and a summary, and exits 0", async () => {
+  const daemon = await startBinary({ args: ["--log-level", "warn"] });
+  const lines = Array.from({ length: 100_000 }, (_, i) => JSON.stringify(scan({ id: `scan-${i}` })));
+  writeFileSync(join(daemon.dir, "events.ndjson"), `${lines.join("\n")}\n`);
+  const { code, stdout, stderr } = await command(["send", "events.ndjson"], { cwd: daemon.dir });
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/^100000 answered, 0 refused, 0 unanswered, in \d+\.\d s \(\d+\/s\)\n$/);
+  const acks = acksOf(stdout);
+  expect(acks.every(({ ok, duplicate }) => ok && !duplicate)).toBe(true);
+  expect(new Set(acks.map(({ id }) => id)).size).toBe(100_000);
+
+  // The acks came in the order of the lines: the same lines again get the same ids.
+  const again = await command(["send", "events.ndjson"], { cwd: daemon.dir });
+  expect(again.code).toBe(0);
+  expect(acksOf(again.stdout)).toEqual(acks.map((ack) => ({ ...ack, duplicate: true })));
+}, 30_000);
+
+test("draws a bar on a terminal while the acks go to a file", async () => {
+  const { dir } = await startBinary({ args: ["--log-level", "warn"] });
+  writeFileSync(join(dir, "events.ndjson"), `${LINE}\n`.repeat(60_000));
+  const typed = `'${program(true).join("' '")}' send events.ndjson > acks.ndjson`;
+  const terminal = Bun.spawnSync(["script", "--quiet", "--return", "--command", typed, "/dev/null"], {
+    cwd: dir,
+  });
+  expect(terminal.exitCode).toBe(0);
+  const shares = [...terminal.stdout.toString().matchAll(/(█*)(░*) \d+ answered, \d+ waiting/g)];
+  const filled = shares.map(([, full]) => full?.length ?? 0);
+  expect(filled.length).toBeGreaterThan(0);
+  expect(shares.every(([, full, empty]) => `${full}${empty}`.length === 24)).toBe(true);
+  expect(filled).toEqual(filled.toSorted((a, b) => a - b));
+  expect(filled[0]).toBeLessThan(24);
+  expect(readFileSync(join(dir, "acks.ndjson"), "utf8").split("\n")).toHaveLength(60_001);
+}, 15_000);
+
+test("reads standard input, with or without a last newline, and leaves blank lines out", async () => {
+  const { dir } = await startBinary();
+  const results = await Promise.all([
+    command(["send"], { cwd: dir, input: `${LINE}\n\n${LINE}` }),
+    command(["send", "-"], { cwd: dir, input: `${LINE}\n${LINE}\n` }),
+    command(["send"], { cwd: dir, input: "" }),
+  ]);
+  expect(results.map(({ code }) => code)).toEqual([0, 0, 0]);
+  expect(results.map(({ stderr }) => stderr.split(",")[0])).toEqual([
+    "2 answered",
+    "2 answered",
+    "0 answered",
+  ]);
+});
+
+test("exits 1 when any line was refused, and the others are taken all the same", async () => {
+  const { dir } = await startBinary();
+  const input = [LINE, '{"tier":"purple"}', "no JSON", `"${"x".repeat(300_000)}"`, LINE].join("\n");
+  const { code, stdout, stderr } = await command(["send"], { cwd: dir, input });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^5 answered, 3 refused, 0 unanswered/);
+  expect(acksOf(stdout).map(({ ok, error }) => error?.code ?? ok)).toEqual([
+    true,
+    "VALIDATION_ERROR",
+    "VALIDATION_ERROR",
+    "PAYLOAD_TOO_LARGE",
+    true,
+  ]);
+});
+
+test("exits 3 and says what to do when no daemon is at the socket", async () => {
+  const dir = emptyDir();
+  const absent = await command(["send"], { cwd: dir, input: LINE });
+  expect(absent).toMatchObject({ code: 3, stdout: "" });
+  expect(absent.stderr).toMatch(/^armorhooks: no daemon answers at .*events\.sock; start one with .*\n$/);
+
+  const daemon = await startBinary();
+  await daemon.stop("SIGKILL");
+  const left = await command(["send", "--socket", daemon.socket], { cwd: dir, input: LINE });
+  expect(left).toMatchObject({ code: 3, stdout: "" });
+});
+
+test("exits 3 and counts the unanswered when the daemon goes away in the middle", async () => {
+  const dir = emptyDir();
+  const path = join(dir, "half.sock");
+  const halfway = createServer((socket) => {
+    socket.once("data", () => socket.end('{"ok":true,"id":"1","deliveries":0}\n'));
+  }).listen(path);
+  atEnd(() => halfway.close());
+  const input = `${LINE}\n`.repeat(20_000);
+  const { code, stderr } = await command(["send", "--socket", path], { cwd: dir, input });
+  expect(code).toBe(3);
+  expect(stderr).toMatch(/^1 answered, 0 refused, [1-9]\d* unanswered/);
+  expect(stderr).toMatch(/send the unanswered lines again/);
+});
+
+test("a file that cannot be read is a bad option: exit code 2 and one line", async () => {
+  const { dir } = await startBinary();
+  for (const file of ["absent.ndjson", "data"]) {
+    const { code, stderr } = await command(["send", file], { cwd: dir });
+    expect([file, code]).toEqual([file, 2]);
+    expect(stderr).toMatch(/^armorhooks: cannot read \S+: .*\n$/);
+  }
+});

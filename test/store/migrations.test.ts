@@ -1,0 +1,159 @@
+import { Database } from "bun:sqlite";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { openDatabase } from "../../src/store/database.ts";
+import { MIGRATIONS, migrate } from "../../src/store/migrations.ts";
+import { newDir, removeDir } from "../support/daemon.ts";
+
+/** The shape of a database, comparable whatever way led to it. */
+function shapeOf(sqlite: Database): unknown[] {
+  return sqlite.query("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name").all();
+}
+
+function applied(sqlite: Database): number {
+  return sqlite.query<{ n: number }, []>("SELECT count(*) AS n FROM __drizzle_migrations").get()?.n ?? 0;
+}
+
+describe("migrate", () => {
+  test("an empty database gets every migration, each noted once", () => {
+    const sqlite = new Database(":memory:");
+    migrate(sqlite);
+    expect(applied(sqlite)).toBe(MIGRATIONS.length);
+  });
+
+  test("again is a no-op", () => {
+    const sqlite = new Database(":memory:");
+    migrate(sqlite);
+    const shape = shapeOf(sqlite);
+    sqlite.exec("INSERT INTO organizations (uuid, name, plan, created_at) VALUES ('o', 'acme', 'pro', 1)");
+    const before = sqlite.query<{ n: number }, []>("SELECT total_changes() AS n").get();
+    migrate(sqlite);
+    expect(sqlite.query<{ n: number }, []>("SELECT total_changes() AS n").get()).toEqual(before);
+    expect(shapeOf(sqlite)).toEqual(shape);
+    expect(sqlite.query("SELECT name FROM organizations").all()).toEqual([{ name: "acme" }]);
+  });
+
+  test("a database of the first version is brought up to date with its rows", () => {
+    const old = new Database(":memory:");
+    migrate(old, MIGRATIONS.slice(0, 1));
+    old.exec("INSERT INTO organizations (uuid, name, plan, created_at) VALUES ('o', 'acme', 'pro', 1)");
+    old.exec(
+      "INSERT INTO webhooks (uuid, organization_id, url, events, secret, created_at) VALUES ('w', 1, 'https://a.example/', '[\"red_tier\"]', x'00', 1)",
+    );
+    old.exec("INSERT INTO events (id, organization_id, type, body, received_at) VALUES (10, 1, 2, '{}', 1)");
+    old.exec("INSERT INTO deliveries (id, webhook_id, event_id, created_at) VALUES (11, 1, 10, 1)");
+    migrate(old);
+    const fresh = new Database(":memory:");
+    migrate(fresh);
+    expect(shapeOf(old)).toEqual(shapeOf(fresh));
+    expect(old.query("SELECT id, status FROM deliveries").all()).toEqual([{ id: 11, status: 0 }]);
+    expect(old.query("PRAGMA foreign_key_check").all()).toEqual([]);
+  });
+
+  test("a migration that fails leaves nothing of itself behind, and the ones before it in place", () => {
+    const sqlite = new Database(":memory:");
+    const later = Number.MAX_SAFE_INTEGER;
+    const broken = {
+      tag: "broken",
+      when: later,
+      sql: "CREATE TABLE half (a);--> statement-breakpoint\nNONSENSE",
+    };
+    expect(() => migrate(sqlite, [...MIGRATIONS, broken])).toThrow("NONSENSE");
+    expect(sqlite.inTransaction).toBe(false);
+    expect(sqlite.query("SELECT 1 FROM sqlite_schema WHERE name = 'half'").get()).toBeNull();
+    expect(applied(sqlite)).toBe(MIGRATIONS.length);
+    const mended = { ...broken, sql: "CREATE TABLE half (a)" };
+    migrate(sqlite, [...MIGRATIONS, mended]);
+    expect(sqlite.query("SELECT 1 AS one FROM sqlite_schema WHERE name = 'half'").get()).toEqual({ one: 1 });
+  });
+
+  test("a database of a newer version is refused", () => {
+    const sqlite = new Database(":memory:");
+    migrate(sqlite, [...MIGRATIONS, { tag: "next", when: Number.MAX_SAFE_INTEGER, sql: "SELECT 1" }]);
+    expect(() => migrate(sqlite)).toThrow("written by a newer version");
+  });
+});
+
+describe("openDatabase", () => {
+  let dir: string;
+  let dataDir: string;
+  let path: string;
+  beforeEach(() => {
+    dir = newDir();
+    dataDir = join(dir, "data");
+    path = join(dataDir, "armorhooks.db");
+  });
+  afterEach(() => removeDir(dir));
+
+  test("makes directory and files that only their owner can read", () => {
+    const database = openDatabase({ dataDir });
+    database.transaction("durable", () => database.sqlite.exec("INSERT INTO meta VALUES ('a', 'b')"));
+    expect(statSync(dataDir).mode & 0o777).toBe(0o700);
+    expect(readdirSync(dataDir).length).toBeGreaterThan(1);
+    for (const name of readdirSync(dataDir)) expect(statSync(join(dataDir, name)).mode & 0o777).toBe(0o600);
+    database.close();
+  });
+
+  test("opens with the log, the checks and the space reclaiming that it relies on", () => {
+    const { sqlite, close } = openDatabase({ dataDir });
+    const pragma = (name: string) => Object.values(sqlite.query(`PRAGMA ${name}`).get() as object)[0];
+    expect(["journal_mode", "synchronous", "foreign_keys", "auto_vacuum"].map(pragma)).toEqual([
+      "wal",
+      2,
+      1,
+      2,
+    ]);
+    close();
+  });
+
+  test.each([
+    ["no database at all", () => Buffer.from("this is a text file, not a database")],
+    ["a database of another program", () => otherDatabase()],
+  ])("%s is refused and not changed", (_, contents) => {
+    openDatabase({ dataDir }).close();
+    for (const name of readdirSync(dataDir)) writeFileSync(join(dataDir, name), "");
+    writeFileSync(path, contents());
+    expect(() => openDatabase({ dataDir })).toThrow("it was not changed");
+    expect(readFileSync(path).equals(contents())).toBe(true);
+  });
+
+  function otherDatabase(): Buffer {
+    const other = new Database(":memory:");
+    other.exec("CREATE TABLE notes (id INTEGER PRIMARY KEY, text)");
+    return other.serialize();
+  }
+
+  test("a transaction that throws leaves nothing behind, and is no fault of the store", () => {
+    const database = openDatabase({ dataDir });
+    expect(() =>
+      database.transaction("durable", () => {
+        database.sqlite.exec("INSERT INTO meta VALUES ('a', 'b')");
+        throw new Error("no");
+      }),
+    ).toThrow("no");
+    expect(database.sqlite.query("SELECT * FROM meta").all()).toEqual([]);
+    expect(database.fault()).toBeNull();
+    database.close();
+  });
+
+  test("a store that cannot write says so until it can again", () => {
+    const database = openDatabase({ dataDir });
+    database.sqlite.exec("PRAGMA max_page_count = 1");
+    const fill = () =>
+      database.transaction("durable", () =>
+        database.sqlite.query("INSERT OR REPLACE INTO meta VALUES ('a', ?)").run("x".repeat(1_000_000)),
+      );
+    expect(fill).toThrow("full");
+    expect(database.fault()).toContain("full");
+    database.sqlite.exec("PRAGMA max_page_count = 100000");
+    fill();
+    expect(database.fault()).toBeNull();
+    database.close();
+  });
+
+  test("a directory that cannot be used is said", () => {
+    writeFileSync(join(dir, "file"), "");
+    expect(() => openDatabase({ dataDir: join(dir, "file") })).toThrow(/cannot use data directory .*file/);
+  });
+});

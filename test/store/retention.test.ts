@@ -1,0 +1,186 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { idAt } from "../../src/ids.ts";
+import type { PruneStep } from "../../src/store/retention.ts";
+import type { Store } from "../../src/store/store.ts";
+import {
+  connectScanner,
+  LOOPBACK,
+  newDir,
+  type RunningDaemon,
+  removeDir,
+  scan,
+  startDaemon,
+  until,
+} from "../support/daemon.ts";
+import { startReceiver } from "../support/receiver.ts";
+import { addOrganization, addWebhook, closeWhole, openTestStore, seed } from "./seed.ts";
+
+const DAY = 86_400_000;
+const NOW = Date.now();
+const LIMITS = { createdBefore: NOW - 30 * DAY, finishedBefore: NOW - 30 * DAY };
+
+let dir: string;
+let dataDir: string;
+let store: Store;
+let organizationId: number;
+let webhookId: number;
+
+beforeEach(() => {
+  dir = newDir();
+  dataDir = join(dir, "data");
+  store = openTestStore(dataDir);
+  organizationId = addOrganization(store);
+  webhookId = addWebhook(store, organizationId).id;
+});
+afterEach(() => {
+  store.close();
+  removeDir(dir);
+});
+
+function rows(table: string): number {
+  return store.database.sqlite.query<{ n: number }, []>(`SELECT count(*) AS n FROM ${table}`).get()?.n ?? 0;
+}
+
+/** One round to its end; the sum of its steps. */
+function round(limits = LIMITS): Omit<PruneStep, "done"> & { steps: number } {
+  const sum = { deliveries: 0, attempts: 0, events: 0, steps: 0 };
+  const { step } = store.retention.beginRound(limits);
+  for (let done = false; !done; sum.steps += 1) {
+    const next = step();
+    sum.deliveries += next.deliveries;
+    sum.attempts += next.attempts;
+    sum.events += next.events;
+    done = next.done;
+  }
+  return sum;
+}
+
+describe("a round of pruning", () => {
+  test("removes what finished before the limit, with its attempts and events, and nothing else", () => {
+    const old = { webhookId, organizationId, count: 1_000, at: NOW - 40 * DAY };
+    seed(store, { ...old, status: "delivered" });
+    seed(store, { ...old, at: NOW - 39 * DAY, status: "failed" });
+    seed(store, { ...old, at: NOW - DAY, status: "delivered" });
+    expect(round()).toMatchObject({ deliveries: 2_000, attempts: 2_000, events: 2_000 });
+    expect([rows("events"), rows("deliveries"), rows("attempts")]).toEqual([1_000, 1_000, 1_000]);
+    expect(store.database.sqlite.query("PRAGMA foreign_key_check").all()).toEqual([]);
+    expect(round()).toMatchObject({ deliveries: 0, attempts: 0, events: 0 });
+  });
+
+  test("never removes pending work, however old, nor the event that it needs", () => {
+    seed(store, { webhookId, organizationId, count: 5_000, at: NOW - 400 * DAY, status: "pending" });
+    seed(store, { webhookId, organizationId, count: 10, at: NOW - 300 * DAY, status: "delivered" });
+    expect(round()).toMatchObject({ deliveries: 10, events: 10 });
+    expect([rows("events"), rows("deliveries")]).toEqual([5_000, 5_000]);
+  });
+
+  test("passes over many pending rows in few steps", () => {
+    seed(store, { webhookId, organizationId, count: 100_000, at: NOW - 400 * DAY, status: "pending" });
+    expect(round().steps).toBeLessThan(100);
+  });
+
+  test("keeps an old delivery that finished only lately: it was sent again", () => {
+    seed(store, { webhookId, organizationId, count: 2, at: NOW - 40 * DAY, status: "delivered" });
+    const id = idAt(NOW - 40 * DAY) + 1;
+    store.database.sqlite.exec(`UPDATE deliveries SET finished_at = ${NOW} WHERE id = ${id}`);
+    expect(round()).toMatchObject({ deliveries: 1, events: 1 });
+    expect(store.deliveryLog.get(organizationId, id)?.id).toBe(id);
+  });
+
+  test("keeps an event without deliveries for as long, so that repeats are recognised", () => {
+    const insert = (externalId: string) =>
+      store.events.insertEvents(
+        [{ organizationId, externalId, type: 2, body: "{}", receivedAt: NOW, webhookIds: [] }],
+        NOW,
+      )[0];
+    insert("scan-1");
+    expect(round().events).toBe(0);
+    expect(insert("scan-1")?.duplicate).toBe(true);
+    expect(round({ createdBefore: NOW + DAY, finishedBefore: NOW + DAY }).events).toBe(1);
+    expect(insert("scan-1")?.duplicate).toBe(false);
+  });
+
+  test("removes a deleted webhook once its last delivery is gone, and no other", () => {
+    const { id, uuid } = addWebhook(store, organizationId);
+    seed(store, { webhookId: id, organizationId, count: 1, at: NOW - DAY, status: "failed" });
+    store.webhooks.remove(organizationId, uuid, { now: NOW, lastId: store.lastId() });
+    round();
+    expect(store.webhooks.uuidOf(id)).toBe(uuid);
+    round({ createdBefore: NOW, finishedBefore: NOW });
+    expect(store.webhooks.uuidOf(id)).toBe("");
+    expect(store.webhooks.uuidOf(webhookId)).not.toBe("");
+  });
+
+  test("gives the space back to the file system", () => {
+    const size = () => statSync(join(dataDir, "armorhooks.db")).size;
+    seed(store, { webhookId, organizationId, count: 30_000, at: NOW - 40 * DAY, status: "delivered" });
+    store.database.sqlite.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    const before = size();
+    round();
+    expect(size()).toBeLessThan(before / 4);
+  });
+
+  test("goes on after a fault where it was, with nothing half removed", () => {
+    seed(store, { webhookId, organizationId, count: 1_000, at: NOW - 40 * DAY, status: "delivered" });
+    const { sqlite } = store.database;
+    sqlite.exec(
+      `CREATE TRIGGER broken BEFORE DELETE ON deliveries WHEN old.id > ${idAt(NOW - 40 * DAY + 700)} BEGIN SELECT raise(ABORT, 'disk'); END`,
+    );
+    expect(() => round()).toThrow("disk");
+    expect([rows("deliveries"), rows("attempts")]).toEqual([600, 600]);
+    sqlite.exec("DROP TRIGGER broken");
+    expect(round()).toMatchObject({ deliveries: 600, events: 1_000 });
+  });
+});
+
+test("a daemon prunes a million rows while events keep flowing", async () => {
+  const receiver = startReceiver();
+  const each = 340_000;
+  seed(store, { webhookId, organizationId, count: each, at: NOW - 40 * DAY, status: "delivered" });
+  seed(store, { webhookId, organizationId, count: 100, at: NOW - 50 * DAY, status: "failed" });
+  const parked = addWebhook(store, organizationId);
+  store.webhooks.update(organizationId, parked.uuid, { enabled: false });
+  seed(store, { webhookId: parked.id, organizationId, count: 100, at: NOW - 45 * DAY, status: "pending" });
+  store.database.sqlite.query("UPDATE webhooks SET url = ?").run(receiver.url);
+  closeWhole(store);
+  const path = join(dataDir, "armorhooks.db");
+  const before = statSync(path).size;
+
+  const daemon = await startDaemon({ dir, args: [...LOOPBACK, "--log-level", "error"] });
+  const scanner = await connectScanner(daemon.socket);
+  const acked: number[] = [];
+  const pruned = async () =>
+    (await metric(daemon, 'pruned_rows_total{table="deliveries"}')) +
+    (await metric(daemon, 'pruned_rows_total{table="attempts"}')) +
+    (await metric(daemon, 'pruned_rows_total{table="events"}'));
+  let isFlowing = true;
+  const flow = (async () => {
+    while (isFlowing) {
+      const started = performance.now();
+      const [ack] = await scanner.send(scan());
+      expect(ack?.ok).toBe(true);
+      acked.push(performance.now() - started);
+      await Bun.sleep(5);
+    }
+  })();
+  await until("a million rows are gone", async () => (await pruned()) >= 3 * each + 300, 45_000);
+  await until("the file has shrunk", () => statSync(path).size < before / 5, 15_000);
+  isFlowing = false;
+  await flow;
+  await until("what came meanwhile was delivered", () => receiver.received.length >= acked.length);
+  expect(acked.length).toBeGreaterThan(200);
+  expect(acked.toSorted((a, b) => a - b)[acked.length >> 1]).toBeLessThan(50);
+  expect(await metric(daemon, "pending_deliveries")).toBe(100);
+  scanner.close();
+  await daemon.stop();
+  await receiver.stop();
+  store = openTestStore(dataDir);
+}, 75_000);
+
+async function metric(daemon: RunningDaemon, name: string): Promise<number> {
+  const text = await (await fetch(`${daemon.url}/metrics`)).text();
+  const line = text.split("\n").find((candidate) => candidate.startsWith(`armorhooks_${name} `));
+  return Number(line?.split(" ").at(-1));
+}

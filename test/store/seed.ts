@@ -1,0 +1,86 @@
+import { idAt } from "../../src/ids.ts";
+import { openSecretBox, secretKeySource } from "../../src/store/secret-key.ts";
+import { openStore, type Store, type StoreOptions } from "../../src/store/store.ts";
+import type { Webhook } from "../../src/store/webhooks.ts";
+
+/** A store on a data directory, ready to make webhooks. */
+export function openTestStore(dataDir: string, options: Partial<StoreOptions> = {}): Store {
+  const store = openStore({ dataDir, ...options });
+  store.useSecretBox(openSecretBox(store, secretKeySource(dataDir, null)));
+  return store;
+}
+
+/** Closes a store so that its database is one file, as it is after a restore. */
+export function closeWhole(store: Store): void {
+  store.database.sqlite.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  store.close();
+}
+
+export function addOrganization(store: Store): number {
+  return store.organizations.create({ name: "acme", plan: "enterprise", now: store.clock.wall() }).id;
+}
+
+export function addWebhook(store: Store, organizationId: number): Webhook {
+  return store.webhooks.create({
+    organizationId,
+    url: "https://hooks.example.com/a",
+    events: ["red_tier"],
+    format: "json",
+    now: store.clock.wall(),
+  }).webhook;
+}
+
+export const BODY =
+  '{"event":"red_tier","tier":"red","action":"block","risk_score":85,"signals":[],"latency_ms":8,"timestamp":"2026-01-15T10:00:00.000Z"}';
+
+export interface Seed {
+  webhookId: number;
+  organizationId: number;
+  /** Events, each with one delivery and, when it is finished, one attempt. */
+  count: number;
+  /** When the first was received; the others follow, one each millisecond. */
+  at: number;
+  status: "pending" | "delivered" | "failed";
+}
+
+const STATUS = { pending: 0, delivered: 1, failed: 2 } as const;
+
+/** Puts many rows in at once, as they would be had the events come over the socket. */
+export function seed({ database }: Store, { webhookId, organizationId, count, at, status }: Seed): void {
+  const { sqlite } = database;
+  const numbers = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)";
+  const isFinished = status !== "pending";
+  sqlite.transaction(() => {
+    sqlite
+      .query(
+        `${numbers} INSERT INTO events (id, organization_id, type, body, received_at)
+         SELECT ?2 + i * 4096, ?3, 2, ?4, ?5 + i FROM n`,
+      )
+      .run(count, idAt(at), organizationId, BODY, at);
+    sqlite
+      .query(
+        `${numbers} INSERT INTO deliveries (id, webhook_id, event_id, status, attempt_count, next_attempt_at, last_status, created_at, finished_at)
+         SELECT ?2 + 1 + i * 4096, ?3, ?2 + i * 4096, ?4, ?5, ?6, ?7, ?8 + i, CASE WHEN ?5 THEN ?8 + i END FROM n`,
+      )
+      .run(
+        count,
+        idAt(at),
+        webhookId,
+        STATUS[status],
+        isFinished ? 1 : 0,
+        isFinished ? null : at,
+        isFinished ? (status === "delivered" ? 200 : 500) : null,
+        at,
+      );
+    if (!isFinished) return;
+    sqlite
+      .query(`${numbers} INSERT INTO attempts SELECT ?2 + 1 + i * 4096, 1, ?3 + i, 5, ?4, ?5, 'ok' FROM n`)
+      .run(
+        count,
+        idAt(at),
+        at,
+        status === "delivered" ? 200 : 500,
+        status === "delivered" ? null : "http_status",
+      );
+  })();
+}
