@@ -304,11 +304,10 @@ export function optionFor(flag: string): Option {
   const found = DEFINITIONS.find((definition) => definition.flag === flag);
   if (!found) throw new Error(`no option is called ${flag}`);
   const { value, description, fallback, parse, shown } = found;
-  const option = new Option(value === "" ? `--${flag} [boolean]` : `--${flag} <${value}>`, description);
+  const text = fallback === null && shown ? `${description} (default: ${shown})` : description;
+  const option = new Option(value === "" ? `--${flag} [boolean]` : `--${flag} <${value}>`, text);
   option.env(`ARMORHOOKS_${flag.toUpperCase().replaceAll("-", "_")}`).argParser(parse);
-  if (value === "") option.preset("true");
   if (fallback !== null) option.default(parse(fallback), shown ?? fallback);
-  else if (shown) option.default(undefined, shown);
   return option;
 }
 

@@ -3,6 +3,7 @@ import { messageOf } from "./errors.ts";
 import { timeOfId } from "./ids.ts";
 import type { Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
+import { isSqliteFault } from "./store/database.ts";
 import { DELIVERED, FAILED, PENDING } from "./store/schema.ts";
 import type { Store } from "./store/store.ts";
 
@@ -25,6 +26,8 @@ export function createObserver(
   const success = metrics.attempts.labels({ outcome: "success" });
 
   const fault = (what: string, error: unknown): void => {
+    // A store that cannot write has said so once; a line for every refused batch would help to fill the disk.
+    if (isSqliteFault(error) && store.database.fault() !== null) return;
     metrics.faults.inc();
     log.error("fault", { where: what, error: messageOf(error) });
   };

@@ -1,5 +1,6 @@
 import { ParseError, ValidationError } from "elysia";
 import { AppError } from "../errors.ts";
+import { isSqliteFault } from "../store/database.ts";
 import { FIELD_RULES } from "./schemas.ts";
 
 /** The body of every error answer. */
@@ -14,6 +15,12 @@ export function toAppError(error: unknown, onFault: (error: unknown) => void): A
   if (error instanceof ParseError && error.cause instanceof AppError) return error.cause;
   if (error instanceof ParseError) return new AppError("VALIDATION_ERROR", "the body must be valid JSON");
   if (codeOf(error) === "NOT_FOUND") return new AppError("NOT_FOUND", "no such route");
+  if (isSqliteFault(error)) {
+    return new AppError(
+      "UNAVAILABLE",
+      "the request cannot be stored now; nothing was changed, try again soon",
+    );
+  }
   onFault(error);
   return new AppError(
     "INTERNAL_ERROR",

@@ -1,0 +1,63 @@
+import { join } from "node:path";
+import { type Bench, check, type Line, type Row } from "../support/bench.ts";
+import { install } from "../support/installation.ts";
+import type { ScannerIds, StoreMethods } from "../support/programs/store.ts";
+
+const BATCH = 256;
+const GOAL = 1.3;
+/** Of random ids, whose place in their index is anywhere, and of the rest. */
+const VARIANTS: readonly { title: string; ids: ScannerIds; subscribed: boolean }[] = [
+  { title: "no scanner ids", ids: "none", subscribed: false },
+  { title: "no scanner ids, 1 subscriber", ids: "none", subscribed: true },
+  { title: "ascending scanner ids", ids: "ascending", subscribed: false },
+  { title: "random scanner ids", ids: "random", subscribed: false },
+];
+
+export const insertCostRow: Row = {
+  name: "insert-cost",
+  async run(bench) {
+    const lines: Line[] = [];
+    for (const variant of VARIANTS) lines.push(await measure(bench, variant));
+    return lines;
+  },
+};
+
+async function measure(bench: Bench, variant: (typeof VARIANTS)[number]): Promise<Line> {
+  const { title, ids, subscribed } = variant;
+  const sizes = bench.quick ? [10_000, 50_000, 100_000] : [10_000, 1_000_000, 5_000_000];
+  const count = BATCH * bench.size(200, 40);
+  const program = bench.program<StoreMethods>("store");
+  const { webhookIds } = await program.call("open", { dataDir: await dataDirFor(bench, subscribed) });
+  const costs: number[] = [];
+  for (const until of sizes) {
+    bench.progress(`${title}: growing to ${until.toLocaleString("en")} events`);
+    await program.call("grow", { until, ids, webhookIds });
+    costs.push(await program.call("cost", { count, ids, webhookIds }));
+  }
+  const { events } = await program.call("close");
+  check(`every event is stored (${events})`, events === (sizes.at(-1) ?? 0) + count);
+  await program.stop();
+  const ratio = (costs.at(-1) ?? Number.NaN) / (costs[0] ?? Number.NaN);
+  return {
+    name: `insert cost per event at ${sizes.map(formatCount).join(", ")} stored, ${title}`,
+    figure: costs.map((cost) => `${cost.toFixed(1)} µs`).join(", "),
+    limit: "",
+    ratio: ratio.toFixed(2),
+    goal: `≤ ${GOAL}`,
+    reached: ratio <= GOAL,
+    values: { ratio, small: costs[0] ?? 0, middle: costs[1] ?? 0, large: costs[2] ?? 0 },
+  };
+}
+
+/** With a webhook that was registered, or a database that has nothing. */
+async function dataDirFor(bench: Bench, subscribed: boolean): Promise<string> {
+  if (!subscribed) return join(bench.newDir(), "data");
+  const webhooks = [{ url: "http://127.0.0.1:9/hook" }];
+  const { daemon, dataDir } = await install(bench, { webhooks, paused: true });
+  await daemon.stop();
+  return dataDir;
+}
+
+function formatCount(count: number): string {
+  return count >= 1e6 ? `${count / 1e6} M` : `${count / 1e3} k`;
+}

@@ -1,0 +1,74 @@
+import type { NewEvent } from "../../../src/store/events.ts";
+import { openStore, type Store } from "../../../src/store/store.ts";
+import { eventBody } from "../event.ts";
+import { offer } from "../program.ts";
+
+/** Fills a database with the daemon's own store functions, without the daemon. */
+const BATCH = 256;
+const body = eventBody();
+let store: Store | null = null;
+let organizationId = 0;
+let stored = 0;
+
+export type ScannerIds = "none" | "ascending" | "random";
+
+function opened(): Store {
+  if (!store) throw new Error("no store is open");
+  return store;
+}
+
+function newEvent(ids: ScannerIds, webhookIds: readonly number[]): NewEvent {
+  stored += 1;
+  const externalId =
+    ids === "none"
+      ? null
+      : ids === "random"
+        ? crypto.randomUUID()
+        : `scan-${String(stored).padStart(9, "0")}`;
+  return { organizationId, externalId, type: 2, body, receivedAt: Date.now(), webhookIds };
+}
+
+interface Shape {
+  ids: ScannerIds;
+  webhookIds: readonly number[];
+}
+
+function insert(count: number, batch: number, { ids, webhookIds }: Shape): void {
+  const { events, clock } = opened();
+  for (let left = count; left > 0; left -= batch) {
+    const part = Array.from({ length: Math.min(batch, left) }, () => newEvent(ids, webhookIds));
+    events.insertEvents(part, clock.schedule());
+  }
+}
+
+const methods = {
+  open: ({ dataDir }: { dataDir: string }): { webhookIds: number[] } => {
+    store = openStore({ dataDir });
+    const [organization] = store.organizations.list();
+    organizationId =
+      organization?.id ?? store.organizations.create({ name: "bench", plan: "enterprise", now: 0 }).id;
+    stored = 0;
+    return { webhookIds: store.webhooks.all().map(({ id }) => id) };
+  },
+  /** Stores events until there are so many, as fast as it goes. */
+  grow: ({ until, ...shape }: Shape & { until: number }): void => {
+    insert(until - stored, Math.max(1, Math.floor(8192 / (1 + shape.webhookIds.length))), shape);
+  },
+  /** Microseconds per event in durable batches of 256, checkpoints included. */
+  cost: ({ count, ...shape }: Shape & { count: number }): number => {
+    const start = performance.now();
+    insert(count, BATCH, shape);
+    return ((performance.now() - start) * 1000) / count;
+  },
+  close: (): { events: number; pending: number } => {
+    const { database, deliveries } = opened();
+    const row = database.sqlite.query<{ n: number }, []>("SELECT count(*) AS n FROM events").get();
+    const counts = { events: row?.n ?? 0, pending: deliveries.countPending() };
+    opened().close();
+    store = null;
+    return counts;
+  },
+};
+
+export type StoreMethods = typeof methods;
+offer(methods);

@@ -1,0 +1,73 @@
+import { Webhook } from "standardwebhooks";
+import { type Bench, check, within } from "./bench.ts";
+import type { Certificates } from "./certificates.ts";
+import type { ReceiverMethods, Report, Sample } from "./programs/receiver.ts";
+
+/** A raw receiver in a process of its own. */
+export interface Receiver {
+  readonly ports: readonly number[];
+  /** Forgets what came so far and waits for so many requests. */
+  expect(count: number, options?: { sequences?: boolean }): Promise<void>;
+  /** When the last of the expected requests came; then looks for repeats and checks signatures. */
+  reached(secrets: readonly string[]): Promise<Report>;
+  report(): Promise<Report>;
+  /** Milliseconds from each moment of sending to the arrival of the request with that sequence number. */
+  latencies(sentAt: readonly number[]): Promise<number[]>;
+  closedPort(): Promise<number>;
+}
+
+export interface ReceiverOptions {
+  ports?: number;
+  tls?: Certificates;
+  answers?: boolean;
+}
+
+const LONGEST_RUN_MS = 300_000;
+/** Time for requests that should not come. */
+const SETTLE_MS = 200;
+const SAMPLES = 100;
+
+export async function startReceiver(
+  bench: Bench,
+  { ports = 1, tls, answers = true }: ReceiverOptions = {},
+): Promise<Receiver> {
+  const { call } = bench.program<ReceiverMethods>("receiver");
+  const open = await call("open", { ports, answers, tls: tls && { cert: tls.cert, key: tls.key } });
+  let expected = 0;
+  return {
+    ports: open,
+    async expect(count, { sequences = false } = {}) {
+      expected = count;
+      await call("expect", { count, sequences, sampleEvery: Math.max(1, Math.floor(count / SAMPLES)) });
+    },
+    async reached(secrets) {
+      const lastAt = await within("receiving every request", LONGEST_RUN_MS, call("reached"));
+      await Bun.sleep(SETTLE_MS);
+      const report = await call("report");
+      check(`${expected} requests came, and no more (${report.count})`, report.count === expected);
+      check(`each of them was another one (${report.distinct})`, report.distinct === expected);
+      check("there are samples", report.samples.length > 0);
+      for (const sample of report.samples) verify(sample, secrets[sample.listener] ?? "");
+      return { ...report, lastAt };
+    },
+    report: () => call("report"),
+    async latencies(sentAt) {
+      const { sequences, at } = await call("arrivals");
+      return sequences.map((sequence, i) => (at[i] as number) - (sentAt[sequence] as number));
+    },
+    closedPort: () => call("closedPort"),
+  };
+}
+
+/** Checks a request with the published library, as a receiver would. */
+function verify({ request }: Sample, secret: string): void {
+  const [head = "", body = ""] = request.split("\r\n\r\n");
+  const headers = Object.fromEntries(
+    head
+      .split("\r\n")
+      .slice(1)
+      .map((line) => line.split(/:\s*/, 2))
+      .map(([name = "", value = ""]) => [name.toLowerCase(), value]),
+  );
+  new Webhook(secret).verify(body, headers);
+}

@@ -1,0 +1,57 @@
+import { type Bench, check, within } from "./bench.ts";
+import type { Tier } from "./event.ts";
+import type { ScannerMethods } from "./programs/scanner.ts";
+
+/** A scanner in a process of its own, connected to a daemon's socket; every ack is checked. */
+export interface Scanner {
+  /** Writes the events as fast as they are taken; times of the first byte and of the last ack. */
+  flood(input: { organizationId: string; count: number; deliveriesEach: number }): Promise<FloodTimes>;
+  /** Writes so many events a second; the time at which each was written. */
+  steady(input: SteadyInput): Promise<number[]>;
+}
+
+export interface FloodTimes {
+  startedAt: number;
+  lastAckAt: number;
+}
+
+export interface SteadyInput {
+  organizationId: string;
+  rate: number;
+  count: number;
+  tier?: Tier;
+  /** Webhooks that each event goes to. */
+  deliveriesEach: number;
+}
+
+const LONGEST_MS = 300_000;
+
+export async function connectScanner(bench: Bench, socket: string, connections = 4): Promise<Scanner> {
+  const { call } = bench.program<ScannerMethods>("scanner");
+  await call("connect", { path: socket, count: connections });
+  return {
+    async flood({ organizationId, count, deliveriesEach }) {
+      await call("prepare", { organizationId, count, connections });
+      const result = await within("sending events", LONGEST_MS, call("flood"));
+      checkAcks(result, count, deliveriesEach);
+      return result;
+    },
+    async steady({ deliveriesEach, ...input }) {
+      const result = await within("sending events", LONGEST_MS, call("steady", input));
+      checkAcks(result, input.count, deliveriesEach);
+      return result.sentAt;
+    },
+  };
+}
+
+interface Acks {
+  acked: number;
+  deliveries: number;
+  refused: string[];
+}
+
+function checkAcks({ acked, deliveries, refused }: Acks, count: number, deliveriesEach: number): void {
+  check(`every event was accepted: ${refused.join(" ")}`, refused.length === 0);
+  check(`every event was acked (${acked} of ${count})`, acked === count);
+  check(`each got its deliveries (${deliveries})`, deliveries === count * deliveriesEach);
+}
