@@ -133,11 +133,8 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     if (duplicate) metrics.duplicates.inc();
     else tierCounters[event.scan.type]?.inc();
     if (!log.enabled("info")) return;
-    log.info(duplicate ? "duplicate event" : "event received", {
-      event_id: id,
-      organization_id: event.organization.uuid,
-      deliveries,
-    });
+    const ids = `,"event_id":"${id}","organization_id":"${event.organization.uuid}","deliveries":${deliveries}`;
+    log.append("info", duplicate ? "duplicate event" : "event received", ids);
   };
 
   const ingest = createIngestServer({

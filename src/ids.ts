@@ -36,11 +36,20 @@ export function createIdSource(now: () => number, last = 0): () => number {
   };
 }
 
+/** The digits of the latest millisecond that was formatted: ids come in runs of the same one. */
+let latest = { time: -1, text: "" };
+
 /** An id as the UUID that the outside sees. */
 export function formatId(id: number, tag: InstallationTag): string {
-  const time = timeOfId(id).toString(16).padStart(12, "0");
-  const counter = (id % PER_MILLISECOND).toString(16).padStart(3, "0");
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${counter}-${tag.slice(0, 4)}-${tag.slice(4)}`;
+  const time = Math.floor(id / PER_MILLISECOND);
+  if (latest.time !== time) latest = { time, text: formatTime(time + EPOCH) };
+  const counter = (id % PER_MILLISECOND) + PER_MILLISECOND;
+  return `${latest.text}-7${counter.toString(16).slice(1)}-${tag.slice(0, 4)}-${tag.slice(4)}`;
+}
+
+function formatTime(milliseconds: number): string {
+  const digits = milliseconds.toString(16).padStart(12, "0");
+  return `${digits.slice(0, 8)}-${digits.slice(8)}`;
 }
 
 const ID_PATTERN = /^([0-9a-f]{8})-([0-9a-f]{4})-7([0-9a-f]{3})-([0-9a-f]{4})-([0-9a-f]{12})$/;

@@ -1,7 +1,7 @@
 import type { AttemptOutcome, DeliveryObserver } from "./delivery/worker.ts";
 import { messageOf } from "./errors.ts";
 import { timeOfId } from "./ids.ts";
-import type { Logger } from "./log.ts";
+import { type Logger, quote } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { isSqliteFault } from "./store/database.ts";
 import { DELIVERED, FAILED, PENDING } from "./store/schema.ts";
@@ -43,26 +43,15 @@ export function createObserver(
   };
 
   const write = ({ lane, target, deliveryId, eventIdText, record }: AttemptOutcome): void => {
-    const ids = {
-      event_id: eventIdText,
-      delivery_id: store.formatId(deliveryId),
-      webhook_id: lane.webhookUuid,
-      organization_id: lane.organizationUuid,
-    };
-    log.info("attempt made", {
-      ...ids,
-      host: target.hostname,
-      attempt: record.number,
-      status: record.httpStatus,
-      error: record.error,
-      duration_ms: record.durationMs,
-    });
+    const ids =
+      `,"event_id":"${eventIdText}","delivery_id":"${store.formatId(deliveryId)}"` +
+      `,"webhook_id":"${lane.webhookUuid}","organization_id":"${lane.organizationUuid}"`;
+    const { number, httpStatus, error, durationMs } = record;
+    const outcome = `,"attempt":${number},"status":${httpStatus},"error":${error && `"${error}"`},"duration_ms":${durationMs}`;
+    log.append("info", "attempt made", `${ids},"host":${quote(target.hostname)}${outcome}`);
     if (record.status === PENDING) return;
-    log.info("delivery finished", {
-      ...ids,
-      status: record.status === DELIVERED ? "delivered" : "failed",
-      attempts: record.number,
-    });
+    const status = record.status === DELIVERED ? "delivered" : "failed";
+    log.append("info", "delivery finished", `${ids},"status":"${status}","attempts":${number}`);
   };
 
   return {

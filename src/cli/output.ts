@@ -71,5 +71,5 @@ export function paint(style: keyof typeof CODES, text: string): string {
 
 /** Text that others chose, made safe for a terminal. */
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}]/gu, "?");
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, "?");
 }

@@ -15,23 +15,35 @@ export interface RecorderOptions {
   store: DeliveryStore;
   /** Called after each transaction, when all of its `written` functions have run. */
   onWritten: () => void;
+  /** Attempts under way, those whose results wait here included. */
+  inFlight: () => number;
   /** The latest delivery id that was given. */
   lastId: () => number;
 }
 
 const RETRY_MS = 250;
+/** A result waits at most this long for others to share its transaction. */
+const GATHER_MS = 2;
 
-export function createAttemptRecorder({ store, onWritten, lastId }: RecorderOptions): AttemptRecorder {
+export function createAttemptRecorder({
+  store,
+  onWritten,
+  lastId,
+  inFlight,
+}: RecorderOptions): AttemptRecorder {
   let records: AttemptRecord[] = [];
   let callbacks: (() => void)[] = [];
   let lanes = new Set<Lane>();
   let scheduled = false;
+  let gathering: ReturnType<typeof setTimeout> | undefined;
   let stuck = false;
 
   const outcomes = (): WebhookOutcome[] => [...lanes].map((lane) => outcomeOf(lane, lastId()));
 
   const flush = (): boolean => {
     scheduled = false;
+    clearTimeout(gathering);
+    gathering = undefined;
     if (records.length === 0) return true;
     try {
       store.recordAttempts(records, outcomes());
@@ -58,9 +70,12 @@ export function createAttemptRecorder({ store, onWritten, lastId }: RecorderOpti
       callbacks.push(written);
       lanes.add(lane);
       if (scheduled) return;
-      scheduled = true;
-      // After this turn of the event loop: every response that has arrived by then shares the transaction.
-      setImmediate(flush);
+      // Worth a transaction once as many wait as are still under way: then the receivers are kept busy
+      // while it is written. A lone result is that at once.
+      if (records.length * 2 >= inFlight()) {
+        scheduled = true;
+        setImmediate(flush);
+      } else gathering ??= setTimeout(flush, GATHER_MS);
     },
     flush,
     get stuck() {

@@ -22,6 +22,8 @@ export interface Target {
   /** Request line and the header fields that never change. */
   head: string;
   sign: Signer;
+  /** Until when (monotonic clock) a literal address that was allowed need not be judged again. */
+  allowedUntil: number;
 }
 
 export interface TargetInput {
@@ -79,7 +81,9 @@ export function createSender(options: SenderOptions): Sender {
     const addresses = await checkedAddresses(target, options, deadline);
     const outcome = Array.isArray(addresses)
       ? await transport.exchange({
-          ...target,
+          secure: target.secure,
+          host: target.host,
+          port: target.port,
           addresses,
           deadline,
           request: writeRequest(target, message, startedAt),
@@ -101,6 +105,7 @@ function createTarget({ url, format, secrets }: TargetInput, userAgent: string):
     url,
     format,
     secure,
+    allowedUntil: 0,
     hostname,
     host: hostname.replace(/^\[|\]$/g, ""),
     port: port === "" ? (secure ? 443 : 80) : Number(port),
@@ -123,6 +128,9 @@ function writeRequest(target: Target, { eventId, body: canonical }: Message, now
   );
 }
 
+/** This machine's own addresses are refused and may change, so a verdict on a literal address holds for a second only. */
+const LITERAL_ALLOWED_MS = 1_000;
+
 type Failure = { ok: false; failure: AttemptError };
 
 /** The addresses of a target, every one of them allowed; otherwise why there is nothing to connect to. */
@@ -133,9 +141,13 @@ async function checkedAddresses(
 ): Promise<string[] | Failure> {
   const blocked: Failure = { ok: false, failure: "blocked_address" };
   if (!target.secure && !allowHttp) return blocked;
-  const verdict = guard.checkHost(target.hostname);
+  const now = performance.now();
+  const verdict = now < target.allowedUntil ? "allowed" : guard.checkHost(target.hostname);
   if (verdict === "blocked") return blocked;
-  if (verdict === "allowed") return [target.host];
+  if (verdict === "allowed") {
+    if (now >= target.allowedUntil) target.allowedUntil = now + LITERAL_ALLOWED_MS;
+    return [target.host];
+  }
   const answers = await within(deadline, resolve(target.host));
   if (typeof answers === "string") return { ok: false, failure: answers };
   if (answers.length === 0) return { ok: false, failure: "dns_failed" };

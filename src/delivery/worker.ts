@@ -83,6 +83,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const recorder = createAttemptRecorder({
     store: store.deliveries,
     lastId: store.lastId,
+    inFlight: () => slots.inUse,
     onWritten: () => afterWrite(),
   });
   let running = false;

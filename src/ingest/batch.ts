@@ -7,6 +7,11 @@ import type { IngestEvent, IngestOptions, StoredScan } from "./server.ts";
 const MAX_BATCH = 1024;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 
+/** A long line leaves garbage of several times its length, and the runtime lets it pile up: it is told after this much. */
+const LONG_LINE_BYTES = 32 * 1024;
+const COLLECT_AFTER_BYTES = 4 * 1024 * 1024;
+let uncollected = 0;
+
 /** A line that was read: either an event to store or the refusal to answer with. */
 type Entry = IngestEvent | string;
 
@@ -51,15 +56,25 @@ function takeBatch<From extends Source>(waiting: Set<From>, options: BatchOption
     const entries = taken.get(source) ?? [];
     for (let n = 0; n < share && splitter.ready && bytes < MAX_BATCH_BYTES; n += 1) {
       const line = splitter.take();
+      const length = line?.length ?? 0;
       entries.push(read(line, receivedAt, options));
+      noteLength(length);
       lines += 1;
-      bytes += line?.length ?? 0;
+      bytes += length;
     }
     taken.set(source, entries);
     waiting.delete(source);
     if (splitter.ready) waiting.add(source);
   }
   return taken;
+}
+
+function noteLength(bytes: number): void {
+  if (bytes < LONG_LINE_BYTES) return;
+  uncollected += bytes;
+  if (uncollected < COLLECT_AFTER_BYTES) return;
+  uncollected = 0;
+  Bun.gc(true);
 }
 
 function read(line: Buffer | null, receivedAt: number, options: BatchOptions): Entry {
@@ -87,15 +102,22 @@ function storeBatch(events: readonly IngestEvent[], options: BatchOptions): read
   }
 }
 
-const UNAVAILABLE = ackError(new AppError("UNAVAILABLE", "the event cannot be stored now; send it again"));
-
 function ackOf(stored: StoredScan | undefined): string {
   if (!stored) return UNAVAILABLE;
   const { id, deliveries, duplicate } = stored;
   return `{"ok":true,"id":"${id}","deliveries":${deliveries}${duplicate ? ',"duplicate":true' : ""}}\n`;
 }
 
+let latest: { error: AppError; line: string } | null = null;
+
 /** The line that tells a scanner what was wrong. */
-export function ackError({ code, message }: AppError): string {
-  return `${JSON.stringify({ ok: false, error: { code, message } })}\n`;
+export function ackError(error: AppError): string {
+  // A flood of bad lines is mostly the same one.
+  if (latest?.error !== error) {
+    const { code, message } = error;
+    latest = { error, line: `${JSON.stringify({ ok: false, error: { code, message } })}\n` };
+  }
+  return latest.line;
 }
+
+const UNAVAILABLE = ackError(new AppError("UNAVAILABLE", "the event cannot be stored now; send it again"));

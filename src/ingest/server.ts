@@ -216,13 +216,13 @@ export function createIngestServer(options: IngestOptions): IngestServer {
       else letGo(socket);
       return;
     }
-    send(socket, Buffer.from(acks));
+    send(socket, acks);
     settle(socket, true);
   };
 
-  /** Answers whether anything was taken. */
-  const send = (socket: Connection, bytes: Buffer): boolean => {
-    const written = socket.write(bytes);
+  /** Answers whether anything was taken. Acks are ASCII, so that characters and bytes are the same. */
+  const send = (socket: Connection, acks: string | Buffer): boolean => {
+    const written = socket.write(acks);
     if (written < 0) {
       // The scanner has gone; who is paused would not be told otherwise.
       socket.data.unsent = null;
@@ -231,7 +231,7 @@ export function createIngestServer(options: IngestOptions): IngestServer {
       return false;
     }
     // A copy, as the rest of a long text would keep the whole of it.
-    socket.data.unsent = written < bytes.length ? Buffer.from(bytes.subarray(written)) : null;
+    socket.data.unsent = written < acks.length ? Buffer.from(acks.slice(written) as string) : null;
     return written > 0;
   };
 

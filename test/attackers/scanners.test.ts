@@ -204,6 +204,21 @@ describe("a scanner that dawdles", () => {
     expect(client.acks().filter(({ ok }) => ok)).toHaveLength(3_000);
   });
 
+  test("acks that are read late come all the same, whole and in order", async () => {
+    const client = await hostile({ reads: false });
+    const pair = `{"tier":"none"}\n${JSON.stringify(scan({ tier: "green", signals: [] }))}\n`;
+    client.socket.write(pair.repeat(10_000));
+    await honestEvent();
+    await Bun.sleep(200);
+    client.socket.on("data", (bytes) => {
+      client.text += bytes.toString("utf8");
+    });
+    client.socket.resume();
+    await until("all are there", () => client.text.split("\n").length > 20_000);
+    const outcomes = client.acks().map(({ ok }) => ok);
+    expect(outcomes).toEqual(Array.from({ length: 20_000 }, (_, i) => i % 2 === 1));
+  });
+
   test("lines that never end, on 400 connections, are held up to a limit and others go on", async () => {
     const clients = await Promise.all(Array.from({ length: 400 }, () => hostile()));
     const half = Buffer.alloc(120 * 1024, "x");
