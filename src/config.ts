@@ -317,10 +317,16 @@ export function serveOptions(): Option[] {
 }
 
 /** An empty variable is the same as none: it is what an unset one becomes in many a unit file. */
-export function dropEmptyVariables(environment: NodeJS.ProcessEnv): void {
+export function dropEmptyVariables(environment: NodeJS.ProcessEnv = process.env): void {
   for (const name of Object.keys(environment)) {
     if (name.startsWith("ARMORHOOKS_") && environment[name] === "") delete environment[name];
   }
+}
+
+/** Variables that look like ours and are not: a misspelt option is otherwise silently without effect. */
+export function unknownVariables(environment: NodeJS.ProcessEnv = process.env): string[] {
+  const known = new Set(serveOptions().map(({ envVar }) => envVar));
+  return Object.keys(environment).filter((name) => name.startsWith("ARMORHOOKS_") && !known.has(name));
 }
 
 /** sun_path holds 108 bytes with the closing NUL, and the socket is first made under a longer name. */
@@ -353,7 +359,7 @@ function credentialPath(environment: NodeJS.ProcessEnv): string | null {
 }
 
 /** What commander parsed, completed and frozen. Throws UsageError. */
-export function toConfig(options: Raw, environment: NodeJS.ProcessEnv): Config {
+export function toConfig(options: Raw, environment: NodeJS.ProcessEnv = process.env): Config {
   const dataDir = resolve(options.dataDir as string);
   if (options.caFile) readRoots(options.caFile);
   return Object.freeze({

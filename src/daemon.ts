@@ -93,6 +93,7 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     },
     concurrency: config.concurrency,
     webhookConcurrency: config.webhookConcurrency,
+    requestTimeoutMs: config.requestTimeout,
   });
   const directory = createOrganizationDirectory(store);
   const pruner = createPruner({

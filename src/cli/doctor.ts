@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Command, InvalidArgumentError, type Option } from "commander";
-import { type Config, serveOptions, toConfig } from "../config.ts";
+import { type Config, serveOptions, toConfig, unknownVariables } from "../config.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import { DATABASE_FILE } from "../store/database.ts";
 import { inspectDatabase } from "../store/inspect.ts";
@@ -106,21 +106,18 @@ function configOf(options: object, faults: string[]): Config {
   const usable: { socket?: string; caFile?: string } = { ...options };
   for (const name of ["caFile", "socket"] as const) {
     try {
-      return toConfig(usable, process.env);
+      return toConfig(usable);
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
       faults.push(error.message);
       delete usable[name];
     }
   }
-  return toConfig({ ...usable, socket: "unused" }, process.env);
+  return toConfig({ ...usable, socket: "unused" });
 }
 
 function checkConfig(faults: readonly string[]): Finding {
-  const known = new Set(serveOptions().map(({ envVar }) => envVar));
-  const unknown = Object.keys(process.env).filter(
-    (name) => name.startsWith("ARMORHOOKS_") && !known.has(name),
-  );
+  const unknown = unknownVariables();
   if (faults.length > 0) {
     return { status: "fail", message: faults.join("; "), hint: "see armorhooks serve --help" };
   }

@@ -11,5 +11,5 @@ export interface KeyOptions {
 export function keySourceOf({ dataDir, secretKeyFile }: KeyOptions): SecretKeySource {
   // The socket plays no part here, so its path must not be refused either.
   const options = { dataDir, socket: "unused", ...(secretKeyFile !== undefined && { secretKeyFile }) };
-  return secretKeySource(resolve(dataDir), toConfig(options, process.env).secretKeyFile);
+  return secretKeySource(resolve(dataDir), toConfig(options).secretKeyFile);
 }

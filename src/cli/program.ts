@@ -16,7 +16,7 @@ import { statusCommand } from "./status.ts";
 
 /** Runs one command line; the answer is the exit code. Every refusal is one line on standard error. */
 export async function run(args: readonly string[]): Promise<number> {
-  dropEmptyVariables(process.env);
+  dropEmptyVariables();
   let exitCode = 0;
   const program = createProgram((code) => {
     exitCode = code;
@@ -53,7 +53,7 @@ function createProgram(setExitCode: (code: number) => void): Command {
     )
     .addHelpText("after", "\nExample:\n  armorhooks serve --data-dir /var/lib/armorhooks --port 8787")
     .action(async ({ bootstrap, ...options }) => {
-      setExitCode(await serve(toConfig(options, process.env), bootstrap === true));
+      setExitCode(await serve(toConfig(options), bootstrap === true));
     });
 
   program.addCommand(organizationCommand());

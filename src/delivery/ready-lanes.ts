@@ -1,11 +1,14 @@
 import type { Lane, Trust } from "./lane.ts";
+import type { Slots } from "./slots.ts";
 
 /** Webhooks that have something to send, served in turn. */
 export interface ReadyLanes {
   add(lane: Lane): void;
   remove(lane: Lane): void;
   /** The next lane that `test` takes; it goes to the end of its line. */
-  next(test: (lane: Lane) => Verdict, open: (trust: Trust) => boolean): Lane | null;
+  next(test: (lane: Lane) => Verdict, slots: Pick<Slots, "open" | "newestFirst">): Lane | null;
+  /** Whether webhooks wait for their first try. */
+  readonly hasUntried: boolean;
 }
 
 /** `take` it now, `skip` it for the moment, or `drop` it until it is added again. */
@@ -27,10 +30,10 @@ export function createReadyLanes(): ReadyLanes {
     lines.failing.delete(lane);
   };
 
-  const pick = (trust: Trust, test: (lane: Lane) => Verdict): Lane | null => {
+  const pick = (trust: Trust, test: (lane: Lane) => Verdict, newestFirst: boolean): Lane | null => {
     const line = lines[trust];
     let skips = 0;
-    for (const lane of line) {
+    for (const lane of newestFirst ? [...line].reverse() : line) {
       const verdict = test(lane);
       line.delete(lane);
       if (verdict === "drop") continue;
@@ -50,12 +53,15 @@ export function createReadyLanes(): ReadyLanes {
       line.add(lane);
     },
     remove,
-    next(test, open) {
+    get hasUntried() {
+      return lines.untried.size > 0;
+    },
+    next(test, slots) {
       for (let tries = 0; tries < TURNS.length; tries += 1) {
         const trust = TURNS[turn] as Trust;
         turn = (turn + 1) % TURNS.length;
-        if (lines[trust].size === 0 || !open(trust)) continue;
-        const lane = pick(trust, test);
+        if (lines[trust].size === 0 || !slots.open(trust)) continue;
+        const lane = pick(trust, test, trust === "untried" && slots.newestFirst);
         if (lane) return lane;
       }
       return null;

@@ -6,26 +6,48 @@ export interface Slots {
   admits(lane: Lane): boolean;
   /** Whether webhooks of this trust can have any slot now. */
   open(trust: Trust): boolean;
+  /** Whether only first tries are let in, now and then: then the webhook that became ready last goes first. */
+  readonly newestFirst: boolean;
+  /** Monotonic moment of the next such first try. */
+  readonly nextFirstTry: number;
   take(lane: Lane, trust: Trust): void;
   release(lane: Lane, trust: Trust): void;
   readonly inUse: number;
 }
 
+export interface SlotOptions {
+  /** Requests in flight, all webhooks together. */
+  total: number;
+  /** The longest that a request holds its slot. */
+  timeoutMs: number;
+  /** Monotonic, milliseconds. */
+  now: () => number;
+}
+
 /**
  * Keeps one webhook, one organization, or everything that is broken from taking all slots:
  * - failing and untried webhooks together hold at most half;
+ * - the last quarter of that half is for first tries, let in so slowly that time-outs free it again before it
+ *   is full, the newest first: so a new webhook is tried within a fraction of a second even while hundreds hang;
  * - the last quarter is for webhooks that have no request in flight;
  * - the last eighth is for organizations that hold less than an eighth.
  */
-export function createSlots(total: number): Slots {
+export function createSlots({ total, timeoutMs, now }: SlotOptions): Slots {
   const half = Math.max(1, Math.floor(total / 2));
+  const regular = half - Math.floor(half / 4);
+  const firstTryPause = timeoutMs / Math.max(1, half - regular);
   const quarter = Math.floor(total / 4);
   const eighth = Math.floor(total / 8);
   const byOrganization = new Map<number, number>();
   let inUse = 0;
   let unproven = 0;
+  let nextFirstTry = 0;
 
-  const open = (trust: Trust): boolean => inUse < total && (trust === "proven" || unproven < half);
+  const open = (trust: Trust): boolean => {
+    if (inUse >= total) return false;
+    if (trust === "proven" || unproven < regular) return true;
+    return trust === "untried" && unproven < half && now() >= nextFirstTry;
+  };
 
   const count = (organizationId: number, change: number): void => {
     const next = (byOrganization.get(organizationId) ?? 0) + change;
@@ -43,13 +65,22 @@ export function createSlots(total: number): Slots {
     },
     take(lane, trust) {
       inUse += 1;
-      if (trust !== "proven") unproven += 1;
+      if (trust !== "proven") {
+        if (unproven >= regular) nextFirstTry = now() + firstTryPause;
+        unproven += 1;
+      }
       count(lane.organizationId, 1);
     },
     release(lane, trust) {
       inUse -= 1;
       if (trust !== "proven") unproven -= 1;
       count(lane.organizationId, -1);
+    },
+    get newestFirst() {
+      return unproven >= regular;
+    },
+    get nextFirstTry() {
+      return nextFirstTry;
     },
     get inUse() {
       return inUse;

@@ -62,6 +62,7 @@ export interface WorkerOptions {
   policy: RetryPolicy;
   concurrency: number;
   webhookConcurrency: number;
+  requestTimeoutMs: number;
   observer: DeliveryObserver;
 }
 
@@ -78,7 +79,11 @@ const MAX_TIMER_MS = 3_600_000;
 export function createWorker(options: WorkerOptions): Worker {
   const { store, clock, sender, policy, observer, webhookConcurrency } = options;
   const lanes = new Map<number, Lane>();
-  const slots = createSlots(options.concurrency);
+  const slots = createSlots({
+    total: options.concurrency,
+    timeoutMs: options.requestTimeoutMs,
+    now: () => performance.now(),
+  });
   const ready = createReadyLanes();
   const recorder = createAttemptRecorder({
     store: store.deliveries,
@@ -298,7 +303,9 @@ export function createWorker(options: WorkerOptions): Worker {
     if (!running || pumping || recorder.stuck) return;
     pumping = true;
     try {
-      for (let lane = ready.next(judge, slots.open); lane; lane = ready.next(judge, slots.open)) begin(lane);
+      for (let lane = ready.next(judge, slots); lane; lane = ready.next(judge, slots)) begin(lane);
+      const pause = slots.nextFirstTry - performance.now();
+      if (pause > 0 && ready.hasUntried) wakeBy(clock.schedule() + pause);
     } catch (error) {
       observer.fault("reading due deliveries", error);
       wakeBy(clock.schedule() + FAULT_PAUSE_MS);

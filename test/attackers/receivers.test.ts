@@ -4,7 +4,6 @@ import {
   connectScanner,
   LOOPBACK,
   type RunningDaemon,
-  request,
   runCommand,
   scan,
   startDaemon,
@@ -14,6 +13,7 @@ import { atEnd, cleanUp, emptyDir } from "../support/e2e.ts";
 import { CANARY, HOSTILE, type Hostile, TERMINAL } from "../support/hostile-receivers.ts";
 import { openDescriptors } from "../support/proc.ts";
 import { type RawReceiver, startRawReceiver } from "../support/raw-receiver.ts";
+import { newKey } from "../support/tenants.ts";
 
 const TIMEOUT_MS = 1_000;
 /** What a busy machine may add before a timer fires. */
@@ -38,25 +38,15 @@ function residentMiB(): number {
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
 }
 
-/** A key whose rate limit does not matter here. */
-async function quickKey(): Promise<string> {
-  const { stdout, stderr } = await runCommand([
-    ...["key", "create", "--org", daemon.organizationId, "--rate-limit", "1000000"],
-    ...["--data-dir", daemon.dataDir, "--json"],
-  ]);
-  if (stdout === "") throw new Error(stderr);
-  return JSON.parse(stdout).raw_key;
-}
-
 let api: RunningDaemon["api"];
+let key: string;
 
 beforeAll(async () => {
   const options = ["--request-timeout", `${TIMEOUT_MS}ms`, "--retry-attempts", `${ATTEMPTS}`];
   const retries = ["--retry-min-delay", "20ms", "--retry-max-delay", "100ms", "--retry-jitter", "false"];
   daemon = await startDaemon({ dir: emptyDir(), args: [...LOOPBACK, ...options, ...retries] });
   atEnd(() => daemon.stop("SIGKILL"));
-  const key = await quickKey();
-  api = (method, path, body) => request(daemon.url, key, method, path, body);
+  ({ api, key } = await newKey(daemon, daemon.organizationId));
   for (const hostile of HOSTILE) await register(hostile);
   memoryBefore = residentMiB();
   descriptorsBefore = openDescriptors(daemon.pid);
@@ -157,7 +147,6 @@ describe("what a receiver sends", () => {
   test("is answered by the API as text, with escapes and line breaks escaped", async () => {
     const { delivery } = judged.get("talks to the terminal") as Judged;
     expect(delivery.attempts[0].response_excerpt).toBe(TERMINAL);
-    const key = await quickKey();
     const headers = { authorization: `Bearer ${key}` };
     const answer = await fetch(`${daemon.url}/v1/deliveries/${delivery.id}`, { headers });
     expect(await answer.text()).not.toMatch(/[\p{Cc}--[\x80-\x9f]]/v);
