@@ -3,6 +3,7 @@ import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { rootCertificates } from "node:tls";
 import { createApp } from "./api/app.ts";
+import { envelope, toAppError } from "./api/errors.ts";
 import { createRateLimiter } from "./api/rate-limit.ts";
 import { toWall } from "./clock.ts";
 import { type Config, readRoots } from "./config.ts";
@@ -12,6 +13,7 @@ import { createSender } from "./delivery/send.ts";
 import { createTargetGuard } from "./delivery/target-guard.ts";
 import { createWorker } from "./delivery/worker.ts";
 import { messageOf, UsageError } from "./errors.ts";
+import { newRequestId } from "./ids.ts";
 import { createIngestServer, type IngestEvent } from "./ingest/server.ts";
 import type { Logger } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
@@ -256,7 +258,7 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     async start() {
       try {
         await ingest.start();
-        const url = await listen(app, config);
+        const url = await listen(app, config, observer.faultOf("http server"));
         if (!config.paused) worker.start();
         timers.push(setInterval(tick, TICK_MS), setInterval(saveClock, CLOCK_MS));
         pruner.start();
@@ -327,7 +329,11 @@ function testMessage(store: Store): { eventId: string; body: string } {
 /** Longer than any attempt that `test` may wait for, and than a recovery takes between two steps. */
 const IDLE_SECONDS = 120;
 
-async function listen(app: ReturnType<typeof createApp>, { host, port }: Config): Promise<string> {
+async function listen(
+  app: ReturnType<typeof createApp>,
+  { host, port }: Config,
+  onFault: (error: unknown) => void,
+): Promise<string> {
   try {
     app.listen({
       hostname: host,
@@ -337,6 +343,17 @@ async function listen(app: ReturnType<typeof createApp>, { host, port }: Config)
       reusePort: false,
       development: false,
       maxRequestBodySize: 1024 * 1024,
+      // What fails before Elysia's own error handler: Bun would answer with a page of its own.
+      error: (error) => {
+        onFault(error);
+        return Response.json(
+          envelope(
+            toAppError(error, () => {}),
+            newRequestId(),
+          ),
+          { status: 500 },
+        );
+      },
     });
   } catch (error) {
     throw new UsageError(`cannot listen on ${host} port ${port}: ${messageOf(error)}`, 1);

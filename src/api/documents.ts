@@ -39,7 +39,7 @@ interface ErrorDocument {
   headers: Readonly<Record<string, object>>;
 }
 
-const ERRORS: Readonly<Record<Exclude<ErrorCode, "UNAVAILABLE">, ErrorDocument>> = {
+const ERRORS: Readonly<Record<ErrorCode, ErrorDocument>> = {
   VALIDATION_ERROR: {
     when: "Body, query or JSON syntax is wrong; the message names the field; nothing was changed.",
     message: "url must be an https URL",
@@ -85,19 +85,23 @@ const ERRORS: Readonly<Record<Exclude<ErrorCode, "UNAVAILABLE">, ErrorDocument>>
     message: "something went wrong on our side; the request_id finds it in the log",
     headers: {},
   },
+  UNAVAILABLE: {
+    when: "The store cannot be read or written now; nothing was changed.",
+    message: "the request cannot be stored now; nothing was changed, try again soon",
+    headers: RATE_LIMIT,
+  },
 };
 
-type HttpErrorCode = keyof typeof ERRORS;
-
-const EVERY_V1: readonly HttpErrorCode[] = [
+const EVERY_V1: readonly ErrorCode[] = [
   "VALIDATION_ERROR",
   "AUTHENTICATION_ERROR",
   "FEATURE_NOT_AVAILABLE",
   "RATE_LIMIT_EXCEEDED",
+  "UNAVAILABLE",
 ];
-const WITH_ID: readonly HttpErrorCode[] = ["NOT_FOUND"];
-const WITH_BODY: readonly HttpErrorCode[] = ["PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"];
-const EVERY_ROUTE: readonly HttpErrorCode[] = ["METHOD_NOT_ALLOWED", "INTERNAL_ERROR"];
+const WITH_ID: readonly ErrorCode[] = ["NOT_FOUND"];
+const WITH_BODY: readonly ErrorCode[] = ["PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"];
+const EVERY_ROUTE: readonly ErrorCode[] = ["METHOD_NOT_ALLOWED", "INTERNAL_ERROR"];
 
 /** Every error answer in full, by code, for `components.responses`; routes refer to them. */
 export const ERROR_ANSWERS = Object.fromEntries(
@@ -117,7 +121,7 @@ export const ERROR_ANSWERS = Object.fromEntries(
 );
 
 /** An error answer in the envelope, with the headers that go with its code. */
-export function errorAnswer(code: HttpErrorCode) {
+export function errorAnswer(code: ErrorCode) {
   return { $ref: `#/components/responses/${code}` };
 }
 
@@ -156,7 +160,7 @@ export function documentRoute({ summary, description, status, answer, schema, ..
   } as object;
 }
 
-function errorAnswers(codes: readonly HttpErrorCode[]): Record<string, { $ref: string }> {
+function errorAnswers(codes: readonly ErrorCode[]): Record<string, { $ref: string }> {
   return Object.fromEntries(codes.map((code) => [ERROR_STATUS[code], errorAnswer(code)]));
 }
 

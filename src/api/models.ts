@@ -118,9 +118,6 @@ const payload = {
   timestamp: time("When the scan was made."),
 };
 
-/** The codes that HTTP answers carry; UNAVAILABLE is the socket's. */
-const CODES = Object.keys(ERROR_STATUS).filter((code) => code !== "UNAVAILABLE");
-
 export const SCHEMAS: Readonly<Record<string, Schema>> = {
   Webhook: wrap(webhook),
   WebhookWithSecret: wrap({ ...webhook, secret }),
@@ -146,7 +143,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   }),
   Error: wrap({
     error: wrap({
-      code: { type: "string", enum: CODES, example: "VALIDATION_ERROR" },
+      code: { type: "string", enum: Object.keys(ERROR_STATUS), example: "VALIDATION_ERROR" },
       message: {
         type: "string",
         description: "A sentence for people; it may change.",

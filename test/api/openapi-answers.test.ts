@@ -1,4 +1,6 @@
+import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import {
   connectScanner,
   LOOPBACK,
@@ -21,7 +23,7 @@ const ERRORS = {
   413: "PAYLOAD_TOO_LARGE",
   415: "UNSUPPORTED_MEDIA_TYPE",
   429: "RATE_LIMIT_EXCEEDED",
-  500: "INTERNAL_ERROR",
+  503: "UNAVAILABLE",
 } as const;
 
 let document: OpenApi;
@@ -107,7 +109,7 @@ describe("the daemon answers as the OpenAPI document says", () => {
   });
 
   test("with each error of the contract, down to the message of the example", async () => {
-    const { url, key, other } = await withPlans();
+    const { url, key, other, dataDir } = await withPlans();
     const path = "/v1/webhooks";
     const ours = { authorization: `Bearer ${key}`, "content-type": "application/json" };
     const send = (init: RequestInit, at = path) => fetch(url + at, { headers: ours, ...init });
@@ -119,6 +121,7 @@ describe("the daemon answers as the OpenAPI document says", () => {
       405: await send({ method: "DELETE" }),
       413: await send({ method: "POST", body: " ".repeat(65 * 1024) }),
       415: await send({ method: "POST", body: "x", headers: { ...ours, "content-type": "text/plain" } }),
+      503: await whileLocked(dataDir, () => send({ method: "POST", body: '{"url":"https://example.com/"}' })),
       429: await overLimit(send),
     };
     for (const [status, response] of Object.entries(provoked)) {
@@ -144,12 +147,20 @@ describe("the daemon answers as the OpenAPI document says", () => {
   }
 
   /** A daemon as it is by default, with one more key: of an organization on the plan pro. */
-  async function withPlans(): Promise<{ url: string; key: string; other: string }> {
+  async function withPlans(): Promise<{ url: string; key: string; other: string; dataDir: string }> {
     const { url, key, dataDir } = tracked(await startDaemon());
     const run = async (...args: string[]) =>
       JSON.parse((await runCommand([...args, "--data-dir", dataDir, "--json"])).stdout);
     const { organization } = await run("org", "create", "--name", "small", "--plan", "pro");
-    return { url, key, other: (await run("key", "create", "--org", organization.id)).raw_key };
+    const other = (await run("key", "create", "--org", organization.id)).raw_key;
+    return { url, key, other, dataDir };
+  }
+
+  /** Does something while another program keeps everybody from writing to the database. */
+  async function whileLocked(dataDir: string, act: () => Promise<Response>): Promise<Response> {
+    using database = new Database(join(dataDir, "armorhooks.db"));
+    database.run("BEGIN IMMEDIATE");
+    return await act();
   }
 
   async function overLimit(send: (init: RequestInit) => Promise<Response>): Promise<Response> {

@@ -153,7 +153,7 @@ describe("the OpenAPI document", () => {
       );
       const withId = path.includes("{id}") ? [404] : [];
       const withBody = operation.requestBody ? [413, 415] : [];
-      const expected = [400, 401, 403, 405, 429, 500, ...withId, ...withBody, ROUTES[name] ?? 0];
+      const expected = [400, 401, 403, 405, 429, 500, 503, ...withId, ...withBody, ROUTES[name] ?? 0];
       expect(statuses.sort(), name).toEqual(expected.sort());
     }
     expect(document.components.securitySchemes.apiKey).toMatchObject({ type: "http", scheme: "bearer" });

@@ -230,7 +230,7 @@ function senderOf(
     maxRetryAfterMs: 0,
     allowHttp: options.allowHttp ?? true,
   });
-  return async (url: string) => {
+  return async (url: string): Promise<{ status: number | null; error: string | null }> => {
     const target = sender.createTarget({ url, format: "json", secrets: [SECRET] });
     const { status, error } = await sender.send(target, { eventId: "e", body: "{}" });
     return { status, error };

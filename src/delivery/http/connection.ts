@@ -168,8 +168,8 @@ export function connect({ address, port, tls }: ConnectOptions): Connection {
 
 function tlsOptions({ serverName, ca }: NonNullable<ConnectOptions["tls"]>) {
   return {
-    // SNI has neither a final dot nor addresses (RFC 6066, 3). Without a name the address is what is verified.
-    ...(isIP(serverName) === 0 && { serverName: serverName.replace(/\.$/, "") }),
+    // SNI has neither a final dot nor addresses (RFC 6066, 3). With no name it is the address that is verified.
+    serverName: isIP(serverName) === 0 ? serverName.replace(/\.$/, "") : "",
     // Said outright: NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment must not weaken it.
     rejectUnauthorized: true,
     ...(ca && { ca: [...ca] }),
