@@ -27,6 +27,7 @@ export function operationRoutes({ version, isHealthy, metrics }: OperationRouteO
               "It is starting or draining, or the store cannot write.",
               "application/json",
               ref("Health"),
+              { status: "unavailable", version: "0.1.0" },
             ),
           },
         } as object,

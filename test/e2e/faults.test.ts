@@ -71,7 +71,7 @@ for (const fault of FAULTS) {
       const { daemon, webhook, scanner, receiver, acked } = await strike();
       await until("health is 503", async () => (await healthOf(daemon)) === 503, 2_000);
       const { status, body } = await daemon.api("POST", "/v1/webhooks", { url: receiver.url });
-      expect([status, body.error.code]).toEqual([500, "INTERNAL_ERROR"]);
+      expect([status, body.error.code]).toEqual([503, "UNAVAILABLE"]);
       expect((await daemon.api("GET", "/v1/webhooks")).body.webhooks).toHaveLength(1);
       // Long enough for the answers of what was under way, and for what must not begin now.
       await Bun.sleep(600);

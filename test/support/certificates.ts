@@ -2,6 +2,13 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+/**
+ * Whether tests that make certificates must be left out: only where openssl is not installed, and never in
+ * CI, where its absence is a failure.
+ */
+export const withoutOpenssl = Bun.which("openssl") === null && !process.env["CI"];
+if (withoutOpenssl) console.warn("openssl is not installed: tests of TLS certificates are skipped");
+
 /** A certificate and its private key, both PEM; `certFile` is the certificate on disk. */
 export interface Certificate {
   cert: string;
