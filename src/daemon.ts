@@ -55,7 +55,10 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
   const metrics = createMetrics();
   let accepting = false;
 
-  const guard = createTargetGuard({ allowNetworks: config.allowNetworks, ownAddresses });
+  const guard = createTargetGuard({
+    allowNetworks: config.allowNetworks,
+    ownAddresses: createOwnAddresses(),
+  });
   const transport = createTransport({ ca: trustedRoots(config.caFile) });
   const sender = createSender({
     guard,
@@ -306,8 +309,18 @@ function trustedRoots(caFile: string | null): string[] | null {
   return caFile === null ? null : [...rootCertificates, ...readRoots(caFile)];
 }
 
-function ownAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
+const OWN_ADDRESSES_MS = 1_000;
+
+/** This machine's own addresses, asked for once a second at most: the kernel's answer costs more than an attempt. */
+function createOwnAddresses(): () => readonly string[] {
+  let known: string[] = [];
+  let until = 0;
+  return () => {
+    if (performance.now() < until) return known;
+    known = Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
+    until = performance.now() + OWN_ADDRESSES_MS;
+    return known;
+  };
 }
 
 function databaseBytes(dataDir: string): number {
