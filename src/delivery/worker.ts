@@ -68,7 +68,9 @@ export interface WorkerOptions {
 
 /** Deliveries of one webhook, and of all, that may wait in memory; the rest waits in the table. */
 const MAX_QUEUED_PER_WEBHOOK = 256;
-const MAX_QUEUED = 10_000;
+const MAX_QUEUED = 8_000;
+/** Fetched from the table at once for a webhook that can take hardly any. */
+const MIN_REFILL = 8;
 const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
 /** Sleeping between two attempts is for the few; past this the table keeps the time. */
 const MAX_ASLEEP = 1_000;
@@ -271,7 +273,9 @@ export function createWorker(options: WorkerOptions): Worker {
   /** Fetches due deliveries that are not in memory; a struggling webhook gets few, as it will try few. */
   const refill = (lane: Lane): void => {
     const now = clock.schedule();
-    const limit = Math.min(MAX_QUEUED_PER_WEBHOOK, Math.max(8, lane.window * 8)) + lane.held.size;
+    const few = queued >= MAX_QUEUED || queuedBytes >= MAX_QUEUED_BYTES;
+    const wanted = few ? MIN_REFILL : Math.max(MIN_REFILL, lane.window * 4);
+    const limit = Math.min(MAX_QUEUED_PER_WEBHOOK, wanted) + lane.held.size;
     const rows = store.deliveries.takeDue(lane.webhookId, now, limit);
     for (const row of rows) {
       if (!lane.held.has(row.id)) enqueue(lane, row, store.formatId(row.eventId));
