@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { rootCertificates } from "node:tls";
 import { InvalidArgumentError, Option } from "commander";
 import { type Cidr, parseCidr } from "./delivery/target-guard.ts";
 import { messageOf, UsageError } from "./errors.ts";
@@ -370,6 +371,11 @@ export function toConfig(options: Raw, environment: NodeJS.ProcessEnv = process.
     caFile: options.caFile ?? null,
     notifyUrl: options.notifyUrl ?? null,
   });
+}
+
+/** The roots that HTTPS targets are verified with: null for Bun's own alone, as a list given to it replaces them. */
+export function trustedRoots(caFile: string | null): string[] | null {
+  return caFile === null ? null : [...rootCertificates, ...readRoots(caFile)];
 }
 
 const PEM = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;

@@ -1,12 +1,11 @@
 import { statSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
-import { rootCertificates } from "node:tls";
 import { createApp } from "./api/app.ts";
 import { envelope, toAppError } from "./api/errors.ts";
 import { createRateLimiter } from "./api/rate-limit.ts";
 import { toWall } from "./clock.ts";
-import { type Config, readRoots } from "./config.ts";
+import { type Config, trustedRoots } from "./config.ts";
 import { createTransport } from "./delivery/http/transport.ts";
 import { type Resolve, shareLookups, systemResolve } from "./delivery/resolver.ts";
 import { createSender } from "./delivery/send.ts";
@@ -302,11 +301,6 @@ function openOrRelease({ dataDir, secretKeyFile }: Config, log: Logger, lock: { 
     lock.release();
     throw error;
   }
-}
-
-/** Bun's own roots give way to a list, so the private ones come with the public ones. */
-function trustedRoots(caFile: string | null): string[] | null {
-  return caFile === null ? null : [...rootCertificates, ...readRoots(caFile)];
 }
 
 const OWN_ADDRESSES_MS = 1_000;

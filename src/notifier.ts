@@ -1,6 +1,5 @@
-import { rootCertificates } from "node:tls";
 import pRetry from "p-retry";
-import { readRoots } from "./config.ts";
+import { trustedRoots } from "./config.ts";
 import { createTransport } from "./delivery/http/transport.ts";
 import { systemResolve } from "./delivery/resolver.ts";
 import { createSender, type Sender } from "./delivery/send.ts";
@@ -36,8 +35,7 @@ export const NOTICE_PURPOSE = "armorhooks notices";
 
 export function createNotifier({ url, secret, store, log, caFile }: NotifierOptions): Notifier {
   if (url === null) return { attempted: () => {}, disabled: () => {}, stop: () => {} };
-  const ca = caFile === null ? null : [...rootCertificates, ...readRoots(caFile)];
-  const transport = createTransport({ ca });
+  const transport = createTransport({ ca: trustedRoots(caFile) });
   const sender = operatorSender(store, transport);
   const target = sender.createTarget({ url, format: "json", secrets: [secret] });
   const abort = new AbortController();

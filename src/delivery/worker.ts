@@ -259,7 +259,8 @@ export function createWorker(options: WorkerOptions): Worker {
       const lane = laneOf(webhookId);
       if (!lane?.target) continue;
       if (lane.spilled || isFull(lane)) lane.spilled = true;
-      else {
+      else if (!lane.held.has(deliveryIds[i] as number)) {
+        // A refill between the commit and now may have read it from the table already.
         const id = deliveryIds[i] as number;
         enqueue(lane, { id, webhookId, eventId, body, attemptCount: 0, budgetFrom: 0 }, eventIdText);
       }
