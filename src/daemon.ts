@@ -117,14 +117,12 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
       webhookIds: organization.hasAlerts ? store.webhooks.subscribers(organization.id, scan.type) : [],
     }));
     const stored = store.events.insertEvents(events, clock.schedule());
-    // After the acks: what follows may take a while under load.
-    setImmediate(() =>
-      worker.accept(
-        stored.flatMap(({ eventId, deliveryIds }, i) => {
-          const { body, webhookIds } = events[i] as (typeof events)[number];
-          return deliveryIds.length === 0 ? [] : [{ eventId, body, webhookIds, deliveryIds }];
-        }),
-      ),
+    // In the turn of the commit, before anything else can look into the table.
+    worker.accept(
+      stored.flatMap(({ eventId, deliveryIds }, i) => {
+        const { body, webhookIds } = events[i] as (typeof events)[number];
+        return deliveryIds.length === 0 ? [] : [{ eventId, body, webhookIds, deliveryIds }];
+      }),
     );
     return stored.map(({ eventId, deliveryIds, duplicate }, i) => {
       const id = store.formatId(eventId);

@@ -42,7 +42,10 @@ export interface AttemptOutcome {
 export interface Worker {
   /** Takes up what the table holds and begins to send. */
   start(): void;
-  /** Takes events that were just committed; what does not fit in memory waits in the table. */
+  /**
+   * Takes events that were just committed; what does not fit in memory waits in the table. Must be called in
+   * the same turn as the commit: otherwise a look into the table may find, and send, what is handed over later.
+   */
   accept(events: readonly AcceptedEvent[]): void;
   /** A webhook was changed, enabled, disabled or deleted. */
   reload(webhookId: number): void;
@@ -249,7 +252,8 @@ export function createWorker(options: WorkerOptions): Worker {
   const accept = (events: readonly AcceptedEvent[]): void => {
     if (!running) return;
     for (const event of events) acceptOne(event);
-    pump();
+    // Acks go first: what begins now may take a while under load.
+    setImmediate(pump);
   };
 
   const acceptOne = ({ eventId, body, webhookIds, deliveryIds }: AcceptedEvent): void => {
@@ -259,8 +263,7 @@ export function createWorker(options: WorkerOptions): Worker {
       const lane = laneOf(webhookId);
       if (!lane?.target) continue;
       if (lane.spilled || isFull(lane)) lane.spilled = true;
-      else if (!lane.held.has(deliveryIds[i] as number)) {
-        // A refill between the commit and now may have read it from the table already.
+      else {
         const id = deliveryIds[i] as number;
         enqueue(lane, { id, webhookId, eventId, body, attemptCount: 0, budgetFrom: 0 }, eventIdText);
       }

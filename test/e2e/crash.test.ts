@@ -100,8 +100,9 @@ async function live(world: World, share: number): Promise<RunningDaemon> {
   return daemon;
 }
 
-/** A life that is ended before the daemon is ready. */
-async function stillbirth({ dir, random }: World): Promise<void> {
+/** A life that is ended about when the daemon becomes ready: it may have sent something by then. */
+async function stillbirth(world: World): Promise<void> {
+  const { dir, random } = world;
   const delay = random() * MAX_START_MS;
   const started = startBinary({
     dir,
@@ -109,6 +110,7 @@ async function stillbirth({ dir, random }: World): Promise<void> {
     onSpawn: (pid) => setTimeout(() => process.kill(pid, "SIGKILL"), delay),
   });
   await started.then((daemon) => daemon.exited).catch(() => {});
+  await mark(world);
 }
 
 function idOf({ headers }: Received): string {
