@@ -7,7 +7,7 @@ import { createRateLimiter } from "./api/rate-limit.ts";
 import { toWall } from "./clock.ts";
 import { type Config, trustedRoots } from "./config.ts";
 import { createTransport } from "./delivery/http/transport.ts";
-import { type Resolve, shareLookups, systemResolve } from "./delivery/resolver.ts";
+import { type Lookup, shareLookups, systemResolve } from "./delivery/resolver.ts";
 import { createSender } from "./delivery/send.ts";
 import { createTargetGuard } from "./delivery/target-guard.ts";
 import { createWorker } from "./delivery/worker.ts";
@@ -40,7 +40,7 @@ export interface DaemonOptions {
   config: Config;
   log: Logger;
   /** For tests: a name server of their own. */
-  resolve?: Resolve;
+  resolve?: Lookup;
 }
 
 const TICK_MS = 250;
@@ -58,17 +58,6 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     allowNetworks: config.allowNetworks,
     ownAddresses: createOwnAddresses(),
   });
-  const transport = createTransport({ ca: trustedRoots(config.caFile) });
-  const sender = createSender({
-    guard,
-    resolve: shareLookups(resolve),
-    transport,
-    clock,
-    version: VERSION,
-    timeoutMs: config.requestTimeout,
-    maxRetryAfterMs: config.retryMaxDelay,
-    allowHttp: config.allowHttp,
-  });
   const notifier = createNotifier({
     url: config.notifyUrl,
     secret: box.derive(NOTICE_PURPOSE),
@@ -82,6 +71,18 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     metrics,
     onAttempt: notifier.attempted,
     onDisabled: notifier.disabled,
+  });
+  const transport = createTransport({ ca: trustedRoots(config.caFile) });
+  const sender = createSender({
+    guard,
+    resolve: shareLookups(resolve),
+    transport,
+    clock,
+    version: VERSION,
+    timeoutMs: config.requestTimeout,
+    maxRetryAfterMs: config.retryMaxDelay,
+    allowHttp: config.allowHttp,
+    onFault: observer.faultOf("sending"),
   });
   const worker = createWorker({
     store,

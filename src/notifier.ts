@@ -5,6 +5,7 @@ import { systemResolve } from "./delivery/resolver.ts";
 import { createSender, type Sender } from "./delivery/send.ts";
 import type { HostVerdict, TargetGuard } from "./delivery/target-guard.ts";
 import type { AttemptOutcome } from "./delivery/worker.ts";
+import { messageOf } from "./errors.ts";
 import type { Logger } from "./log.ts";
 import type { Store } from "./store/store.ts";
 import { VERSION } from "./version.ts";
@@ -36,7 +37,7 @@ export const NOTICE_PURPOSE = "armorhooks notices";
 export function createNotifier({ url, secret, store, log, caFile }: NotifierOptions): Notifier {
   if (url === null) return { attempted: () => {}, disabled: () => {}, stop: () => {} };
   const transport = createTransport({ ca: trustedRoots(caFile) });
-  const sender = operatorSender(store, transport);
+  const sender = operatorSender(store, transport, log);
   const target = sender.createTarget({ url, format: "json", secrets: [secret] });
   const abort = new AbortController();
   /** Webhooks that are known to be in trouble; after a restart their failures in a row tell. */
@@ -83,7 +84,7 @@ const ANYWHERE: TargetGuard = {
   checkHost: (hostname): HostVerdict => (/^[\d.]+$|^\[/.test(hostname) ? "allowed" : "name"),
 };
 
-function operatorSender(store: Store, transport: ReturnType<typeof createTransport>): Sender {
+function operatorSender(store: Store, transport: ReturnType<typeof createTransport>, log: Logger): Sender {
   return createSender({
     guard: ANYWHERE,
     resolve: systemResolve,
@@ -93,5 +94,6 @@ function operatorSender(store: Store, transport: ReturnType<typeof createTranspo
     timeoutMs: TIMEOUT_MS,
     maxRetryAfterMs: 0,
     allowHttp: true,
+    onFault: (error) => log.error("fault", { where: "notices", error: messageOf(error) }),
   });
 }

@@ -107,6 +107,7 @@ describe("with a wall clock that jumps", () => {
         timeoutMs: 5_000,
         maxRetryAfterMs: DAY,
         allowHttp: true,
+        onFault: (error) => expect(error).toBeUndefined(),
       }),
       observer: {
         attempted: (outcome) => attempts.push(outcome),

@@ -16,10 +16,12 @@ export class AttemptFailure extends Error {
   }
 }
 
-export interface DeliverOptions {
+export interface RetryOptions {
   policy: RetryPolicy;
-  /** Attempts of the present budget that were made before. */
+  /** Attempts of the present budget that were made before the one that has failed. */
   made: number;
+  /** The attempt that has failed: nearly all deliveries succeed at once, and do not pay for being able to retry. */
+  failed: AttemptResult;
   /** Aborted to end a sleep between attempts; never during an attempt. */
   signal: AbortSignal;
   /** Waits for a turn and makes one attempt. */
@@ -29,18 +31,21 @@ export interface DeliverOptions {
   onFailure: (result: AttemptResult, retryDelayMs: number) => boolean;
 }
 
-/** Runs the attempts of one delivery until it is delivered, given up, or left to the table. Rejects only for faults of ours. */
-export async function deliver({
+/** Goes on with a delivery whose attempt failed until it is delivered, given up, or left to the table. Rejects only for faults of ours. */
+export async function retryDelivery({
   policy,
   made,
+  failed,
   signal,
   attempt,
   onSuccess,
   onFailure,
-}: DeliverOptions): Promise<void> {
+}: RetryOptions): Promise<void> {
   let sleep = false;
+  let inHand: AttemptResult | null = failed;
   const tryOnce = async (): Promise<void> => {
-    const result = await attempt();
+    const result = inHand ?? (await attempt());
+    inHand = null;
     if (result.error !== null) throw new AttemptFailure(result);
     onSuccess(result);
   };

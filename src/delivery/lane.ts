@@ -11,7 +11,8 @@ export type Trust = "proven" | "untried" | "failing";
 export interface Job extends DueDelivery {
   /** The event's id as the receiver sees it. */
   eventIdText: string;
-  controller: AbortController;
+  /** Ends its run of attempts; null until one has failed. */
+  controller: AbortController | null;
   /** Where the present attempt goes. */
   target: Target | null;
   /** Whether a request slot is reserved for the attempt that comes next. */

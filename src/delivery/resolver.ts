@@ -1,10 +1,13 @@
 import { lookup } from "node:dns/promises";
 
 /** All addresses of a host name, in the resolver's order; rejects when it has none. */
-export type Resolve = (hostname: string) => Promise<readonly string[]>;
+export type Lookup = (hostname: string) => Promise<readonly string[]>;
+
+/** The same, at once where the answer is known. */
+export type Resolve = (hostname: string) => readonly string[] | Promise<readonly string[]>;
 
 /** The operating system's answer: hosts file, search list and all. */
-export const systemResolve: Resolve = async (hostname) => {
+export const systemResolve: Lookup = async (hostname) => {
   const answers = await lookup(hostname, { all: true, verbatim: true });
   return answers.map(({ address }) => address);
 };
@@ -16,20 +19,24 @@ const SHARED_MS = 1_000;
  * One lookup for all attempts to a name that start within the same second: a webhook under load would
  * otherwise ask its name server thousands of times a second.
  */
-export function shareLookups(resolve: Resolve, sharedMs = SHARED_MS): Resolve {
-  const shared = new Map<string, { answer: Promise<readonly string[]>; until: number }>();
+export function shareLookups(resolve: Lookup, sharedMs = SHARED_MS): Resolve {
+  type Answer = readonly string[] | Promise<readonly string[]>;
+  const shared = new Map<string, { answer: Answer; until: number }>();
   return (hostname) => {
     const now = performance.now();
     const known = shared.get(hostname);
     if (known && known.until > now) return known.answer;
-    const answer = resolve(hostname);
-    const entry = { answer, until: Number.POSITIVE_INFINITY };
+    const asked = resolve(hostname);
+    const entry: { answer: Answer; until: number } = { answer: asked, until: Number.POSITIVE_INFINITY };
     shared.set(hostname, entry);
     const settle = (): void => {
       entry.until = performance.now() + sharedMs;
       setTimeout(() => shared.get(hostname) === entry && shared.delete(hostname), sharedMs + 1).unref();
     };
-    answer.then(settle, settle);
-    return answer;
+    asked.then((addresses) => {
+      entry.answer = addresses;
+      settle();
+    }, settle);
+    return asked;
   };
 }

@@ -1,9 +1,10 @@
+import { isAscii } from "node:buffer";
 import type { Clock } from "../clock.ts";
 import type { WebhookFormat } from "../formats.ts";
 import type { AttemptError } from "../store/deliveries.ts";
 import { splitRoutingKey } from "./formats/pagerduty.ts";
 import { renderRequest } from "./formats/render.ts";
-import type { Transport, TransportOutcome } from "./http/transport.ts";
+import type { Destination, Transport, TransportOutcome } from "./http/transport.ts";
 import type { Resolve } from "./resolver.ts";
 import { parseRetryAfter } from "./retry-policy.ts";
 import { createSigner, type Signer } from "./signature.ts";
@@ -22,8 +23,8 @@ export interface Target {
   /** Request line and the header fields that never change. */
   head: string;
   sign: Signer;
-  /** Until when (monotonic clock) a literal address that was allowed need not be judged again. */
-  allowedUntil: number;
+  /** Where requests go, checked; to be found out anew when its time (monotonic) is over or the name has other addresses. */
+  route: { destination: Destination; answers: readonly string[] | null; until: number } | null;
 }
 
 export interface TargetInput {
@@ -54,7 +55,12 @@ export interface Message {
 
 export interface Sender {
   createTarget(input: TargetInput): Target;
-  /** Makes one attempt: guard, sign, POST. Never throws for what a receiver or a name server does. */
+  /**
+   * Makes one attempt: guard, sign, POST. `onResult` is called once, within the timeout, and must not throw;
+   * what a receiver or a name server does is a result like any other.
+   */
+  attempt(target: Target, message: Message, onResult: (result: AttemptResult) => void): void;
+  /** The same as a promise, for messages that do not come by the thousand. */
   send(target: Target, message: Message): Promise<AttemptResult>;
 }
 
@@ -68,32 +74,48 @@ export interface SenderOptions {
   /** Longest pause that a `Retry-After` can ask for, milliseconds. */
   maxRetryAfterMs: number;
   allowHttp: boolean;
+  /** Told of a fault of ours that ended an attempt before anything was sent. */
+  onFault: (error: unknown) => void;
 }
 
 export function createSender(options: SenderOptions): Sender {
   const { clock, transport, timeoutMs } = options;
   const userAgent = `armorhooks/${options.version}`;
 
-  const send = async (target: Target, message: Message): Promise<AttemptResult> => {
+  const attempt: Sender["attempt"] = (target, message, onResult) => {
     const started = performance.now();
     const startedAt = clock.wall();
     const deadline = started + timeoutMs;
-    const addresses = await checkedAddresses(target, options, deadline);
-    const outcome = Array.isArray(addresses)
-      ? await transport.exchange({
-          secure: target.secure,
-          host: target.host,
-          port: target.port,
-          addresses,
-          deadline,
-          request: writeRequest(target, message, startedAt),
-        })
-      : addresses;
-    const durationMs = Math.round(performance.now() - started);
-    return { startedAt, durationMs, ...judge(outcome, clock.wall(), options.maxRetryAfterMs) };
+    const finish = (outcome: TransportOutcome | Failure): void => {
+      const durationMs = Math.round(performance.now() - started);
+      onResult({ startedAt, durationMs, ...judge(outcome, clock, options.maxRetryAfterMs) });
+    };
+    const fail = (error: unknown): void => {
+      options.onFault(error);
+      finish({ ok: false, failure: "connection_failed" });
+    };
+    const go = (found: Destination | Failure): void => {
+      if ("failure" in found) finish(found);
+      else
+        transport.exchange(
+          { destination: found, deadline, ...writeRequest(target, message, startedAt) },
+          finish,
+        );
+    };
+    try {
+      const found = findDestination(target, options, started, deadline);
+      if (found instanceof Promise) found.then(go).catch(fail);
+      else go(found);
+    } catch (error) {
+      fail(error);
+    }
   };
 
-  return { createTarget: (input) => createTarget(input, userAgent), send };
+  return {
+    createTarget: (input) => createTarget(input, userAgent),
+    attempt,
+    send: (target, message) => new Promise((resolve) => attempt(target, message, resolve)),
+  };
 }
 
 function createTarget({ url, format, secrets }: TargetInput, userAgent: string): Target {
@@ -105,7 +127,7 @@ function createTarget({ url, format, secrets }: TargetInput, userAgent: string):
     url,
     format,
     secure,
-    allowedUntil: 0,
+    route: null,
     hostname,
     host: hostname.replace(/^\[|\]$/g, ""),
     port: port === "" ? (secure ? 443 : 80) : Number(port),
@@ -116,43 +138,63 @@ function createTarget({ url, format, secrets }: TargetInput, userAgent: string):
   };
 }
 
-/** The request as it goes over the wire; CONTRACT section 4 names the fields. */
-function writeRequest(target: Target, { eventId, body: canonical }: Message, now: number): string {
+/** The request as it goes over the wire, and its length as UTF-8; CONTRACT section 4 names the fields. */
+function writeRequest(target: Target, { eventId, body: canonical }: Message, now: number) {
   const { body } =
     target.format === "json" ? { body: canonical } : renderRequest({ ...target, eventId, body: canonical });
   const timestamp = Math.floor(now / 1000);
-  return (
+  const bodyBytes = Buffer.byteLength(body);
+  const text =
     `${target.head}webhook-id: ${eventId}\r\nwebhook-timestamp: ${timestamp}\r\n` +
     `webhook-signature: ${target.sign(eventId, timestamp, body)}\r\n` +
-    `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
-  );
+    `content-length: ${bodyBytes}\r\n\r\n${body}`;
+  // All before the body is ASCII: a URL's own serialization and our words.
+  return { text, bytes: text.length - body.length + bodyBytes };
 }
 
-/** This machine's own addresses are refused and may change, so a verdict on a literal address holds for a second only. */
-const LITERAL_ALLOWED_MS = 1_000;
+/** This machine's own addresses are refused and may change, so a verdict holds for a second only. */
+const ALLOWED_MS = 1_000;
 
 type Failure = { ok: false; failure: AttemptError };
 
-/** The addresses of a target, every one of them allowed; otherwise why there is nothing to connect to. */
-async function checkedAddresses(
+const BLOCKED: Failure = { ok: false, failure: "blocked_address" };
+
+/** A target's addresses, every one of them allowed; otherwise why there is nothing to connect to. */
+function findDestination(
   target: Target,
   { guard, resolve, allowHttp }: SenderOptions,
+  now: number,
   deadline: number,
-): Promise<string[] | Failure> {
-  const blocked: Failure = { ok: false, failure: "blocked_address" };
-  if (!target.secure && !allowHttp) return blocked;
-  const now = performance.now();
-  const verdict = now < target.allowedUntil ? "allowed" : guard.checkHost(target.hostname);
-  if (verdict === "blocked") return blocked;
-  if (verdict === "allowed") {
-    if (now >= target.allowedUntil) target.allowedUntil = now + LITERAL_ALLOWED_MS;
-    return [target.host];
-  }
-  const answers = await within(deadline, resolve(target.host));
-  if (typeof answers === "string") return { ok: false, failure: answers };
-  if (answers.length === 0) return { ok: false, failure: "dns_failed" };
-  // One forbidden answer spoils them all: whoever controls the name chose to mix them.
-  return answers.every((address) => guard.isAllowedAddress(address)) ? [...answers] : blocked;
+): Destination | Failure | Promise<Destination | Failure> {
+  if (!target.secure && !allowHttp) return BLOCKED;
+  const { route } = target;
+  const fresh = route !== null && now < route.until;
+  if (fresh && route.answers === null) return route.destination;
+  const verdict = fresh ? "name" : guard.checkHost(target.hostname);
+  if (verdict === "blocked") return BLOCKED;
+  if (verdict === "allowed") return takeRoute(target, [target.host], null, now);
+  const check = (answers: readonly string[] | "timeout" | "dns_failed"): Destination | Failure => {
+    if (typeof answers === "string") return { ok: false, failure: answers };
+    if (fresh && route.answers === answers) return route.destination;
+    if (answers.length === 0) return { ok: false, failure: "dns_failed" };
+    // One forbidden answer spoils them all: whoever controls the name chose to mix them.
+    if (!answers.every((address) => guard.isAllowedAddress(address))) return BLOCKED;
+    return takeRoute(target, answers, answers, now);
+  };
+  const answers = resolve(target.host);
+  return answers instanceof Promise ? within(deadline, answers).then(check) : check(answers);
+}
+
+function takeRoute(
+  target: Target,
+  addresses: readonly string[],
+  answers: readonly string[] | null,
+  now: number,
+): Destination {
+  const { secure, host, port } = target;
+  const destination = { secure, host, port, addresses: [...addresses] };
+  target.route = { destination, answers, until: now + ALLOWED_MS };
+  return destination;
 }
 
 async function within(
@@ -174,7 +216,7 @@ async function within(
 
 type Judgement = Omit<AttemptResult, "startedAt" | "durationMs">;
 
-function judge(outcome: TransportOutcome | Failure, now: number, maxRetryAfterMs: number): Judgement {
+function judge(outcome: TransportOutcome | Failure, clock: Clock, maxRetryAfterMs: number): Judgement {
   if (!outcome.ok) return { status: null, error: outcome.failure, excerpt: null, retryAfterMs: null };
   const { status, retryAfter, excerpt } = outcome.response;
   const mayPostpone = status === 429 || status === 503;
@@ -182,12 +224,13 @@ function judge(outcome: TransportOutcome | Failure, now: number, maxRetryAfterMs
     status,
     error: status >= 200 && status < 300 ? null : "http_status",
     excerpt: excerpt && decodeExcerpt(excerpt),
-    retryAfterMs: mayPostpone ? parseRetryAfter(retryAfter, now, maxRetryAfterMs) : null,
+    retryAfterMs: mayPostpone ? parseRetryAfter(retryAfter, clock.wall(), maxRetryAfterMs) : null,
   };
 }
 
 /** Text of whatever bytes came; a character cut at the end is dropped, and NUL cannot be stored. */
 function decodeExcerpt(bytes: Buffer): string | null {
   if (bytes.length === 0) return null;
-  return new TextDecoder().decode(bytes, { stream: true }).replaceAll("\0", "\uFFFD");
+  const text = isAscii(bytes) ? bytes.toString("latin1") : new TextDecoder().decode(bytes, { stream: true });
+  return text.includes("\0") ? text.replaceAll("\0", "\uFFFD") : text;
 }

@@ -4,11 +4,11 @@ import type { AttemptRecord, DueDelivery } from "../store/deliveries.ts";
 import { DELIVERED, type DisabledReason, FAILED, PENDING } from "../store/schema.ts";
 import type { Store } from "../store/store.ts";
 import { createAttemptRecorder } from "./attempt-recorder.ts";
-import { deliver, SLEEP_LIMIT_MS } from "./deliver.ts";
+import { retryDelivery, SLEEP_LIMIT_MS } from "./deliver.ts";
 import { createLane, forgive, type Job, type Lane, mayStart, noteFailure, noteSuccess } from "./lane.ts";
 import { createReadyLanes, type Verdict } from "./ready-lanes.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
-import type { AttemptResult, Sender, Target } from "./send.ts";
+import type { AttemptResult, Message, Sender, Target } from "./send.ts";
 import { createSlots } from "./slots.ts";
 
 /** An event that was just committed, with the deliveries that it got. */
@@ -149,7 +149,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const drop = (lane: Lane, job: Job): void => {
     lane.held.delete(job.id);
     wakened(job);
-    job.controller.abort();
+    job.controller?.abort();
   };
 
   const wakened = (job: Job): void => {
@@ -228,7 +228,7 @@ export function createWorker(options: WorkerOptions): Worker {
       attemptCount: due.attemptCount,
       budgetFrom: due.budgetFrom,
       eventIdText,
-      controller: new AbortController(),
+      controller: null,
       target: null,
       granted: false,
       takeTurn: null,
@@ -361,39 +361,44 @@ export function createWorker(options: WorkerOptions): Worker {
   // ── one delivery ──────────────────────────────────────────────────────────────────────────────────
 
   const run = (lane: Lane, job: Job): void => {
-    deliver({
+    job.granted = false;
+    sender.attempt(job.target as Target, messageOf(job), (result) => {
+      try {
+        if (result.error === null) succeed(lane, job, result);
+        else retryAfter(lane, job, result);
+      } catch (error) {
+        observer.fault("delivering", error);
+      }
+    });
+  };
+
+  const retryAfter = (lane: Lane, job: Job, failed: AttemptResult): void => {
+    job.controller = new AbortController();
+    const { signal } = job.controller;
+    retryDelivery({
       policy,
       made: job.attemptCount - job.budgetFrom,
-      signal: job.controller.signal,
-      attempt: () => attempt(lane, job),
+      failed,
+      signal,
+      attempt: async () => {
+        await turn(lane, job, signal);
+        job.granted = false;
+        return sender.send(job.target as Target, messageOf(job));
+      },
       onSuccess: (result) => succeed(lane, job, result),
       onFailure: (result, delay) => fail(lane, job, result, delay),
     }).catch((error) => observer.fault("delivering", error));
   };
 
-  const attempt = async (lane: Lane, job: Job): Promise<AttemptResult> => {
-    if (!job.granted) await turn(lane, job);
-    job.granted = false;
-    const message = { eventId: job.eventIdText, body: job.body };
-    try {
-      return await sender.send(job.target as Target, message);
-    } catch (error) {
-      observer.fault("sending", error);
-      return { ...NOTHING_SENT, startedAt: clock.wall() };
-    }
-  };
-
   /** A run that has slept goes to the front of its webhook's line. */
-  const turn = (lane: Lane, job: Job): Promise<void> =>
+  const turn = (lane: Lane, job: Job, signal: AbortSignal): Promise<void> =>
     new Promise((resolve, reject) => {
       wakened(job);
       job.takeTurn = () => {
         job.takeTurn = null;
         resolve();
       };
-      job.controller.signal.addEventListener("abort", () => reject(job.controller.signal.reason), {
-        once: true,
-      });
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
       lane.queue.unshift(job);
       markReady(lane);
       pump();
@@ -541,12 +546,6 @@ export function createWorker(options: WorkerOptions): Worker {
   };
 }
 
-/** Stands for an attempt that a fault of ours ended before it began. */
-const NOTHING_SENT: AttemptResult = {
-  startedAt: 0,
-  durationMs: 0,
-  status: null,
-  error: "connection_failed",
-  excerpt: null,
-  retryAfterMs: null,
-};
+function messageOf({ eventIdText, body }: Job): Message {
+  return { eventId: eventIdText, body };
+}

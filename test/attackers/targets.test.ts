@@ -7,7 +7,7 @@ import { Command } from "commander";
 import { serveOptions, toConfig } from "../../src/config.ts";
 import { createDaemon } from "../../src/daemon.ts";
 import { createTransport } from "../../src/delivery/http/transport.ts";
-import { type Resolve, shareLookups } from "../../src/delivery/resolver.ts";
+import { type Lookup, type Resolve, shareLookups } from "../../src/delivery/resolver.ts";
 import { createSender } from "../../src/delivery/send.ts";
 import { createTargetGuard, parseCidr } from "../../src/delivery/target-guard.ts";
 import { silentLogger } from "../../src/log.ts";
@@ -233,6 +233,7 @@ function senderOf(
     timeoutMs: 2_000,
     maxRetryAfterMs: 0,
     allowHttp: options.allowHttp ?? true,
+    onFault: (error) => expect(error).toBeUndefined(),
   });
   return async (url: string): Promise<{ status: number | null; error: string | null }> => {
     const target = sender.createTarget({ url, format: "json", secrets: [SECRET] });
@@ -363,7 +364,7 @@ describe.skipIf(withoutOpenssl)("a certificate", () => {
   afterAll(() => removeDir(dir));
   afterEach(cleanUp);
 
-  const toLocal: Resolve = async () => ["127.0.0.2"];
+  const toLocal: Lookup = async () => ["127.0.0.2"];
   const trusting = (ca: readonly string[] = [authority.cert]) => senderOf({ resolve: toLocal, ca });
   const serve = (tls: Certificate) => receiver({ host: "127.0.0.2", tls });
 

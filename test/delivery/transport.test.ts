@@ -1,7 +1,14 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { Socket } from "node:net";
 import { type ConnectionOutcome, connect } from "../../src/delivery/http/connection.ts";
-import { createTransport, type Transport, type TransportRequest } from "../../src/delivery/http/transport.ts";
+import {
+  createTransport,
+  type Destination,
+  type Transport,
+  type TransportOptions,
+  type TransportOutcome,
+  type TransportRequest,
+} from "../../src/delivery/http/transport.ts";
 import { createSender } from "../../src/delivery/send.ts";
 import { createTargetGuard, parseCidr } from "../../src/delivery/target-guard.ts";
 import { createAuthority, withoutOpenssl } from "../support/certificates.ts";
@@ -17,25 +24,39 @@ async function receiver(options?: RawReceiverOptions): Promise<RawReceiver> {
   return started;
 }
 
-function transport(options: Partial<Parameters<typeof createTransport>[0]> = {}): Transport {
+function open(options: Partial<TransportOptions> = {}): Transport {
   const made = createTransport({ ca: null, ...options });
   atEnd(made.close);
   return made;
 }
 
+/** The same, answering with promises. */
+function transport(options: Partial<TransportOptions> = {}) {
+  const made = open(options);
+  return {
+    ...made,
+    exchange: (request: TransportRequest) =>
+      new Promise<TransportOutcome>((resolve) => made.exchange(request, resolve)),
+  };
+}
+
 function post(
   to: { port: number },
-  fields: Partial<TransportRequest> & { body?: string; within?: number } = {},
-) {
-  const { body = "{}", within = 2_000, ...rest } = fields;
+  fields: Partial<Destination> & { body?: string; within?: number } = {},
+): TransportRequest {
+  const { body = "{}", within = 2_000, ...destination } = fields;
+  const text = `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
   return {
-    secure: false,
-    host: "127.0.0.1",
-    port: to.port,
-    addresses: ["127.0.0.1"],
-    request: `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    destination: {
+      secure: false,
+      host: "127.0.0.1",
+      port: to.port,
+      addresses: ["127.0.0.1"],
+      ...destination,
+    },
+    text,
+    bytes: Buffer.byteLength(text),
     deadline: performance.now() + within,
-    ...rest,
   };
 }
 
@@ -293,12 +314,13 @@ test("the stated length is that of the bytes, whatever the characters", async ()
   const sender = createSender({
     guard: createTargetGuard({ allowNetworks: [parseCidr("127.0.0.0/8")] }),
     resolve: async () => [],
-    transport: transport(),
+    transport: open(),
     clock: { wall: Date.now, schedule: Date.now },
     version: "0",
     timeoutMs: 2_000,
     maxRetryAfterMs: 0,
     allowHttp: true,
+    onFault: (error) => expect(error).toBeUndefined(),
   });
   const url = `http://127.0.0.1:${server.port}/`;
   const target = sender.createTarget({ url, format: "json", secrets: ["0".repeat(64)] });
@@ -316,6 +338,6 @@ test("a connection that has ended fails the next request at once", async () => {
   const connection = connect({ address: "127.0.0.1", port: closed.port, tls: null });
   await until("it is refused", () => !connection.alive);
   const outcomes: ConnectionOutcome[] = [];
-  connection.send("POST / HTTP/1.1\r\n\r\n", (outcome) => outcomes.push(outcome));
+  connection.send("POST / HTTP/1.1\r\n\r\n", 19, (outcome) => outcomes.push(outcome));
   expect(outcomes).toEqual([{ ok: false, failure: "connection_failed", unanswered: true }]);
 });

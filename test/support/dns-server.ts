@@ -1,7 +1,7 @@
 import { createSocket } from "node:dgram";
 import { Resolver } from "node:dns/promises";
 import { isIPv6 } from "node:net";
-import type { Resolve } from "../../src/delivery/resolver.ts";
+import type { Lookup } from "../../src/delivery/resolver.ts";
 
 /** What a name has: addresses, none (NXDOMAIN), or no answer at all. */
 export type DnsAnswer = readonly string[] | "nxdomain" | "silence";
@@ -10,7 +10,7 @@ export interface DnsServer {
   /** Every question so far, as `A name` or `AAAA name`. */
   questions: string[];
   /** Asks this server over UDP for the addresses of a name, both families. */
-  resolve: Resolve;
+  resolve: Lookup;
   stop(): void;
 }
 

@@ -32,6 +32,8 @@ export const MAX_BODY_BYTES = 16 * 1024;
 export const EXCERPT_BYTES = 1024;
 const MAX_INTERIM_RESPONSES = 8;
 const MAX_CHUNK_LINE_BYTES = 1024;
+/** A longer head is parsed anew each time, rather than kept while its connection idles. */
+const MAX_KEPT_HEAD_BYTES = 1024;
 
 type Phase =
   | "head"
@@ -51,35 +53,40 @@ const EMPTY = Buffer.alloc(0);
 export function createResponseParser(): ResponseParser {
   let response = emptyResponse();
   let phase: Phase = "head";
+  /** What has come and is not read yet starts at `at`. */
   let held: Buffer = EMPTY;
+  let at = 0;
   let remaining = 0;
   let bodyBytes = 0;
   let interim = 0;
   let started = false;
+  /** The latest head and what it says: receivers send the same one for every request of a second. */
+  let latestText = "";
+  let latestHead: Head | null = null;
 
-  /** Parses a complete head, the text before the empty line; false when it is not HTTP. */
-  const takeHead = (text: string): boolean => {
-    const head = parseHead(text);
-    if (!head) return false;
+  /** Takes a parsed head; false when it is not one that may come. */
+  const takeHead = (head: Head): boolean => {
     if (head.status < 200) {
       interim += 1;
       return head.status !== 101 && interim <= MAX_INTERIM_RESPONSES;
     }
-    Object.assign(response, {
-      status: head.status,
-      retryAfter: head.retryAfter,
-      reusable: head.persistent && head.framing !== "until-close",
-      keepAliveMs: head.keepAliveMs,
-    });
+    response.status = head.status;
+    response.retryAfter = head.retryAfter;
+    response.reusable = head.persistent && head.framing !== "until-close";
+    response.keepAliveMs = head.keepAliveMs;
     remaining = head.length;
     phase = head.framing;
     return true;
   };
 
-  const takeBody = (bytes: Buffer): void => {
-    const wanted = Math.min(bytes.length, EXCERPT_BYTES - (response.excerpt?.length ?? 0));
-    if (wanted > 0) response.excerpt = Buffer.concat([response.excerpt ?? EMPTY, bytes.subarray(0, wanted)]);
-    bodyBytes += bytes.length;
+  const takeBody = (from: number, to: number): void => {
+    const before = response.excerpt?.length ?? 0;
+    const wanted = Math.min(to - from, EXCERPT_BYTES - before);
+    if (wanted > 0) {
+      const bytes = held.subarray(from, from + wanted);
+      response.excerpt = Buffer.concat(response.excerpt ? [response.excerpt, bytes] : [bytes]);
+    }
+    bodyBytes += to - from;
     if (bodyBytes > MAX_BODY_BYTES) {
       response.reusable = false;
       phase = "done";
@@ -90,8 +97,8 @@ export function createResponseParser(): ResponseParser {
   const step = (): boolean | null => {
     if (phase === "head") return stepHead();
     if (phase === "until-close") {
-      takeBody(held);
-      held = EMPTY;
+      takeBody(at, held.length);
+      at = held.length;
       return false;
     }
     if (phase === "fixed" || phase === "chunk-data") return stepData();
@@ -99,19 +106,29 @@ export function createResponseParser(): ResponseParser {
   };
 
   const stepHead = (): boolean | null => {
-    const end = headEnd(held);
-    if (end === null) return held.length >= MAX_HEADER_BYTES + HEAD_END_BYTES ? null : false;
+    const known = latestText.length;
+    if (latestHead && held.length - at >= known && held.toString("latin1", at, at + known) === latestText) {
+      at += known;
+      return takeHead(latestHead) ? true : null;
+    }
+    const rest = at === 0 ? held : held.subarray(at);
+    const end = headEnd(rest);
+    if (end === null) return rest.length >= MAX_HEADER_BYTES + HEAD_END_BYTES ? null : false;
     if (end.head > MAX_HEADER_BYTES) return null;
-    const text = held.toString("latin1", 0, end.head);
-    held = held.subarray(end.next);
-    return takeHead(text) ? true : null;
+    const head = parseHead(rest.toString("latin1", 0, end.head));
+    if (!head) return null;
+    latestHead = end.next <= MAX_KEPT_HEAD_BYTES ? head : null;
+    latestText = latestHead ? rest.toString("latin1", 0, end.next) : "";
+    at += end.next;
+    return takeHead(head) ? true : null;
   };
 
   const stepData = (): boolean => {
-    const bytes = held.length > remaining ? held.subarray(0, remaining) : held;
-    held = held.subarray(bytes.length);
-    remaining -= bytes.length;
-    takeBody(bytes);
+    const to = Math.min(held.length, at + remaining);
+    const from = at;
+    at = to;
+    remaining -= to - from;
+    takeBody(from, to);
     if (phase === "done") return true;
     if (remaining > 0) return false;
     phase = phase === "fixed" ? "done" : "chunk-end";
@@ -120,11 +137,11 @@ export function createResponseParser(): ResponseParser {
 
   /** The lines of chunked coding: sizes, the line break behind each chunk, trailers. */
   const stepLine = (): boolean | null => {
-    const end = held.indexOf(10);
-    if (end > MAX_CHUNK_LINE_BYTES) return null;
-    if (end < 0) return held.length > MAX_CHUNK_LINE_BYTES ? null : false;
-    const line = held.toString("latin1", 0, end).replace(/\r$/, "");
-    held = held.subarray(end + 1);
+    const end = held.indexOf(10, at);
+    if (end - at > MAX_CHUNK_LINE_BYTES) return null;
+    if (end < 0) return held.length - at > MAX_CHUNK_LINE_BYTES ? null : false;
+    const line = held.toString("latin1", at, end).replace(/\r$/, "");
+    at = end + 1;
     return takeLine(line) ? true : null;
   };
 
@@ -150,6 +167,7 @@ export function createResponseParser(): ResponseParser {
       response = emptyResponse();
       phase = "head";
       held = EMPTY;
+      at = 0;
       remaining = 0;
       bodyBytes = 0;
       interim = 0;
@@ -165,19 +183,21 @@ export function createResponseParser(): ResponseParser {
       started = true;
       held = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
       // "fixed" with nothing remaining is complete without a byte of body.
-      while (phase !== "done" && (held.length > 0 || (phase === "fixed" && remaining === 0))) {
+      while (phase !== "done" && (at < held.length || (phase === "fixed" && remaining === 0))) {
         const stepped = step();
         if (stepped === null) return "invalid";
         if (!stepped) break;
       }
       if (phase !== "done") {
         // The chunk's memory belongs to the socket; what is kept must be our own.
-        if (held.length > 0) held = Buffer.from(held);
+        held = at < held.length ? Buffer.from(held.subarray(at)) : EMPTY;
+        at = 0;
         return "more";
       }
-      if (held.length > 0) response.reusable = false;
+      if (at < held.length) response.reusable = false;
       // Even an empty view would keep the whole chunk in memory while the connection idles.
       held = EMPTY;
+      at = 0;
       return "done";
     },
     end() {

@@ -1,27 +1,36 @@
 import { type Connection, type ConnectionFailure, type ConnectionOutcome, connect } from "./connection.ts";
+import { createPool, type Pooled } from "./pool.ts";
 import type { ParsedResponse } from "./response-parser.ts";
 
-/** A request to a target whose addresses were checked. */
-export interface TransportRequest {
-  secure: boolean;
+/** Where a target's requests go: made once for as long as its addresses stay the same. */
+export interface Destination {
+  readonly secure: boolean;
   /** Host name for the certificate check and SNI, or the literal address. */
-  host: string;
-  port: number;
+  readonly host: string;
+  readonly port: number;
   /** Checked addresses, tried in this order. */
-  addresses: readonly string[];
-  /** The whole HTTP/1.1 request. */
-  request: string;
+  readonly addresses: readonly string[];
+}
+
+export interface TransportRequest {
+  destination: Destination;
+  /** The whole HTTP/1.1 request, and its length in bytes as UTF-8. */
+  text: string;
+  bytes: number;
   /** Moment of the monotonic clock by which all must be over. */
   deadline: number;
 }
 
 export type TransportOutcome =
-  | { ok: true; response: ParsedResponse }
-  | { ok: false; failure: ConnectionFailure | "timeout" };
+  /** The excerpt of the response is good only until the call returns: it lies in the socket's memory. */
+  { ok: true; response: ParsedResponse } | { ok: false; failure: ConnectionFailure | "timeout" };
 
 export interface Transport {
-  /** Sends one request; never throws and always ends by its deadline. */
-  exchange(request: TransportRequest): Promise<TransportOutcome>;
+  /**
+   * Sends one request; `onOutcome` is called once, by the deadline. Calls rather than promises, because this
+   * is the path of every attempt: half of its time went into them.
+   */
+  exchange(request: TransportRequest, onOutcome: (outcome: TransportOutcome) => void): void;
   idleConnections(): number;
   close(): void;
 }
@@ -38,6 +47,17 @@ const MAX_IDLE_CONNECTIONS = 512;
 /** Shorter than what common servers and load balancers keep an idle connection for. */
 const IDLE_MS = 30_000;
 
+/** One request under way. */
+interface Exchange {
+  readonly request: TransportRequest;
+  readonly onOutcome: (outcome: TransportOutcome) => void;
+  pooled: Pooled;
+  /** Position of the address that is tried; -1 on a connection that was there already. */
+  index: number;
+  /** When this connection is given up: first for not being up, then for not having answered. */
+  expiresAt: number;
+}
+
 /** HTTP over pooled connections, keyed by target and checked address: a name that changes its answer never inherits one. */
 export function createTransport({
   ca,
@@ -45,47 +65,109 @@ export function createTransport({
   idleMs = IDLE_MS,
 }: TransportOptions): Transport {
   const pool = createPool(maxIdle, idleMs);
+  const active = new Set<Exchange>();
+  const timer = createSharedTimer(() => expireLate());
 
-  const over = async (connection: Connection, key: string, request: TransportRequest, connectBy: number) => {
-    const outcome = await exchangeOver(connection, request, connectBy);
-    if (outcome.ok && outcome.response.reusable) pool.put(key, connection, outcome.response.keepAliveMs);
-    return outcome;
+  const begin = (exchange: Exchange): void => {
+    const { request, pooled } = exchange;
+    active.add(exchange);
+    timer.by(exchange.expiresAt);
+    pooled.connection.send(request.text, request.bytes, (outcome) => finish(exchange, outcome));
   };
 
-  /** Null when there is no warm connection, or when it had just been closed by the other side without an answer. */
-  const overWarm = async (request: TransportRequest): Promise<TransportOutcome | null> => {
-    for (const address of request.addresses) {
-      const key = keyOf(request, address);
-      const connection = pool.take(key);
-      if (!connection) continue;
-      const outcome = await over(connection, key, request, request.deadline);
-      return !outcome.ok && outcome.failure !== "timeout" && outcome.unanswered ? null : outcome;
+  const beginFresh = (exchange: Exchange, index: number): void => {
+    const { destination, deadline } = exchange.request;
+    const { addresses, host, port, secure } = destination;
+    const address = addresses[index];
+    if (address === undefined) {
+      exchange.onOutcome({ ok: false, failure: "connection_failed" });
+      return;
+    }
+    const connection = connect({ address, port, tls: secure ? { serverName: host, ca } : null });
+    exchange.pooled = pool.adopt(keysOf(destination)[index] as string, connection);
+    exchange.index = index;
+    const left = addresses.length - index;
+    exchange.expiresAt = left === 1 ? deadline : shareOfTime(deadline, left);
+    begin(exchange);
+  };
+
+  const finish = (exchange: Exchange, outcome: ConnectionOutcome): void => {
+    active.delete(exchange);
+    if (outcome.ok) {
+      if (outcome.response.reusable) pool.put(exchange.pooled, outcome.response.keepAliveMs);
+      exchange.onOutcome(outcome);
+    } else if (exchange.index < 0 && outcome.unanswered) {
+      // The other side had just closed a connection that we took for warm.
+      beginFresh(exchange, 0);
+    } else giveUp(exchange, outcome.failure);
+  };
+
+  /** Goes on to the next address, unless a request may have reached this one. */
+  const giveUp = (exchange: Exchange, failure: ConnectionFailure | "timeout"): void => {
+    const { index, request } = exchange;
+    const last = index === request.destination.addresses.length - 1;
+    if (index < 0 || last || exchange.pooled.connection.sent) exchange.onOutcome({ ok: false, failure });
+    else beginFresh(exchange, index + 1);
+  };
+
+  const expire = (exchange: Exchange, now: number): void => {
+    const { connection } = exchange.pooled;
+    if (connection.sent && exchange.request.deadline > now) {
+      exchange.expiresAt = exchange.request.deadline;
+      return;
+    }
+    active.delete(exchange);
+    connection.destroy();
+    giveUp(exchange, "timeout");
+  };
+
+  const expireLate = (): void => {
+    const now = performance.now();
+    for (const exchange of active) if (exchange.expiresAt <= now) expire(exchange, now);
+    for (const { expiresAt } of active) timer.by(expiresAt);
+  };
+
+  const takeWarm = (destination: Destination): Pooled | null => {
+    for (const key of keysOf(destination)) {
+      const pooled = pool.take(key);
+      if (pooled) return pooled;
     }
     return null;
   };
 
-  const overFresh = async (request: TransportRequest): Promise<TransportOutcome> => {
-    const { addresses, host, port, secure } = request;
-    for (let index = 0; ; index += 1) {
-      const address = addresses[index];
-      if (address === undefined) return { ok: false, failure: "connection_failed" };
-      const connection = connect({ address, port, tls: secure ? { serverName: host, ca } : null });
-      const last = index === addresses.length - 1;
-      const connectBy = last ? request.deadline : shareOfTime(request.deadline, addresses.length - index);
-      const outcome = await over(connection, keyOf(request, address), request, connectBy);
-      if (outcome.ok || last || connection.sent) return outcome;
-    }
-  };
-
   return {
-    exchange: async (request) => (await overWarm(request)) ?? (await overFresh(request)),
+    exchange(request, onOutcome) {
+      const warm = takeWarm(request.destination);
+      const exchange: Exchange = {
+        request,
+        onOutcome,
+        pooled: warm ?? NOT_CONNECTED,
+        index: -1,
+        expiresAt: request.deadline,
+      };
+      if (warm) begin(exchange);
+      else beginFresh(exchange, 0);
+    },
     idleConnections: pool.size,
-    close: pool.close,
+    close() {
+      timer.stop();
+      pool.close();
+    },
   };
 }
 
-function keyOf({ secure, host, port }: TransportRequest, address: string): string {
-  return `${secure ? "s" : "p"}|${host}|${port}|${address}`;
+/** Stands in an exchange until its first connection is made. */
+const NOT_CONNECTED: Pooled = { connection: null as unknown as Connection, key: "", expiresAt: 0 };
+
+const knownKeys = new WeakMap<Destination, readonly string[]>();
+
+function keysOf(destination: Destination): readonly string[] {
+  const known = knownKeys.get(destination);
+  if (known) return known;
+  const { secure, host, port, addresses } = destination;
+  const keys = addresses.map((address) => `${secure ? "s" : "p"}|${host}|${port}|${address}`);
+  knownKeys.set(destination, keys);
+  return keys;
 }
 
 /** An address that does not answer must leave time for those behind it. */
@@ -94,104 +176,22 @@ function shareOfTime(deadline: number, addressesLeft: number): number {
   return now + Math.max(0, deadline - now) / addressesLeft;
 }
 
-type ExchangeOutcome = ConnectionOutcome | { ok: false; failure: "timeout" };
-
-/** One request on one connection; a connection that is not up by `connectBy`, or not done by the deadline, is given up. */
-function exchangeOver(
-  connection: Connection,
-  request: TransportRequest,
-  connectBy: number,
-): Promise<ExchangeOutcome> {
-  return new Promise((resolve) => {
-    const expire = (): void => {
-      const left = request.deadline - performance.now();
-      if (connection.sent && left > 1) {
-        timer = setTimeout(expire, left);
-        return;
-      }
-      connection.destroy();
-      resolve({ ok: false, failure: "timeout" });
-    };
-    let timer = setTimeout(expire, Math.max(0, connectBy - performance.now()));
-    connection.send(request.request, (outcome) => {
-      clearTimeout(timer);
-      resolve(outcome);
-    });
-  });
-}
-
-interface Pooled {
-  connection: Connection;
-  key: string;
-  expiresAt: number;
-}
-
-interface Pool {
-  take(key: string): Connection | null;
-  put(key: string, connection: Connection, keepAliveMs: number | null): void;
-  size(): number;
-  close(): void;
-}
-
-const SWEEP_MS = 1_000;
-/** We close this long before the other side says that it will. */
-const KEEP_ALIVE_MARGIN_MS = 1_000;
-
-/** Idle connections by key, the latest used first; over the limit the least recently used of all goes. */
-function createPool(maxIdle: number, idleMs: number): Pool {
-  const byKey = new Map<string, Pooled[]>();
-  const byAge = new Set<Pooled>();
-
-  const remove = (pooled: Pooled): void => {
-    byAge.delete(pooled);
-    const list = byKey.get(pooled.key);
-    if (!list) return;
-    const index = list.lastIndexOf(pooled);
-    if (index >= 0) list.splice(index, 1);
-    if (list.length === 0) byKey.delete(pooled.key);
+/** One timer for everything that has a deadline: requests come and go by the thousand, deadlines hardly ever pass. */
+function createSharedTimer(run: () => void) {
+  let due = Number.POSITIVE_INFINITY;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const fire = (): void => {
+    due = Number.POSITIVE_INFINITY;
+    run();
   };
-
-  const close = (pooled: Pooled): void => {
-    remove(pooled);
-    pooled.connection.onIdleEnd = null;
-    pooled.connection.destroy();
-  };
-
-  const sweep = (): void => {
-    const now = performance.now();
-    for (const pooled of byAge) if (pooled.expiresAt <= now) close(pooled);
-  };
-  const timer = setInterval(sweep, SWEEP_MS);
-  timer.unref();
-
   return {
-    take(key) {
-      const list = byKey.get(key);
-      const pooled = list?.at(-1);
-      if (!pooled) return null;
-      remove(pooled);
-      pooled.connection.onIdleEnd = null;
-      if (pooled.expiresAt > performance.now()) return pooled.connection;
-      pooled.connection.destroy();
-      return null;
+    /** Has `run` called by a moment of the monotonic clock, or before. */
+    by(moment: number): void {
+      if (moment >= due) return;
+      due = moment;
+      clearTimeout(timer);
+      timer = setTimeout(fire, Math.max(0, Math.ceil(moment - performance.now())));
     },
-    put(key, connection, keepAliveMs) {
-      const limit = keepAliveMs === null ? idleMs : Math.min(idleMs, keepAliveMs - KEEP_ALIVE_MARGIN_MS);
-      // It may have ended between its answer and now.
-      if (!connection.alive) return;
-      if (limit <= 0) return connection.destroy();
-      const pooled = { connection, key, expiresAt: performance.now() + limit };
-      connection.onIdleEnd = () => remove(pooled);
-      byAge.add(pooled);
-      const list = byKey.get(key);
-      if (list) list.push(pooled);
-      else byKey.set(key, [pooled]);
-      if (byAge.size > maxIdle) for (const oldest of byAge) return close(oldest);
-    },
-    size: () => byAge.size,
-    close() {
-      clearInterval(timer);
-      for (const pooled of byAge) close(pooled);
-    },
+    stop: () => clearTimeout(timer),
   };
 }

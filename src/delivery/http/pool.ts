@@ -1,0 +1,83 @@
+import type { Connection } from "./connection.ts";
+
+/** A connection and where it leads; the same object for as long as the connection lives. */
+export interface Pooled {
+  readonly connection: Connection;
+  readonly key: string;
+  /** Monotonic moment until which it may idle. */
+  expiresAt: number;
+}
+
+/** Idle connections by key, the latest used first; over the limit the least recently used of all goes. */
+export interface Pool {
+  /** Makes a new connection one that can be pooled. */
+  adopt(key: string, connection: Connection): Pooled;
+  take(key: string): Pooled | null;
+  /** `keepAliveMs` is what the receiver says of how long it keeps an idle connection; null when it does not say. */
+  put(pooled: Pooled, keepAliveMs: number | null): void;
+  size(): number;
+  close(): void;
+}
+
+const SWEEP_MS = 1_000;
+/** We close this long before the other side says that it will. */
+const KEEP_ALIVE_MARGIN_MS = 1_000;
+
+export function createPool(maxIdle: number, idleMs: number): Pool {
+  const byKey = new Map<string, Pooled[]>();
+  const byAge = new Set<Pooled>();
+
+  const remove = (pooled: Pooled): void => {
+    if (!byAge.delete(pooled)) return;
+    const list = byKey.get(pooled.key) as Pooled[];
+    if (list.at(-1) === pooled) list.pop();
+    else list.splice(list.indexOf(pooled), 1);
+  };
+
+  const close = (pooled: Pooled): void => {
+    remove(pooled);
+    pooled.connection.destroy();
+  };
+
+  const sweep = (): void => {
+    const now = performance.now();
+    for (const pooled of byAge) if (pooled.expiresAt <= now) close(pooled);
+    for (const [key, list] of byKey) if (list.length === 0) byKey.delete(key);
+  };
+  const timer = setInterval(sweep, SWEEP_MS);
+  timer.unref();
+
+  return {
+    adopt(key, connection) {
+      const pooled = { connection, key, expiresAt: 0 };
+      connection.onIdleEnd = () => remove(pooled);
+      return pooled;
+    },
+    take(key) {
+      const pooled = byKey.get(key)?.at(-1);
+      if (!pooled) return null;
+      remove(pooled);
+      if (pooled.expiresAt > performance.now()) return pooled;
+      pooled.connection.destroy();
+      return null;
+    },
+    put(pooled, keepAliveMs) {
+      const { connection, key } = pooled;
+      const limit = keepAliveMs === null ? idleMs : Math.min(idleMs, keepAliveMs - KEEP_ALIVE_MARGIN_MS);
+      // It may have ended between its answer and now.
+      if (!connection.alive) return;
+      if (limit <= 0) return connection.destroy();
+      pooled.expiresAt = performance.now() + limit;
+      byAge.add(pooled);
+      const list = byKey.get(key);
+      if (list) list.push(pooled);
+      else byKey.set(key, [pooled]);
+      if (byAge.size > maxIdle) for (const oldest of byAge) return close(oldest);
+    },
+    size: () => byAge.size,
+    close() {
+      clearInterval(timer);
+      for (const pooled of byAge) close(pooled);
+    },
+  };
+}
