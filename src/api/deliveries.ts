@@ -40,17 +40,15 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
       ({ organization, params, query }) => {
         const webhook = found(webhooks.get(organization.id, params.id));
         const limit = Number(query.limit ?? DEFAULT_LIMIT);
-        const rows = log.list({
+        const { rows, nextBeforeId } = log.list({
           webhookId: webhook.id,
           status: query.status === undefined ? null : DELIVERY_STATUSES.indexOf(query.status),
           beforeId: readCursor(query.cursor, parseId),
-          limit: limit + 1,
+          limit,
         });
-        const page = rows.slice(0, limit);
-        const last = rows.length > limit ? page.at(-1) : undefined;
         return {
-          deliveries: page.map((row) => deliveryView(row, viewer)),
-          next_cursor: last ? viewer.formatId(last.id) : null,
+          deliveries: rows.map((row) => deliveryView(row, viewer)),
+          next_cursor: nextBeforeId === null ? null : viewer.formatId(nextBeforeId),
         };
       },
       {
@@ -60,7 +58,7 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
         detail: documentRoute({
           summary: "List deliveries",
           description:
-            "The deliveries of a webhook, newest first. Pages stay stable while deliveries are added.",
+            "The deliveries of a webhook, newest first. Pages stay stable while deliveries are added. With a status, a page may have fewer than `limit` before the last one: go on until `next_cursor` is null.",
           status: 200,
           answer: "One page.",
           schema: wrap({

@@ -85,39 +85,50 @@ export interface FailPending {
 const DUE_COLUMNS =
   "d.id AS id, d.webhook_id AS webhookId, d.event_id AS eventId, e.body AS body, d.attempt_count AS attemptCount, d.budget_from AS budgetFrom";
 
+/** A pending delivery that was never tried is due. The two conditions are those of the partial indexes. */
+const FRESH = `status = ${PENDING} AND attempt_count = 0`;
+const TRIED = `status = ${PENDING} AND attempt_count > 0`;
+
 export function createDeliveryStore({ sqlite, transaction }: StoreDatabase): DeliveryStore {
-  const due = sqlite.prepare<DueDelivery, [number, number, number]>(
-    `SELECT ${DUE_COLUMNS} FROM deliveries d INDEXED BY deliveries_due JOIN events e ON e.id = d.event_id
-     WHERE d.webhook_id = ? AND d.status = ${PENDING} AND d.next_attempt_at <= ?
-     ORDER BY d.next_attempt_at, d.id LIMIT ?`,
+  const dueAgain = sqlite.prepare<DueDelivery, [number, number, number]>(
+    `SELECT ${DUE_COLUMNS} FROM deliveries d INDEXED BY deliveries_waiting JOIN events e ON e.id = d.event_id
+     WHERE d.webhook_id = ? AND ${TRIED} AND next_attempt_at <= ? ORDER BY next_attempt_at, d.id LIMIT ?`,
+  );
+  const fresh = sqlite.prepare<DueDelivery, [number, number]>(
+    `SELECT ${DUE_COLUMNS} FROM deliveries d INDEXED BY deliveries_fresh JOIN events e ON e.id = d.event_id
+     WHERE d.webhook_id = ? AND ${FRESH} ORDER BY d.id LIMIT ?`,
   );
   const onePending = sqlite.prepare<DueDelivery, [number]>(
     `SELECT ${DUE_COLUMNS} FROM deliveries d JOIN events e ON e.id = d.event_id WHERE d.id = ? AND d.status = ${PENDING}`,
   );
   const next = sqlite.prepare<{ at: number | null }, [number, number]>(
-    `SELECT min(next_attempt_at) AS at FROM deliveries INDEXED BY deliveries_due
-     WHERE webhook_id = ? AND status = ${PENDING} AND next_attempt_at > ?`,
+    `SELECT min(next_attempt_at) AS at FROM deliveries INDEXED BY deliveries_waiting
+     WHERE webhook_id = ? AND ${TRIED} AND next_attempt_at > ?`,
   );
   const any = sqlite.prepare<{ one: number }, [number]>(
-    `SELECT 1 AS one FROM deliveries INDEXED BY deliveries_due WHERE webhook_id = ? AND status = ${PENDING} LIMIT 1`,
+    `SELECT 1 AS one WHERE EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_fresh WHERE webhook_id = ?1 AND ${FRESH})
+     OR EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_tried WHERE webhook_id = ?1 AND ${TRIED})`,
   );
   const pendingCount = sqlite.prepare<{ n: number }, []>(
-    `SELECT count(*) AS n FROM deliveries INDEXED BY deliveries_due WHERE status = ${PENDING}`,
+    `SELECT (SELECT count(*) FROM deliveries INDEXED BY deliveries_fresh WHERE ${FRESH})
+     + (SELECT count(*) FROM deliveries INDEXED BY deliveries_tried WHERE ${TRIED}) AS n`,
   );
+  const oldestOf = (index: string, condition: string): string =>
+    `SELECT (SELECT min(id) FROM deliveries INDEXED BY ${index} WHERE webhook_id = w.id AND ${condition}) AS id
+     FROM webhooks w WHERE w.enabled = 1`;
   const oldest = sqlite.prepare<{ id: number | null }, []>(
-    `SELECT min((SELECT min(id) FROM deliveries WHERE webhook_id = w.id AND status = ${PENDING})) AS id
-     FROM webhooks w WHERE w.enabled = 1`,
+    `SELECT min(id) AS id FROM
+     (${oldestOf("deliveries_fresh", FRESH)} UNION ALL ${oldestOf("deliveries_tried", TRIED)})`,
   );
-  const fail = sqlite.prepare(
-    `UPDATE deliveries SET status = ${FAILED}, next_attempt_at = NULL, last_error = ?, finished_at = ?
-     WHERE id IN (SELECT id FROM deliveries WHERE webhook_id = ? AND status = ${PENDING} AND id <= ? LIMIT ?)`,
-  );
-  const ended = sqlite.prepare("UPDATE webhooks SET end_through = NULL WHERE id = ?");
   const writeAttempt = prepareAttemptWriter(sqlite);
   const writeOutcome = prepareOutcomeWriter(sqlite);
+  const failPending = preparePendingEnd(sqlite);
 
   return {
-    takeDue: (webhookId, now, limit) => due.all(webhookId, now, limit),
+    takeDue: (webhookId, now, limit) => {
+      const again = dueAgain.all(webhookId, now, limit);
+      return again.length < limit ? again.concat(fresh.all(webhookId, limit - again.length)) : again;
+    },
     getPending: (id) => onePending.get(id),
     nextDueAfter: (webhookId, now) => next.get(webhookId, now)?.at ?? null,
     hasPending: (webhookId) => any.get(webhookId) !== null,
@@ -131,35 +142,37 @@ export function createDeliveryStore({ sqlite, transaction }: StoreDatabase): Del
         for (const attempt of attempts) writeAttempt(attempt);
         for (const webhook of webhooks) writeOutcome(webhook);
       }),
-    failPending: ({ webhookId, reason, finishedAt, limit, throughId }) =>
-      transaction("relaxed", () => {
-        const { changes } = fail.run(reason, finishedAt, webhookId, throughId, limit);
-        if (changes < limit) ended.run(webhookId);
-        return changes;
-      }),
+    failPending: (options) => transaction("relaxed", () => failPending(options)),
   };
 }
+
+/** Copies a delivery's latest attempt to the attempts before it, where its row is about to lose it. */
+const KEEP_LATEST_ATTEMPT = `INSERT OR IGNORE INTO attempts
+  SELECT id, attempt_count, last_started_at, last_duration_ms, last_status, last_error, last_excerpt
+  FROM deliveries WHERE id = ? AND last_started_at IS NOT NULL`;
 
 /**
  * A late result takes nothing back: a delivered one stays so, and one that was ended with its webhook while
  * the attempt was under way does not become pending again.
  */
 function prepareAttemptWriter(sqlite: Database): (attempt: AttemptRecord) => void {
-  // With a retention shorter than an attempt, the delivery may have been pruned meanwhile.
-  const insert = sqlite.prepare(
-    `INSERT OR IGNORE INTO attempts SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
-     WHERE EXISTS (SELECT 1 FROM deliveries WHERE id = ?1)`,
-  );
+  const keepLatest = sqlite.prepare(KEEP_LATEST_ATTEMPT);
   const update = sqlite.prepare(
-    `UPDATE deliveries SET status = ?1, attempt_count = ?2, next_attempt_at = ?3, last_status = ?4, last_error = ?5, finished_at = ?6
-     WHERE id = ?7 AND (status = ${PENDING} OR (status = ${FAILED} AND ?1 <> ${PENDING}))`,
+    `UPDATE deliveries SET status = ?1, attempt_count = ?2, next_attempt_at = ?3, last_status = ?4, last_error = ?5,
+     finished_at = ?6, last_started_at = ?7, last_duration_ms = ?8, last_excerpt = ?9
+     WHERE id = ?10 AND (status = ${PENDING} OR (status = ${FAILED} AND ?1 <> ${PENDING}))`,
+  );
+  // With a retention shorter than an attempt, the delivery may have been pruned meanwhile.
+  const insertLate = sqlite.prepare(
+    `INSERT OR IGNORE INTO attempts SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+     WHERE EXISTS (SELECT 1 FROM deliveries WHERE id = ?1 AND attempt_count < ?2)`,
   );
   const updateEnded = sqlite.prepare(
     `UPDATE deliveries SET attempt_count = ?, last_status = ? WHERE id = ? AND status = ${FAILED}`,
   );
   return (a) => {
-    const { deliveryId, number, startedAt, durationMs, httpStatus, error } = a;
-    insert.run(deliveryId, number, startedAt, durationMs, httpStatus, error, a.excerpt);
+    const { deliveryId, number, startedAt, durationMs, httpStatus, error, excerpt } = a;
+    if (number > 1) keepLatest.run(deliveryId);
     const { changes } = update.run(
       a.status,
       number,
@@ -167,9 +180,14 @@ function prepareAttemptWriter(sqlite: Database): (attempt: AttemptRecord) => voi
       httpStatus,
       error,
       a.finishedAt,
+      startedAt,
+      durationMs,
+      excerpt,
       deliveryId,
     );
-    if (changes === 0) updateEnded.run(number, httpStatus, deliveryId);
+    if (changes > 0) return;
+    insertLate.run(deliveryId, number, startedAt, durationMs, httpStatus, error, excerpt);
+    updateEnded.run(number, httpStatus, deliveryId);
   };
 }
 
@@ -183,5 +201,32 @@ function prepareOutcomeWriter(sqlite: Database): (outcome: WebhookOutcome) => vo
   return (o) => {
     update.run(o.failureCount, o.lastTriggeredAt, o.lastSuccessAt, o.webhookId);
     if (o.disabledReason) disable.run(o.disabledReason, o.endThrough, o.webhookId);
+  };
+}
+
+function preparePendingEnd(sqlite: Database): (options: FailPending) => number {
+  const statements = [
+    ["deliveries_fresh", FRESH],
+    ["deliveries_tried", TRIED],
+  ].map(([index, condition]) => {
+    const chosen = `SELECT id FROM deliveries INDEXED BY ${index} WHERE webhook_id = ? AND ${condition} AND id <= ? ORDER BY id LIMIT ?`;
+    return {
+      keepLatest: sqlite.prepare(KEEP_LATEST_ATTEMPT.replace("id = ?", `id IN (${chosen})`)),
+      // What ended them takes the place of their latest attempt.
+      fail: sqlite.prepare(
+        `UPDATE deliveries SET status = ${FAILED}, next_attempt_at = NULL, last_error = ?, finished_at = ?,
+         last_started_at = NULL, last_duration_ms = NULL, last_excerpt = NULL WHERE id IN (${chosen})`,
+      ),
+    };
+  });
+  const ended = sqlite.prepare("UPDATE webhooks SET end_through = NULL WHERE id = ?");
+  return ({ webhookId, reason, finishedAt, limit, throughId }) => {
+    let count = 0;
+    for (const { keepLatest, fail } of statements) {
+      keepLatest.run(webhookId, throughId, limit - count);
+      count += fail.run(reason, finishedAt, webhookId, throughId, limit - count).changes;
+    }
+    if (count < limit) ended.run(webhookId);
+    return count;
   };
 }

@@ -1,9 +1,9 @@
-import { and, desc, eq, lt, type SQL } from "drizzle-orm";
+import { and, desc, eq, inArray, type SQL } from "drizzle-orm";
 import { idAt } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
 import {
-  attempts,
-  DELIVERY_STATUSES,
+  type attempts,
+  DELIVERED,
   deliveries,
   EVENT_TYPES,
   type EventType,
@@ -13,7 +13,7 @@ import {
   webhooks,
 } from "./schema.ts";
 
-export type AttemptRow = typeof attempts.$inferSelect;
+export type AttemptRow = Omit<typeof attempts.$inferSelect, "deliveryId">;
 
 /** A delivery as the API shows it. */
 export type DeliveryRow = typeof deliveries.$inferSelect & { webhookUuid: string; eventType: number };
@@ -47,9 +47,15 @@ export interface RecoverStep {
   nextFromId: number | null;
 }
 
+export interface DeliveryPage {
+  rows: DeliveryRow[];
+  /** The `beforeId` of the next page; null on the last one. */
+  nextBeforeId: number | null;
+}
+
 export interface DeliveryLog {
-  /** Newest first. */
-  list(options: ListOptions): DeliveryRow[];
+  /** Newest first; a page may be short, even empty, before the last one. */
+  list(options: ListOptions): DeliveryPage;
   get(organizationId: number, id: number): DeliveryRow | null;
   /** One delivery's attempts, the first first. */
   attempts(id: number): AttemptRow[];
@@ -67,6 +73,9 @@ export interface DeliveryLog {
 /** Events looked at in one step of a recovery: a few milliseconds of work. */
 const RECOVER_STEP = 500;
 
+/** Delivered ones have no index of their own, as each would pay for it: a page of them looks at so many of all. */
+const LOOKED_AT = 10_000;
+
 /** Ids are made on the schedule clock: a search by wall time allows for this much between the two. */
 const CLOCK_MARGIN_MS = 2 * 86_400_000;
 
@@ -83,30 +92,63 @@ export function createDeliveryLog(
       .innerJoin(events, eq(events.id, deliveries.eventId))
       .where(where);
 
-  const pageOf = ({ webhookId, beforeId, limit }: ListOptions, status: number): DeliveryRow[] =>
-    select(
-      and(eq(deliveries.webhookId, webhookId), eq(deliveries.status, status), lt(deliveries.id, beforeId)),
-    )
-      .orderBy(desc(deliveries.id))
-      .limit(limit)
-      .all()
-      .map(flatten);
+  /** Ids of a webhook's deliveries below one, newest first, off the index that holds just those. */
+  const idsFrom = (index: string, condition = "true") =>
+    sqlite.prepare<{ id: number }, [webhookId: number, beforeId: number, limit: number]>(
+      `SELECT id FROM deliveries INDEXED BY ${index} WHERE webhook_id = ? AND id < ? AND ${condition} ORDER BY id DESC LIMIT ?`,
+    );
+  const all = idsFrom("deliveries_log");
+  const failed = idsFrom("deliveries_failed", `status = ${FAILED}`);
+  const fresh = idsFrom("deliveries_fresh", `status = ${PENDING} AND attempt_count = 0`);
+  const tried = idsFrom("deliveries_tried", `status = ${PENDING} AND attempt_count > 0`);
+  const lookedAt = sqlite.prepare<{ id: number; status: number }, [webhookId: number, beforeId: number]>(
+    `SELECT id, status FROM deliveries INDEXED BY deliveries_log WHERE webhook_id = ? AND id < ?
+     ORDER BY id DESC LIMIT ${LOOKED_AT}`,
+  );
+
+  const sourcesOf = (status: number | null) =>
+    status === null ? [all] : status === PENDING ? [fresh, tried] : [failed];
+
+  const findIds = ({ webhookId, status, beforeId, limit }: ListOptions) => {
+    if (status === DELIVERED) return findDelivered(webhookId, beforeId, limit);
+    const found = sourcesOf(status).flatMap((source) => source.all(webhookId, beforeId, limit + 1));
+    const ids = found.map(({ id }) => id).sort((a, b) => b - a);
+    return { ids: ids.slice(0, limit), nextBeforeId: ids.length > limit ? (ids[limit - 1] ?? null) : null };
+  };
+
+  const findDelivered = (webhookId: number, beforeId: number, limit: number) => {
+    const ids: number[] = [];
+    let count = 0;
+    let last: number | null = null;
+    for (const { id, status } of lookedAt.iterate(webhookId, beforeId)) {
+      if (status === DELIVERED && ids.length === limit) return { ids, nextBeforeId: last };
+      count += 1;
+      last = id;
+      if (status === DELIVERED) ids.push(id);
+    }
+    return { ids, nextBeforeId: count === LOOKED_AT ? last : null };
+  };
+
+  const attemptsOf = sqlite.prepare<AttemptRow, [number]>(
+    `SELECT number, started_at AS startedAt, duration_ms AS durationMs, status, error, response_excerpt AS responseExcerpt
+     FROM attempts WHERE delivery_id = ?1
+     UNION SELECT attempt_count, last_started_at, last_duration_ms, last_status, last_error, last_excerpt
+     FROM deliveries WHERE id = ?1 AND last_started_at IS NOT NULL ORDER BY 1`,
+  );
 
   const step = createRecoverStep({ sqlite, nextId });
 
   return {
-    // A page of each status is read off the index (webhook, status, id): cheap however many rows there are.
     list: (options) => {
-      if (options.status !== null) return pageOf(options, options.status);
-      const pages = DELIVERY_STATUSES.flatMap((_, status) => pageOf(options, status));
-      return pages.sort((a, b) => b.id - a.id).slice(0, options.limit);
+      const { ids, nextBeforeId } = findIds(options);
+      const rows = select(inArray(deliveries.id, ids)).orderBy(desc(deliveries.id)).all().map(flatten);
+      return { rows, nextBeforeId };
     },
     get: (organizationId, id) => {
       const row = select(and(eq(deliveries.id, id), eq(webhooks.organizationId, organizationId))).get();
       return row ? flatten(row) : null;
     },
-    attempts: (id) =>
-      orm.select().from(attempts).where(eq(attempts.deliveryId, id)).orderBy(attempts.number).all(),
+    attempts: (id) => attemptsOf.all(id),
     payload: (eventId) =>
       orm.select({ body: events.body }).from(events).where(eq(events.id, eventId)).get()?.body ?? "null",
     retry: (id, dueAt) => {

@@ -1,12 +1,14 @@
 import type { Database } from "bun:sqlite";
 import { createHash } from "node:crypto";
 import init from "../../drizzle/0000_init.sql" with { type: "text" };
+import leanDeliveries from "../../drizzle/0001_lean_deliveries.sql" with { type: "text" };
 import journal from "../../drizzle/meta/_journal.json";
 import { UsageError } from "../errors.ts";
 
 /** drizzle-kit's migrations by tag. They are imported as text because the compiled binary has no folder to read. */
 const SQL_BY_TAG: Readonly<Record<string, string>> = {
   "0000_init": init,
+  "0001_lean_deliveries": leanDeliveries,
 };
 
 export interface Migration {

@@ -18,8 +18,11 @@ export function createOverview({ sqlite }: StoreDatabase): Overview {
     pendingByWebhook: () => {
       const rows = sqlite
         .query<{ webhookId: number; n: number }, []>(
-          `SELECT webhook_id AS webhookId, count(*) AS n FROM deliveries INDEXED BY deliveries_due
-           WHERE status = ${PENDING} GROUP BY webhook_id`,
+          `SELECT webhook_id AS webhookId, sum(n) AS n FROM (
+             SELECT webhook_id, count(*) AS n FROM deliveries INDEXED BY deliveries_fresh
+             WHERE status = ${PENDING} AND attempt_count = 0 GROUP BY webhook_id
+             UNION ALL SELECT webhook_id, count(*) FROM deliveries INDEXED BY deliveries_tried
+             WHERE status = ${PENDING} AND attempt_count > 0 GROUP BY webhook_id) GROUP BY webhook_id`,
         )
         .all();
       return new Map(rows.map(({ webhookId, n }) => [webhookId, n]));
@@ -27,13 +30,16 @@ export function createOverview({ sqlite }: StoreDatabase): Overview {
     // Attempts have no index by time, as each would pay for it: their deliveries lead to them.
     attemptsSince: (since, horizon) => {
       const rows = sqlite
-        .query<{ error: string | null; n: number }, [number, number, number]>(
-          `SELECT a.error AS error, count(*) AS n FROM
-           (SELECT id FROM deliveries WHERE id >= ? AND (status = ${PENDING} OR finished_at >= ?)
-            UNION SELECT id FROM deliveries INDEXED BY deliveries_due WHERE status = ${PENDING} AND attempt_count > 0) d
-           CROSS JOIN attempts a ON a.delivery_id = d.id WHERE a.started_at >= ? GROUP BY a.error`,
+        .query<{ error: string | null; n: number }, [number, number]>(
+          `WITH d AS
+           (SELECT id FROM deliveries WHERE id >= ?1 AND (status = ${PENDING} OR finished_at >= ?2)
+            UNION SELECT id FROM deliveries INDEXED BY deliveries_tried WHERE status = ${PENDING} AND attempt_count > 0)
+           SELECT error, count(*) AS n FROM
+           (SELECT a.error AS error FROM d CROSS JOIN attempts a ON a.delivery_id = d.id WHERE a.started_at >= ?2
+            UNION ALL SELECT l.last_error FROM d CROSS JOIN deliveries l ON l.id = d.id WHERE l.last_started_at >= ?2)
+           GROUP BY error`,
         )
-        .all(idAt(horizon), since, since);
+        .all(idAt(horizon), since);
       return new Map(rows.map(({ error, n }) => [error, n]));
     },
   };

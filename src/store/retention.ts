@@ -37,6 +37,13 @@ const SPARE_PART = 0.1;
 
 const NOTHING: PruneStep = { deliveries: 0, attempts: 0, events: 0, done: false };
 
+interface OldDelivery {
+  id: number;
+  old: number;
+  /** How many attempts lie in its own row. */
+  attempts: number;
+}
+
 /** Rows of one table, looked at from the oldest on; `drop` answers whether a row went. */
 interface Walk<Row> {
   rows: (from: number, limit: number) => Row[];
@@ -48,8 +55,8 @@ interface Walk<Row> {
  * its event; an event is kept for the retention even when nobody subscribed, to recognise repeats.
  */
 export function createRetention({ sqlite, transaction }: StoreDatabase): Retention {
-  const oldDeliveries = sqlite.prepare<{ id: number; old: number }, [number, number, number, number]>(
-    `SELECT id, status <> ${PENDING} AND finished_at < ? AS old FROM deliveries
+  const oldDeliveries = sqlite.prepare<OldDelivery, [number, number, number, number]>(
+    `SELECT id, status <> ${PENDING} AND finished_at < ? AS old, last_started_at IS NOT NULL AS attempts FROM deliveries
      WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?`,
   );
   const dropAttempts = sqlite.prepare("DELETE FROM attempts WHERE delivery_id = ?");
@@ -81,8 +88,8 @@ export function createRetention({ sqlite, transaction }: StoreDatabase): Retenti
       let attempts = 0;
       const deliveries = createWalk({
         rows: (from, limit) => oldDeliveries.all(finishedBefore, from, through, limit),
-        drop: ({ id }) => {
-          attempts += dropAttempts.run(id).changes;
+        drop: ({ id, attempts: inRow }) => {
+          attempts += dropAttempts.run(id).changes + inRow;
           return dropDelivery.run(id).changes > 0;
         },
       });

@@ -136,10 +136,7 @@ describe("armorhooks status", () => {
       }
       // Two of the old ones were delivered only now.
       store.database.sqlite.exec(
-        `UPDATE attempts SET started_at = ${now} WHERE delivery_id IN (SELECT id FROM deliveries ORDER BY id LIMIT 2)`,
-      );
-      store.database.sqlite.exec(
-        `UPDATE deliveries SET finished_at = ${now} WHERE id IN (SELECT id FROM deliveries ORDER BY id LIMIT 2)`,
+        `UPDATE deliveries SET finished_at = ${now}, last_started_at = ${now} WHERE id IN (SELECT id FROM deliveries ORDER BY id LIMIT 2)`,
       );
     });
     expect((await status(dataDir)).body.last_hour).toEqual({

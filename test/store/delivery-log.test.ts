@@ -43,10 +43,10 @@ function readPages(
 ): number[] {
   const read: number[] = [];
   for (let beforeId = Number.MAX_SAFE_INTEGER; ; ) {
-    const page = idsOf(store.deliveryLog.list({ webhookId, status, beforeId, limit }));
-    read.push(...page);
-    if (page.length < limit) return read;
-    beforeId = page.at(-1) as number;
+    const { rows, nextBeforeId } = store.deliveryLog.list({ webhookId, status, beforeId, limit });
+    read.push(...idsOf(rows));
+    if (nextBeforeId === null) return read;
+    beforeId = nextBeforeId;
     between();
   }
 }
@@ -58,7 +58,7 @@ describe("the delivery log", () => {
     for (const [i, status] of (["delivered", "failed", "pending", "delivered"] as const).entries()) {
       seed(store, { webhookId, organizationId, count: 7, at: at + i * 100, status });
     }
-    const all = idsOf(store.deliveryLog.list({ webhookId, ...ALL, limit: 100 }));
+    const all = idsOf(store.deliveryLog.list({ webhookId, ...ALL, limit: 100 }).rows);
     expect(all).toHaveLength(28);
     expect(all).toEqual([...all].sort((a, b) => b - a));
     for (const limit of [1, 3, 7, 28, 29]) expect(readPages(webhookId, null, limit)).toEqual(all);
@@ -78,7 +78,7 @@ describe("the delivery log", () => {
       seed(store, { webhookId, organizationId, count: 3, at: at + added * 1_000, status: "delivered" });
     };
     expect(readPages(webhookId, null, 10, add)).toEqual(before);
-    expect(added).toBe(5);
+    expect(added).toBe(4);
   });
 
   test("shows another webhook's deliveries to nobody, and another organization's delivery neither", () => {
@@ -86,7 +86,9 @@ describe("the delivery log", () => {
     const at = place();
     seed(store, { webhookId: mine, organizationId, count: 1, at, status: "delivered" });
     const other = addOrganization(store);
-    expect(store.deliveryLog.list({ webhookId: addWebhook(store, other).id, ...ALL, limit: 10 })).toEqual([]);
+    expect(
+      store.deliveryLog.list({ webhookId: addWebhook(store, other).id, ...ALL, limit: 10 }).rows,
+    ).toEqual([]);
     const id = idAt(at) + 1;
     expect(store.deliveryLog.get(organizationId, id)?.id).toBe(id);
     expect(store.deliveryLog.get(other, id)).toBeNull();
@@ -145,7 +147,7 @@ describe("a recovery", () => {
     seed(store, { webhookId: another, organizationId, count: 600, at: at + 2_000, status: "delivered" });
     expect(recover(optionsFor(webhookId, at, at + 10_000))).toBe(1_200);
     expect(recover(optionsFor(webhookId, at, at + 10_000))).toBe(0);
-    const pending = store.deliveryLog.list({
+    const { rows: pending } = store.deliveryLog.list({
       webhookId,
       status: PENDING,
       beforeId: ALL.beforeId,
@@ -153,7 +155,7 @@ describe("a recovery", () => {
     });
     expect(pending).toHaveLength(1_200);
     expect(new Set(pending.map(({ eventId }) => eventId)).size).toBe(1_200);
-    expect(store.deliveryLog.list({ webhookId: another, ...ALL, limit: 1_000 })).toHaveLength(600);
+    expect(store.deliveryLog.list({ webhookId: another, ...ALL, limit: 1_000 }).rows).toHaveLength(600);
   });
 
   test("takes events of the range only, both ends included, and of the types subscribed to", () => {
@@ -205,8 +207,8 @@ test("among a million deliveries, a page takes under 20 ms, wherever it is and w
   for (const status of [null, 1, 2, PENDING]) {
     const times = positions.map((beforeId) => {
       const started = performance.now();
-      const page = store.deliveryLog.list({ webhookId, status, beforeId, limit: 101 });
-      expect(page.length > 0).toBe(status !== PENDING);
+      const { rows } = store.deliveryLog.list({ webhookId, status, beforeId, limit: 101 });
+      expect(rows.length > 0).toBe(status !== PENDING);
       return performance.now() - started;
     });
     expect(median(times)).toBeLessThan(20);
@@ -214,6 +216,21 @@ test("among a million deliveries, a page takes under 20 ms, wherever it is and w
   }
   expect(readPages(webhookId, 2, 3)).toHaveLength(10);
 }, 20_000);
+
+test("a few delivered ones behind many failed ones are all found, each step in under 20 ms", () => {
+  const { id: webhookId } = addWebhook(store, organizationId);
+  const at = place();
+  seed(store, { webhookId, organizationId, count: 3, at, status: "delivered" });
+  seed(store, { webhookId, organizationId, count: 45_000, at: at + 1_000, status: "failed" });
+  const times: number[] = [];
+  const note = (): void => {
+    times.push(performance.now());
+  };
+  note();
+  expect(readPages(webhookId, 1, 2, note)).toEqual([2, 1, 0].map((i) => idAt(at + i) + 1));
+  expect(times.length).toBeGreaterThan(4);
+  expect(median(times.slice(1).map((time, i) => time - (times[i] as number)))).toBeLessThan(20);
+});
 
 function median(times: number[]): number {
   return times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] as number;

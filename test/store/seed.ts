@@ -59,8 +59,9 @@ export function seed({ database }: Store, { webhookId, organizationId, count, at
       .run(count, idAt(at), organizationId, BODY, at);
     sqlite
       .query(
-        `${numbers} INSERT INTO deliveries (id, webhook_id, event_id, status, attempt_count, next_attempt_at, last_status, created_at, finished_at)
-         SELECT ?2 + 1 + i * 4096, ?3, ?2 + i * 4096, ?4, ?5, ?6, ?7, ?8 + i, CASE WHEN ?5 THEN ?8 + i END FROM n`,
+        `${numbers} INSERT INTO deliveries (id, webhook_id, event_id, status, attempt_count, next_attempt_at, last_status, last_error, created_at, finished_at, last_started_at, last_duration_ms, last_excerpt)
+         SELECT ?2 + 1 + i * 4096, ?3, ?2 + i * 4096, ?4, ?5, ?6, ?7, ?9, ?8 + i, CASE WHEN ?5 THEN ?8 + i END,
+         CASE WHEN ?5 THEN ?8 + i END, CASE WHEN ?5 THEN 5 END, CASE WHEN ?5 THEN 'ok' END FROM n`,
       )
       .run(
         count,
@@ -71,16 +72,7 @@ export function seed({ database }: Store, { webhookId, organizationId, count, at
         isFinished ? null : at,
         isFinished ? (status === "delivered" ? 200 : 500) : null,
         at,
-      );
-    if (!isFinished) return;
-    sqlite
-      .query(`${numbers} INSERT INTO attempts SELECT ?2 + 1 + i * 4096, 1, ?3 + i, 5, ?4, ?5, 'ok' FROM n`)
-      .run(
-        count,
-        idAt(at),
-        at,
-        status === "delivered" ? 200 : 500,
-        status === "delivered" ? null : "http_status",
+        status === "failed" ? "http_status" : null,
       );
   })();
 }
