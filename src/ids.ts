@@ -36,15 +36,17 @@ export function createIdSource(now: () => number, last = 0): () => number {
   };
 }
 
-/** The digits of the latest millisecond that was formatted: ids come in runs of the same one. */
+/** What the ids of the latest millisecond and of this installation share: ids come in runs. */
 let latest = { time: -1, text: "" };
+let ending = { tag: "", text: "" };
 
 /** An id as the UUID that the outside sees. */
 export function formatId(id: number, tag: InstallationTag): string {
   const time = Math.floor(id / PER_MILLISECOND);
   if (latest.time !== time) latest = { time, text: formatTime(time + EPOCH) };
+  if (ending.tag !== tag) ending = { tag, text: `-${tag.slice(0, 4)}-${tag.slice(4)}` };
   const counter = (id % PER_MILLISECOND) + PER_MILLISECOND;
-  return `${latest.text}-7${counter.toString(16).slice(1)}-${tag.slice(0, 4)}-${tag.slice(4)}`;
+  return `${latest.text}-7${counter.toString(16).slice(1)}${ending.text}`;
 }
 
 function formatTime(milliseconds: number): string {

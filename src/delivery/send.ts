@@ -4,7 +4,12 @@ import type { WebhookFormat } from "../formats.ts";
 import type { AttemptError } from "../store/deliveries.ts";
 import { splitRoutingKey } from "./formats/pagerduty.ts";
 import { renderRequest } from "./formats/render.ts";
-import type { Destination, Transport, TransportOutcome } from "./http/transport.ts";
+import {
+  createDestination,
+  type Destination,
+  type Transport,
+  type TransportOutcome,
+} from "./http/transport.ts";
 import type { Resolve } from "./resolver.ts";
 import { parseRetryAfter } from "./retry-policy.ts";
 import { createSigner, type Signer } from "./signature.ts";
@@ -191,8 +196,7 @@ function takeRoute(
   answers: readonly string[] | null,
   now: number,
 ): Destination {
-  const { secure, host, port } = target;
-  const destination = { secure, host, port, addresses: [...addresses] };
+  const destination = createDestination(target, addresses);
   target.route = { destination, answers, until: now + ALLOWED_MS };
   return destination;
 }

@@ -311,7 +311,11 @@ export function createWorker(options: WorkerOptions): Worker {
     if (!running || pumping || recorder.stuck) return;
     pumping = true;
     try {
-      for (let lane = ready.next(judge, slots); lane; lane = ready.next(judge, slots)) begin(lane);
+      for (let lane = ready.next(judge, slots); lane; lane = ready.next(judge, slots)) {
+        begin(lane);
+        // While there is plenty, nobody waits for a turn.
+        while (slots.plenty(lane) && lane.queue.length > 0 && mayStart(lane, clock.schedule())) begin(lane);
+      }
       const pause = slots.nextFirstTry - performance.now();
       if (pause > 0 && ready.hasUntried) wakeBy(clock.schedule() + pause);
     } catch (error) {
@@ -325,7 +329,8 @@ export function createWorker(options: WorkerOptions): Worker {
   const begin = (lane: Lane): void => {
     const job = lane.queue.shift() as Job;
     forgetQueued(job);
-    if (lane.targetUntil <= clock.wall()) Object.assign(lane, loadTarget(lane.webhookId));
+    if (lane.targetUntil !== Number.POSITIVE_INFINITY && lane.targetUntil <= clock.wall())
+      Object.assign(lane, loadTarget(lane.webhookId));
     lane.inFlight += 1;
     slots.take(lane, lane.trust);
     job.granted = true;

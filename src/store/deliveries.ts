@@ -159,7 +159,7 @@ function prepareAttemptWriter(sqlite: Database): (attempt: AttemptRecord) => voi
   const keepLatest = sqlite.prepare(KEEP_LATEST_ATTEMPT);
   const update = sqlite.prepare(
     `UPDATE deliveries SET status = ?1, attempt_count = ?2, next_attempt_at = ?3, last_status = ?4, last_error = ?5,
-     finished_at = ?6, last_started_at = ?7, last_duration_ms = ?8, last_excerpt = ?9
+     finished_at = ?6, last_started_at = ?7, last_duration_ms = ?8, last_excerpt = ?9, room = NULL
      WHERE id = ?10 AND (status = ${PENDING} OR (status = ${FAILED} AND ?1 <> ${PENDING}))`,
   );
   // With a retention shorter than an attempt, the delivery may have been pruned meanwhile.

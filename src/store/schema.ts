@@ -137,6 +137,8 @@ export const deliveries = sqliteTable(
     lastStartedAt: integer("last_started_at"),
     lastDurationMs: integer("last_duration_ms"),
     lastExcerpt: text("last_excerpt"),
+    /** Takes up the bytes that the first result will need: a row that grew would split its page. Null afterwards. */
+    room: blob({ mode: "buffer" }).default(sql`x'${sql.raw("00".repeat(24))}'`),
     createdAt: integer("created_at").notNull(),
     finishedAt: integer("finished_at"),
   },

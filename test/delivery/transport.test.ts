@@ -2,8 +2,8 @@ import { afterEach, describe, expect, test } from "bun:test";
 import type { Socket } from "node:net";
 import { type ConnectionOutcome, connect } from "../../src/delivery/http/connection.ts";
 import {
+  createDestination,
   createTransport,
-  type Destination,
   type Transport,
   type TransportOptions,
   type TransportOutcome,
@@ -42,18 +42,13 @@ function transport(options: Partial<TransportOptions> = {}) {
 
 function post(
   to: { port: number },
-  fields: Partial<Destination> & { body?: string; within?: number } = {},
+  fields: { secure?: boolean; host?: string; addresses?: string[]; body?: string; within?: number } = {},
 ): TransportRequest {
-  const { body = "{}", within = 2_000, ...destination } = fields;
+  const { secure = false, host = "127.0.0.1", addresses = ["127.0.0.1"] } = fields;
+  const { body = "{}", within = 2_000 } = fields;
   const text = `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
   return {
-    destination: {
-      secure: false,
-      host: "127.0.0.1",
-      port: to.port,
-      addresses: ["127.0.0.1"],
-      ...destination,
-    },
+    destination: createDestination({ secure, host, port: to.port }, addresses),
     text,
     bytes: Buffer.byteLength(text),
     deadline: performance.now() + within,

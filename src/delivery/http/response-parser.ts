@@ -19,6 +19,7 @@ export type ParserState = "more" | "done" | "invalid";
 export interface ParsedResponse {
   status: number;
   retryAfter: string | null;
+  /** Good only until the call in which it was completed returns: its memory may be the socket's. */
   excerpt: Buffer | null;
   /** Whether the connection is at a clean boundary and may carry another request. */
   reusable: boolean;
@@ -80,11 +81,13 @@ export function createResponseParser(): ResponseParser {
   };
 
   const takeBody = (from: number, to: number): void => {
-    const before = response.excerpt?.length ?? 0;
-    const wanted = Math.min(to - from, EXCERPT_BYTES - before);
+    const before = response.excerpt;
+    const wanted = Math.min(to - from, EXCERPT_BYTES - (before?.length ?? 0));
     if (wanted > 0) {
       const bytes = held.subarray(from, from + wanted);
-      response.excerpt = Buffer.concat(response.excerpt ? [response.excerpt, bytes] : [bytes]);
+      // The whole of a body in one piece is read before its memory is used again; a part of one is kept.
+      if (before) response.excerpt = Buffer.concat([before, bytes]);
+      else response.excerpt = phase === "fixed" && remaining === 0 ? bytes : Buffer.from(bytes);
     }
     bodyBytes += to - from;
     if (bodyBytes > MAX_BODY_BYTES) {

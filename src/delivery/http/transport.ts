@@ -8,8 +8,17 @@ export interface Destination {
   /** Host name for the certificate check and SNI, or the literal address. */
   readonly host: string;
   readonly port: number;
-  /** Checked addresses, tried in this order. */
-  readonly addresses: readonly string[];
+  /** Checked addresses, tried in this order, each with the key of its connections. */
+  readonly addresses: readonly { readonly address: string; readonly key: string }[];
+}
+
+export function createDestination(
+  to: Pick<Destination, "secure" | "host" | "port">,
+  addresses: readonly string[],
+): Destination {
+  const { secure, host, port } = to;
+  const prefix = `${secure ? "s" : "p"}|${host}|${port}|`;
+  return { secure, host, port, addresses: addresses.map((address) => ({ address, key: prefix + address })) };
 }
 
 export interface TransportRequest {
@@ -78,13 +87,13 @@ export function createTransport({
   const beginFresh = (exchange: Exchange, index: number): void => {
     const { destination, deadline } = exchange.request;
     const { addresses, host, port, secure } = destination;
-    const address = addresses[index];
-    if (address === undefined) {
+    const at = addresses[index];
+    if (!at) {
       exchange.onOutcome({ ok: false, failure: "connection_failed" });
       return;
     }
-    const connection = connect({ address, port, tls: secure ? { serverName: host, ca } : null });
-    exchange.pooled = pool.adopt(keysOf(destination)[index] as string, connection);
+    const connection = connect({ address: at.address, port, tls: secure ? { serverName: host, ca } : null });
+    exchange.pooled = pool.adopt(at.key, connection);
     exchange.index = index;
     const left = addresses.length - index;
     exchange.expiresAt = left === 1 ? deadline : shareOfTime(deadline, left);
@@ -128,8 +137,9 @@ export function createTransport({
   };
 
   const takeWarm = (destination: Destination): Pooled | null => {
-    for (const key of keysOf(destination)) {
-      const pooled = pool.take(key);
+    const { addresses } = destination;
+    for (let i = 0; i < addresses.length; i += 1) {
+      const pooled = pool.take((addresses[i] as { key: string }).key);
       if (pooled) return pooled;
     }
     return null;
@@ -158,17 +168,6 @@ export function createTransport({
 
 /** Stands in an exchange until its first connection is made. */
 const NOT_CONNECTED: Pooled = { connection: null as unknown as Connection, key: "", expiresAt: 0 };
-
-const knownKeys = new WeakMap<Destination, readonly string[]>();
-
-function keysOf(destination: Destination): readonly string[] {
-  const known = knownKeys.get(destination);
-  if (known) return known;
-  const { secure, host, port, addresses } = destination;
-  const keys = addresses.map((address) => `${secure ? "s" : "p"}|${host}|${port}|${address}`);
-  knownKeys.set(destination, keys);
-  return keys;
-}
 
 /** An address that does not answer must leave time for those behind it. */
 function shareOfTime(deadline: number, addressesLeft: number): number {
