@@ -1,7 +1,7 @@
 import type { AttemptOutcome, DeliveryObserver } from "./delivery/worker.ts";
 import { messageOf } from "./errors.ts";
 import { timeOfId } from "./ids.ts";
-import { type Logger, quote } from "./log.ts";
+import type { Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { isSqliteFault } from "./store/database.ts";
 import { DELIVERED, FAILED, PENDING } from "./store/schema.ts";
@@ -48,7 +48,7 @@ export function createObserver(
       `,"webhook_id":"${lane.webhookUuid}","organization_id":"${lane.organizationUuid}"`;
     const { number, httpStatus, error, durationMs } = record;
     const outcome = `,"attempt":${number},"status":${httpStatus},"error":${error && `"${error}"`},"duration_ms":${durationMs}`;
-    log.append("info", "attempt made", `${ids},"host":${quote(target.hostname)}${outcome}`);
+    log.append("info", "attempt made", `${ids},"host":${target.logHost}${outcome}`);
     if (record.status === PENDING) return;
     const status = record.status === DELIVERED ? "delivered" : "failed";
     log.append("info", "delivery finished", `${ids},"status":"${status}","attempts":${number}`);

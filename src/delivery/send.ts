@@ -1,6 +1,6 @@
-import { isAscii } from "node:buffer";
 import type { Clock } from "../clock.ts";
 import type { WebhookFormat } from "../formats.ts";
+import { quote } from "../log.ts";
 import type { AttemptError } from "../store/deliveries.ts";
 import { splitRoutingKey } from "./formats/pagerduty.ts";
 import { renderRequest } from "./formats/render.ts";
@@ -25,6 +25,8 @@ export interface Target {
   /** The same without brackets. */
   host: string;
   port: number;
+  /** The host name as it stands in a log line. */
+  logHost: string;
   /** Request line and the header fields that never change. */
   head: string;
   sign: Signer;
@@ -134,6 +136,7 @@ function createTarget({ url, format, secrets }: TargetInput, userAgent: string):
     secure,
     route: null,
     hostname,
+    logHost: quote(hostname),
     host: hostname.replace(/^\[|\]$/g, ""),
     port: port === "" ? (secure ? 443 : 80) : Number(port),
     head:
@@ -227,14 +230,24 @@ function judge(outcome: TransportOutcome | Failure, clock: Clock, maxRetryAfterM
   return {
     status,
     error: status >= 200 && status < 300 ? null : "http_status",
-    excerpt: excerpt && decodeExcerpt(excerpt),
+    excerpt: excerpt && excerptText(excerpt),
     retryAfterMs: mayPostpone ? parseRetryAfter(retryAfter, clock.wall(), maxRetryAfterMs) : null,
   };
+}
+
+/** Texts by bytes: a response that came before has the same buffer. */
+const excerptTexts = new WeakMap<Buffer, string | null>();
+
+function excerptText(bytes: Buffer): string | null {
+  const known = excerptTexts.get(bytes);
+  if (known !== undefined) return known;
+  const text = decodeExcerpt(bytes);
+  excerptTexts.set(bytes, text);
+  return text;
 }
 
 /** Text of whatever bytes came; a character cut at the end is dropped, and NUL cannot be stored. */
 function decodeExcerpt(bytes: Buffer): string | null {
   if (bytes.length === 0) return null;
-  const text = isAscii(bytes) ? bytes.toString("latin1") : new TextDecoder().decode(bytes, { stream: true });
-  return text.includes("\0") ? text.replaceAll("\0", "\uFFFD") : text;
+  return new TextDecoder().decode(bytes, { stream: true }).replaceAll("\0", "\uFFFD");
 }

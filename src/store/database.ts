@@ -71,8 +71,8 @@ function openChecked(path: string): Database {
   }
 }
 
-/** Files up to this size are checked whole; a larger one would delay the start by seconds (`doctor` checks it whole). */
-const FULL_CHECK_BYTES = 32 * 1024 * 1024;
+/** Files up to this size are checked whole; a larger one would delay the start, by a second for each gigabyte (`doctor` checks it whole). */
+const FULL_CHECK_BYTES = 8 * 1024 * 1024;
 
 function checkIntegrity(path: string): void {
   let sqlite: Database | null = null;

@@ -19,7 +19,6 @@ export type ParserState = "more" | "done" | "invalid";
 export interface ParsedResponse {
   status: number;
   retryAfter: string | null;
-  /** Good only until the call in which it was completed returns: its memory may be the socket's. */
   excerpt: Buffer | null;
   /** Whether the connection is at a clean boundary and may carry another request. */
   reusable: boolean;
@@ -33,8 +32,8 @@ export const MAX_BODY_BYTES = 16 * 1024;
 export const EXCERPT_BYTES = 1024;
 const MAX_INTERIM_RESPONSES = 8;
 const MAX_CHUNK_LINE_BYTES = 1024;
-/** A longer head is parsed anew each time, rather than kept while its connection idles. */
-const MAX_KEPT_HEAD_BYTES = 1024;
+/** A longer response is parsed anew each time, rather than kept while its connection idles. */
+const MAX_KEPT_BYTES = 1024;
 
 type Phase =
   | "head"
@@ -61,9 +60,8 @@ export function createResponseParser(): ResponseParser {
   let bodyBytes = 0;
   let interim = 0;
   let started = false;
-  /** The latest head and what it says: receivers send the same one for every request of a second. */
-  let latestText = "";
-  let latestHead: Head | null = null;
+  /** The latest response that came in one piece: receivers send the same bytes again and again. */
+  let latest: { text: string; response: ParsedResponse } | null = null;
 
   /** Takes a parsed head; false when it is not one that may come. */
   const takeHead = (head: Head): boolean => {
@@ -85,9 +83,8 @@ export function createResponseParser(): ResponseParser {
     const wanted = Math.min(to - from, EXCERPT_BYTES - (before?.length ?? 0));
     if (wanted > 0) {
       const bytes = held.subarray(from, from + wanted);
-      // The whole of a body in one piece is read before its memory is used again; a part of one is kept.
-      if (before) response.excerpt = Buffer.concat([before, bytes]);
-      else response.excerpt = phase === "fixed" && remaining === 0 ? bytes : Buffer.from(bytes);
+      // The chunk's memory belongs to the socket; what is kept must be our own.
+      response.excerpt = before ? Buffer.concat([before, bytes]) : Buffer.from(bytes);
     }
     bodyBytes += to - from;
     if (bodyBytes > MAX_BODY_BYTES) {
@@ -109,19 +106,12 @@ export function createResponseParser(): ResponseParser {
   };
 
   const stepHead = (): boolean | null => {
-    const known = latestText.length;
-    if (latestHead && held.length - at >= known && held.toString("latin1", at, at + known) === latestText) {
-      at += known;
-      return takeHead(latestHead) ? true : null;
-    }
     const rest = at === 0 ? held : held.subarray(at);
     const end = headEnd(rest);
     if (end === null) return rest.length >= MAX_HEADER_BYTES + HEAD_END_BYTES ? null : false;
     if (end.head > MAX_HEADER_BYTES) return null;
     const head = parseHead(rest.toString("latin1", 0, end.head));
     if (!head) return null;
-    latestHead = end.next <= MAX_KEPT_HEAD_BYTES ? head : null;
-    latestText = latestHead ? rest.toString("latin1", 0, end.next) : "";
     at += end.next;
     return takeHead(head) ? true : null;
   };
@@ -183,7 +173,13 @@ export function createResponseParser(): ResponseParser {
       return started;
     },
     push(chunk) {
+      const whole = !started && chunk.length <= MAX_KEPT_BYTES;
       started = true;
+      if (whole && chunk.length === latest?.text.length && chunk.toString("latin1") === latest.text) {
+        response = { ...latest.response };
+        phase = "done";
+        return "done";
+      }
       held = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
       // "fixed" with nothing remaining is complete without a byte of body.
       while (phase !== "done" && (at < held.length || (phase === "fixed" && remaining === 0))) {
@@ -192,12 +188,12 @@ export function createResponseParser(): ResponseParser {
         if (!stepped) break;
       }
       if (phase !== "done") {
-        // The chunk's memory belongs to the socket; what is kept must be our own.
         held = at < held.length ? Buffer.from(held.subarray(at)) : EMPTY;
         at = 0;
         return "more";
       }
       if (at < held.length) response.reusable = false;
+      else if (whole) latest = { text: chunk.toString("latin1"), response: { ...response } };
       // Even an empty view would keep the whole chunk in memory while the connection idles.
       held = EMPTY;
       at = 0;

@@ -31,8 +31,8 @@ export interface TransportRequest {
 }
 
 export type TransportOutcome =
-  /** The excerpt of the response is good only until the call returns: it lies in the socket's memory. */
-  { ok: true; response: ParsedResponse } | { ok: false; failure: ConnectionFailure | "timeout" };
+  | { ok: true; response: ParsedResponse }
+  | { ok: false; failure: ConnectionFailure | "timeout" };
 
 export interface Transport {
   /**
