@@ -13,6 +13,7 @@ import { createTargetGuard } from "./delivery/target-guard.ts";
 import { createWorker } from "./delivery/worker.ts";
 import { messageOf, UsageError } from "./errors.ts";
 import { newRequestId } from "./ids.ts";
+import { TIERS } from "./ingest/scan-event.ts";
 import { createIngestServer, type IngestEvent } from "./ingest/server.ts";
 import type { Logger } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
@@ -132,10 +133,9 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     });
   };
 
-  const tierCounters = ["green", "yellow", "red"].map((tier) => metrics.events.labels({ tier }));
   const noteEvent = (event: IngestEvent, id: string, deliveries: number, duplicate: boolean): void => {
     if (duplicate) metrics.duplicates.inc();
-    else tierCounters[event.scan.type]?.inc();
+    else metrics.events.add(TIERS[event.scan.type] as string);
     if (!log.enabled("info")) return;
     const ids = `,"event_id":"${id}","organization_id":"${event.organization.uuid}","deliveries":${deliveries}`;
     log.append("info", duplicate ? "duplicate event" : "event received", ids);
@@ -148,7 +148,7 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     now: clock.wall,
     organization: directory.find,
     store: storeEvents,
-    onRefused: (code) => metrics.refusedLines.labels({ code }).inc(),
+    onRefused: (code) => metrics.refusedLines.add(code),
     onFault: observer.faultOf("ingest"),
   });
 

@@ -1,4 +1,5 @@
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, Registry } from "prom-client";
+import { createHistogram } from "./histogram.ts";
 
 /** Readings that are taken when the metrics are asked for. */
 export interface GaugeSources {
@@ -40,13 +41,30 @@ export function createMetrics() {
   const registers = [registry];
   const counter = (name: string, help: string) =>
     new Counter({ name: `armorhooks_${name}`, help, registers });
+  /** A counter by one label. It keeps its own sums until it is asked for: prom-client's take longer to add to. */
   const labelled = <Label extends keyof typeof LABELS>(name: string, help: string, label: Label) => {
-    const made = new Counter<Label>({ name: `armorhooks_${name}`, help, labelNames: [label], registers });
-    for (const value of LABELS[label]) made.inc({ [label]: value } as Record<Label, string>, 0);
-    return made;
+    const values: readonly string[] = LABELS[label];
+    const sums = new Map(values.map((value) => [value, 0]));
+    new Counter<Label>({
+      name: `armorhooks_${name}`,
+      help,
+      labelNames: [label],
+      registers,
+      collect() {
+        for (const [value, sum] of sums) {
+          this.inc({ [label]: value } as Record<Label, string>, sum);
+          sums.set(value, 0);
+        }
+      },
+    });
+    return {
+      add(value: string, count = 1): void {
+        sums.set(value, (sums.get(value) ?? 0) + count);
+      },
+    };
   };
-  const histogram = (name: string, help: string, buckets: number[]) =>
-    new Histogram({ name: `armorhooks_${name}`, help, buckets, registers });
+  const histogram = (name: string, help: string, buckets: readonly number[]) =>
+    createHistogram({ name: `armorhooks_${name}`, help, buckets, registry });
 
   const gauge = (name: string, help: string, read: () => number): void => {
     new Gauge({

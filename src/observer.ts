@@ -21,9 +21,6 @@ export function createObserver(
   options: ObserverOptions,
 ): DeliveryObserver & { faultOf(what: string): (error: unknown) => void } {
   const { store, log, metrics } = options;
-  const delivered = metrics.finished.labels({ status: "delivered" });
-  const failed = metrics.finished.labels({ status: "failed" });
-  const success = metrics.attempts.labels({ outcome: "success" });
 
   const fault = (what: string, error: unknown): void => {
     // A store that cannot write has said so once; a line for every refused batch would help to fill the disk.
@@ -34,12 +31,11 @@ export function createObserver(
 
   const count = ({ record, deliveryId }: AttemptOutcome): void => {
     metrics.attemptDuration.observe(record.durationMs / 1000);
-    if (record.error === null) success.inc();
-    else metrics.attempts.labels({ outcome: record.error }).inc();
+    metrics.attempts.add(record.error ?? "success");
     if (record.status === DELIVERED) {
-      delivered.inc();
+      metrics.finished.add("delivered");
       metrics.eventToDelivery.observe(Math.max(0, store.clock.schedule() - timeOfId(deliveryId)) / 1000);
-    } else if (record.status === FAILED) failed.inc();
+    } else if (record.status === FAILED) metrics.finished.add("failed");
   };
 
   const write = ({ lane, target, deliveryId, eventIdText, record }: AttemptOutcome): void => {
@@ -71,7 +67,7 @@ export function createObserver(
       options.onDisabled({ id: lane.webhookUuid, organizationId: lane.organizationUuid }, reason);
     },
     ended: (webhookUuid, ended) => {
-      failed.inc(ended);
+      metrics.finished.add("failed", ended);
       log.info("deliveries ended", { webhook_id: webhookUuid, status: "failed", count: ended });
     },
     fault,

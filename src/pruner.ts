@@ -38,9 +38,9 @@ export function createPruner({ store, retentionMs, metrics, onFault }: PrunerOpt
     const started = performance.now();
     round ??= beginRound();
     const { deliveries, attempts, events, done } = round.step();
-    if (deliveries > 0) metrics.pruned.inc({ table: "deliveries" }, deliveries);
-    if (attempts > 0) metrics.pruned.inc({ table: "attempts" }, attempts);
-    if (events > 0) metrics.pruned.inc({ table: "events" }, events);
+    metrics.pruned.add("deliveries", deliveries);
+    metrics.pruned.add("attempts", attempts);
+    metrics.pruned.add("events", events);
     if (!done) return Math.max(MIN_PAUSE_MS, PAUSE_FACTOR * (performance.now() - started));
     round = null;
     return roundPause();

@@ -12,7 +12,7 @@ export interface ScanEvent {
   body: string;
 }
 
-const TIERS = ["green", "yellow", "red"] as const;
+export const TIERS = ["green", "yellow", "red"] as const;
 const TIER_POSITION: Readonly<Record<string, number>> = { green: 0, yellow: 1, red: 2 };
 const ACTIONS: ReadonlySet<unknown> = new Set(["allow", "flag", "block"]);
 const MAX_SIGNALS = 100;
