@@ -12,9 +12,9 @@ import { createSender } from "./delivery/send.ts";
 import { createTargetGuard } from "./delivery/target-guard.ts";
 import { createWorker } from "./delivery/worker.ts";
 import { messageOf, UsageError } from "./errors.ts";
+import { createEventIntake } from "./event-intake.ts";
 import { newRequestId } from "./ids.ts";
-import { TIERS } from "./ingest/scan-event.ts";
-import { createIngestServer, type IngestEvent } from "./ingest/server.ts";
+import { createIngestServer } from "./ingest/server.ts";
 import type { Logger } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import { createNotifier, NOTICE_PURPOSE } from "./notifier.ts";
@@ -109,45 +109,13 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     onFault: observer.faultOf("pruning"),
   });
 
-  const storeEvents = (batch: readonly IngestEvent[]) => {
-    const events = batch.map(({ scan, organization, receivedAt }) => ({
-      organizationId: organization.id,
-      externalId: scan.externalId,
-      type: scan.type,
-      body: scan.body,
-      receivedAt,
-      webhookIds: organization.hasAlerts ? store.webhooks.subscribers(organization.id, scan.type) : [],
-    }));
-    const stored = store.events.insertEvents(events, clock.schedule());
-    // In the turn of the commit, before anything else can look into the table.
-    worker.accept(
-      stored.flatMap(({ eventId, deliveryIds }, i) => {
-        const { body, webhookIds } = events[i] as (typeof events)[number];
-        return deliveryIds.length === 0 ? [] : [{ eventId, body, webhookIds, deliveryIds }];
-      }),
-    );
-    return stored.map(({ eventId, deliveryIds, duplicate }, i) => {
-      const id = store.formatId(eventId);
-      noteEvent(batch[i] as IngestEvent, id, deliveryIds.length, duplicate);
-      return { id, deliveries: deliveryIds.length, duplicate };
-    });
-  };
-
-  const noteEvent = (event: IngestEvent, id: string, deliveries: number, duplicate: boolean): void => {
-    if (duplicate) metrics.duplicates.inc();
-    else metrics.events.add(TIERS[event.scan.type] as string);
-    if (!log.enabled("info")) return;
-    const ids = `,"event_id":"${id}","organization_id":"${event.organization.uuid}","deliveries":${deliveries}`;
-    log.append("info", duplicate ? "duplicate event" : "event received", ids);
-  };
-
   const ingest = createIngestServer({
     path: config.socket,
     mode: config.socketMode,
     maxConnections: config.socketConnections,
     now: clock.wall,
     organization: directory.find,
-    store: storeEvents,
+    store: createEventIntake({ store, worker, metrics, log }),
     onRefused: (code) => metrics.refusedLines.add(code),
     onFault: observer.faultOf("ingest"),
   });

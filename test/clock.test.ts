@@ -129,14 +129,7 @@ describe("with a wall clock that jumps", () => {
 
   function newEvent(webhookId: number, organizationId: number, engine: Worker): void {
     const event = { organizationId, externalId: null, type: 2, body: BODY, receivedAt: store.clock.wall() };
-    const [stored] = store.events.insertEvents(
-      [{ ...event, webhookIds: [webhookId] }],
-      store.clock.schedule(),
-    );
-    if (!stored) throw new Error("not stored");
-    engine.accept([
-      { eventId: stored.eventId, body: BODY, webhookIds: [webhookId], deliveryIds: stored.deliveryIds },
-    ]);
+    engine.accept(store.events.insertEvents([{ ...event, webhookIds: [webhookId] }], store.clock.schedule()));
   }
 
   function prepare(): { webhookId: number; organizationId: number } {

@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { timeOfId } from "../ids.ts";
 import type { AttemptRecord, DueDelivery } from "../store/deliveries.ts";
+import type { StoredEvent } from "../store/events.ts";
 import { DELIVERED, type DisabledReason, FAILED, PENDING } from "../store/schema.ts";
 import type { Store } from "../store/store.ts";
 import { createAttemptRecorder } from "./attempt-recorder.ts";
@@ -10,14 +11,6 @@ import { createReadyLanes, type Verdict } from "./ready-lanes.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
 import type { AttemptResult, Message, Sender, Target } from "./send.ts";
 import { createSlots } from "./slots.ts";
-
-/** An event that was just committed, with the deliveries that it got. */
-export interface AcceptedEvent {
-  eventId: number;
-  body: string;
-  webhookIds: readonly number[];
-  deliveryIds: readonly number[];
-}
 
 /** Told of what happens, after it is written; the daemon turns it into logs, metrics and notices. */
 export interface DeliveryObserver {
@@ -46,7 +39,7 @@ export interface Worker {
    * Takes events that were just committed; what does not fit in memory waits in the table. Must be called in
    * the same turn as the commit: otherwise a look into the table may find, and send, what is handed over later.
    */
-  accept(events: readonly AcceptedEvent[]): void;
+  accept(events: readonly StoredEvent[]): void;
   /** A webhook was changed, enabled, disabled or deleted. */
   reload(webhookId: number): void;
   /** Deliveries of a webhook were made due by hand. */
@@ -249,14 +242,14 @@ export function createWorker(options: WorkerOptions): Worker {
     queuedBytes -= job.body.length;
   };
 
-  const accept = (events: readonly AcceptedEvent[]): void => {
+  const accept = (events: readonly StoredEvent[]): void => {
     if (!running) return;
-    for (const event of events) acceptOne(event);
+    for (const event of events) if (event.deliveryIds.length > 0) acceptOne(event);
     // Acks go first: what begins now may take a while under load.
     setImmediate(pump);
   };
 
-  const acceptOne = ({ eventId, body, webhookIds, deliveryIds }: AcceptedEvent): void => {
+  const acceptOne = ({ event: { body, webhookIds }, eventId, deliveryIds }: StoredEvent): void => {
     const eventIdText = store.formatId(eventId);
     for (let i = 0; i < webhookIds.length; i += 1) {
       const webhookId = webhookIds[i] as number;

@@ -1,6 +1,6 @@
 import { AppError } from "../errors.ts";
 import { decodeLine } from "./decode-line.ts";
-import type { LineSplitter } from "./line-splitter.ts";
+import type { Line, LineSplitter } from "./line-splitter.ts";
 import type { IngestEvent, IngestOptions, StoredScan } from "./server.ts";
 
 /** Lines of one transaction. Larger ones are hardly faster, but would hold up everything else for longer. */
@@ -56,7 +56,7 @@ function takeBatch<From extends Source>(waiting: Set<From>, options: BatchOption
     const entries = taken.get(source) ?? [];
     for (let n = 0; n < share && splitter.ready && bytes < MAX_BATCH_BYTES; n += 1) {
       const line = splitter.take();
-      const length = line?.length ?? 0;
+      const length = line === null ? 0 : line.to - line.from;
       entries.push(read(line, receivedAt, options));
       noteLength(length);
       lines += 1;
@@ -77,7 +77,7 @@ function noteLength(bytes: number): void {
   Bun.gc(true);
 }
 
-function read(line: Buffer | null, receivedAt: number, options: BatchOptions): Entry {
+function read(line: Line | null, receivedAt: number, options: BatchOptions): Entry {
   try {
     const scan = decodeLine(line, receivedAt);
     return { scan, organization: options.organization(scan.organizationId), receivedAt };

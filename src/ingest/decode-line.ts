@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { AppError } from "../errors.ts";
+import type { Line } from "./line-splitter.ts";
 import { decodeScanEvent, type ScanEvent } from "./scan-event.ts";
 
 /** The longest line that is taken, in bytes without its newline. */
@@ -18,11 +19,14 @@ const NOT_JSON = new AppError(
 );
 
 /** Turns the bytes of one line into a scan event; `null` stands for a line that was too long. Throws AppError. */
-export function decodeLine(line: Buffer | null, receivedAt: number): ScanEvent {
+export function decodeLine(line: Line | null, receivedAt: number): ScanEvent {
   if (line === null) throw TOO_LONG;
-  if (line.length === 0) throw EMPTY;
-  if (!isUtf8(line)) throw NOT_UTF8;
-  return decodeScanEvent(parse(line.toString("utf8")), receivedAt);
+  const { bytes, from, to } = line;
+  if (from === to) throw EMPTY;
+  const text = bytes.toString("utf8", from, to);
+  // Where nothing had to be replaced, everything was UTF-8.
+  if (text.includes("\uFFFD") && !isUtf8(bytes.subarray(from, to))) throw NOT_UTF8;
+  return decodeScanEvent(parse(text), receivedAt);
 }
 
 function parse(text: string): unknown {

@@ -17,6 +17,7 @@ export interface NewEvent {
 }
 
 export interface StoredEvent {
+  event: NewEvent;
   eventId: number;
   /** True when the organization had sent this external id before: then nothing was stored. */
   duplicate: boolean;
@@ -34,6 +35,9 @@ const NONE: readonly number[] = [];
 export function createEventStore(database: StoreDatabase, nextId: () => number): EventStore {
   const { sqlite, transaction } = database;
   const insertEvent = sqlite.prepare(
+    "INSERT INTO events (id, organization_id, type, body, received_at) VALUES (?, ?, ?, ?, ?)",
+  );
+  const insertNamed = sqlite.prepare(
     "INSERT INTO events (id, organization_id, external_id, type, body, received_at) VALUES (?, ?, ?, ?, ?, ?) " +
       "ON CONFLICT (organization_id, external_id) WHERE external_id IS NOT NULL DO NOTHING",
   );
@@ -47,19 +51,19 @@ export function createEventStore(database: StoreDatabase, nextId: () => number):
   const insertOne = (event: NewEvent, dueAt: number): StoredEvent => {
     const { organizationId, externalId, type, body, receivedAt, webhookIds } = event;
     const eventId = nextId();
-    const { changes } = insertEvent.run(eventId, organizationId, externalId, type, body, receivedAt);
-    if (changes === 0 && externalId !== null) {
+    if (externalId === null) insertEvent.run(eventId, organizationId, type, body, receivedAt);
+    else if (insertNamed.run(eventId, organizationId, externalId, type, body, receivedAt).changes === 0) {
       const first = findEvent.get(organizationId, externalId);
-      return { eventId: first?.id ?? eventId, duplicate: true, deliveryIds: NONE };
+      return { event, eventId: first?.id ?? eventId, duplicate: true, deliveryIds: NONE };
     }
-    if (webhookIds.length === 0) return { eventId, duplicate: false, deliveryIds: NONE };
+    if (webhookIds.length === 0) return { event, eventId, duplicate: false, deliveryIds: NONE };
     const deliveryIds: number[] = [];
     for (const webhookId of webhookIds) {
       const deliveryId = nextId();
       insertDelivery.run(deliveryId, webhookId, eventId, dueAt, receivedAt);
       deliveryIds.push(deliveryId);
     }
-    return { eventId, duplicate: false, deliveryIds };
+    return { event, eventId, duplicate: false, deliveryIds };
   };
 
   return {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { AppError } from "../../src/errors.ts";
 import { decodeLine } from "../../src/ingest/decode-line.ts";
+import { amid } from "./amid.ts";
 
 const RECEIVED_AT = Date.UTC(2026, 0, 15, 10);
 const KEYS = ["event", "tier", "action", "risk_score", "signals", "latency_ms", "timestamp"];
@@ -36,7 +37,7 @@ describe("decoding a line", () => {
   test("keeps every valid event's fields exactly, and nothing but the documented ones", () => {
     fc.assert(
       fc.property(event, (fields) => {
-        const { body } = decodeLine(Buffer.from(JSON.stringify(fields)), RECEIVED_AT);
+        const { body } = decodeLine(amid(Buffer.from(JSON.stringify(fields))), RECEIVED_AT);
         const shown = JSON.parse(body);
         expect(Object.keys(shown)).toEqual(KEYS);
         const { prompt: _prompt, ...kept } = JSON.parse(JSON.stringify(fields));
@@ -62,7 +63,7 @@ describe("decoding a line", () => {
       fc.property(lines, (line) => {
         const echoed = line.length > 8 ? line.toString("latin1") : null;
         try {
-          expect(Object.keys(JSON.parse(decodeLine(line, RECEIVED_AT).body))).toEqual(KEYS);
+          expect(Object.keys(JSON.parse(decodeLine(amid(line), RECEIVED_AT).body))).toEqual(KEYS);
         } catch (error) {
           expect(error).toBeInstanceOf(AppError);
           expect((error as AppError).code).toBe("VALIDATION_ERROR");

@@ -3,6 +3,7 @@ import { AppError } from "../../src/errors.ts";
 import { decodeLine } from "../../src/ingest/decode-line.ts";
 import { decodeScanEvent } from "../../src/ingest/scan-event.ts";
 import { scan } from "../support/daemon.ts";
+import { amid } from "./amid.ts";
 
 const RECEIVED_AT = Date.UTC(2026, 0, 15, 10, 0, 0, 123);
 const UUID = "0b3b3f4e-6f0a-4c53-9a2e-5d2d4d8f5c11";
@@ -186,7 +187,7 @@ describe("a line", () => {
     ["that is null", Buffer.from("null"), "a line must be a JSON object"],
     ["that is a string", Buffer.from('"red"'), "a line must be a JSON object"],
   ])("%s is refused: %p", (_what, line, message) => {
-    expect(refusalOf(() => decodeLine(line, RECEIVED_AT))).toBe(message);
+    expect(refusalOf(() => decodeLine(amid(line), RECEIVED_AT))).toBe(message);
   });
 
   test("that was too long is refused with a code of its own", () => {
@@ -199,7 +200,7 @@ describe("a line", () => {
   });
 
   test("may end in a carriage return", () => {
-    expect(decodeLine(Buffer.from(`${JSON.stringify(scan())}\r`), RECEIVED_AT).type).toBe(2);
+    expect(decodeLine(amid(Buffer.from(`${JSON.stringify(scan())}\r`)), RECEIVED_AT).type).toBe(2);
   });
 });
 

@@ -1,5 +1,5 @@
-import { createBunRedisClient, Queue, type QueueOptions, Worker } from "bullmq";
-import { RedisClient } from "bun";
+import { Queue, type QueueOptions, Worker } from "bullmq";
+import { Redis } from "ioredis";
 import { now } from "../clock.ts";
 import { eventBody } from "../event.ts";
 import { offer } from "../program.ts";
@@ -22,7 +22,8 @@ const JOB_OPTIONS = {
 };
 
 function connectionTo(redisUrl: string): QueueOptions["connection"] {
-  return createBunRedisClient(new RedisClient(redisUrl));
+  // As BullMQ's documentation has it, and what it asks of a worker's connection.
+  return new Redis(redisUrl, { maxRetriesPerRequest: null });
 }
 
 function startWorker({ redisUrl, url, secret }: Input): Worker {
