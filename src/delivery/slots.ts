@@ -4,8 +4,6 @@ import type { Lane, Trust } from "./lane.ts";
 export interface Slots {
   /** Whether one more request may begin for a lane. */
   admits(lane: Lane): boolean;
-  /** Whether so much is free that a lane may begin several requests in one turn. */
-  plenty(lane: Lane): boolean;
   /** Whether webhooks of this trust can have any slot now. */
   open(trust: Trust): boolean;
   /** Whether only first tries are let in, now and then: then the webhook that became ready last goes first. */
@@ -65,7 +63,6 @@ export function createSlots({ total, timeoutMs, now }: SlotOptions): Slots {
       if (lane.inFlight > 0 && free <= quarter) return false;
       return free > eighth || (byOrganization.get(lane.organizationId) ?? 0) < Math.max(1, eighth);
     },
-    plenty: (lane) => lane.trust === "proven" && inUse < half,
     take(lane, trust) {
       inUse += 1;
       if (trust !== "proven") {

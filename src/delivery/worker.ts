@@ -304,11 +304,7 @@ export function createWorker(options: WorkerOptions): Worker {
     if (!running || pumping || recorder.stuck) return;
     pumping = true;
     try {
-      for (let lane = ready.next(judge, slots); lane; lane = ready.next(judge, slots)) {
-        begin(lane);
-        // While there is plenty, nobody waits for a turn.
-        while (slots.plenty(lane) && lane.queue.length > 0 && mayStart(lane, clock.schedule())) begin(lane);
-      }
+      for (let lane = ready.next(judge, slots); lane; lane = ready.next(judge, slots)) begin(lane);
       const pause = slots.nextFirstTry - performance.now();
       if (pause > 0 && ready.hasUntried) wakeBy(clock.schedule() + pause);
     } catch (error) {
