@@ -123,6 +123,7 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
   const recover = async (webhook: Webhook, range: { since: number; until: number }): Promise<number> => {
     let recovered = 0;
     for (let from: number | null | undefined; from !== null; ) {
+      worker.settle();
       const step: RecoverStep = store.deliveryLog.recoverStep({
         webhookId: webhook.id,
         organizationId: webhook.organizationId,
@@ -169,6 +170,7 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
       parseId: store.parseId,
       recover,
       retry: ({ id, webhookId }) => {
+        worker.settle();
         store.deliveryLog.retry(id, clock.schedule());
         worker.wake(webhookId, id);
       },

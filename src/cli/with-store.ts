@@ -2,16 +2,27 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { UsageError } from "../errors.ts";
 import { DATABASE_FILE } from "../store/database.ts";
+import { isLocked } from "../store/lock.ts";
 import { openStore, type Store } from "../store/store.ts";
 
 /** Opens the store of a data directory, beside a running daemon if need be, and closes it again. */
 export function withStore<T>(dataDir: string, run: (store: Store) => T): T {
-  const store = openStore({ dataDir: resolve(dataDir) });
+  const dir = resolve(dataDir);
+  const store = openStore({ dataDir: dir, beforeUpgrade: () => refuseUpgrade(dir) });
   try {
     return run(store);
   } finally {
     store.close();
   }
+}
+
+/** A daemon that is running knows the database as it was when it started. */
+function refuseUpgrade(dataDir: string): void {
+  if (!isLocked(dataDir)) return;
+  throw new UsageError(
+    `the daemon on data directory ${dataDir} is of an older version than this command; restart it with this version first`,
+    1,
+  );
 }
 
 /** The same for a database that must be there: looking at a wrong directory should not make one. */

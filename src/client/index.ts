@@ -101,7 +101,7 @@ export interface DeliveryDetail extends Delivery {
   attempts: Attempt[];
 }
 
-/** One page of deliveries, newest first; `next_cursor` is null on the last one. */
+/** One page of deliveries, newest first; `next_cursor` is null on the last one, and only then: a page before it may be short. */
 export interface DeliveryPage {
   deliveries: Delivery[];
   next_cursor: string | null;

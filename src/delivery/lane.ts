@@ -21,6 +21,8 @@ export interface Job extends DueDelivery {
   takeTurn: (() => void) | null;
   /** Whether an attempt is being made, or its result is not yet written. */
   attempting: boolean;
+  /** Whether it was retried by hand during the present attempt: should that fail, the next one is due at once. */
+  renewed: boolean;
   /** Whether p-retry is sleeping until the next attempt. */
   asleep: boolean;
   /** What the lane was when the attempt began. */
@@ -44,6 +46,8 @@ export interface Lane {
   held: Map<number, Job>;
   /** Whether the table may hold due deliveries that are not in memory. */
   spilled: boolean;
+  /** Of the deliveries that were never tried, all up to this id are in memory. */
+  freshThrough: number;
   /** Schedule time at which the table will hold due deliveries again. */
   nextDue: number;
   inFlight: number;
@@ -86,6 +90,7 @@ export function createLane(input: LaneInput): Lane {
     queue: [],
     held: new Map(),
     spilled: false,
+    freshThrough: 0,
     nextDue: Number.POSITIVE_INFINITY,
     inFlight: 0,
     window: failing ? 1 : FIRST_WINDOW,

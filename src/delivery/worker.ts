@@ -42,6 +42,8 @@ export interface Worker {
   accept(events: readonly StoredEvent[]): void;
   /** A webhook was changed, enabled, disabled or deleted. */
   reload(webhookId: number): void;
+  /** Writes the results that wait for their transaction: before the table is changed by hand. */
+  settle(): void;
   /** Deliveries of a webhook were made due by hand. */
   wake(webhookId: number, deliveryId?: number): void;
   /** Sends a message to a webhook, enabled or not, apart from its deliveries; null when there is no such webhook. */
@@ -136,6 +138,7 @@ export function createWorker(options: WorkerOptions): Worker {
     for (const job of lane.queue) forgetQueued(job);
     lane.queue = [];
     for (const job of lane.held.values()) if (!job.attempting) drop(lane, job);
+    lane.freshThrough = 0;
     ready.remove(lane);
   };
 
@@ -183,6 +186,8 @@ export function createWorker(options: WorkerOptions): Worker {
     const lane = laneOf(webhookId);
     if (!lane?.target) return;
     lane.spilled = true;
+    // What was failed without an attempt may be pending again.
+    lane.freshThrough = 0;
     markReady(lane);
     pump();
   };
@@ -226,6 +231,7 @@ export function createWorker(options: WorkerOptions): Worker {
       granted: false,
       takeTurn: null,
       attempting: false,
+      renewed: false,
       asleep: false,
       trust: lane.trust,
       epoch: 0,
@@ -258,6 +264,7 @@ export function createWorker(options: WorkerOptions): Worker {
       if (lane.spilled || isFull(lane)) lane.spilled = true;
       else {
         const id = deliveryIds[i] as number;
+        lane.freshThrough = id;
         enqueue(lane, { id, webhookId, eventId, body, attemptCount: 0, budgetFrom: 0 }, eventIdText);
       }
       markReady(lane);
@@ -272,12 +279,15 @@ export function createWorker(options: WorkerOptions): Worker {
     const now = clock.schedule();
     const few = queued >= MAX_QUEUED || queuedBytes >= MAX_QUEUED_BYTES;
     const wanted = few ? MIN_REFILL : Math.max(MIN_REFILL, lane.window * 4);
-    const limit = Math.min(MAX_QUEUED_PER_WEBHOOK, wanted) + lane.held.size;
-    const rows = store.deliveries.takeDue(lane.webhookId, now, limit);
-    for (const row of rows) {
+    const limit = Math.min(MAX_QUEUED_PER_WEBHOOK, wanted);
+    const limitAgain = limit + lane.held.size;
+    const again = store.deliveries.dueAgain(lane.webhookId, now, limitAgain);
+    const fresh = store.deliveries.fresh(lane.webhookId, lane.freshThrough, limit);
+    for (const row of again.concat(fresh)) {
       if (!lane.held.has(row.id)) enqueue(lane, row, store.formatId(row.eventId));
     }
-    lane.spilled = rows.length === limit;
+    lane.freshThrough = fresh.at(-1)?.id ?? lane.freshThrough;
+    lane.spilled = again.length === limitAgain || fresh.length === limit;
     if (lane.spilled) return;
     lane.nextDue = store.deliveries.nextDueAfter(lane.webhookId, now) ?? Number.POSITIVE_INFINITY;
     wakeBy(lane.nextDue);
@@ -416,8 +426,10 @@ export function createWorker(options: WorkerOptions): Worker {
       write(lane, job, { record: recordOf(job, result, { status: FAILED, nextAttemptAt: null }), before });
       return false;
     }
-    const pause = Math.max(retryDelay, result.retryAfterMs ?? 0);
-    const sleeps = running && pause <= SLEEP_LIMIT_MS && pause === retryDelay && asleep < MAX_ASLEEP;
+    // p-retry knows nothing of a budget that was renewed during its run: the table takes over then.
+    const pause = Math.max(job.renewed ? 0 : retryDelay, result.retryAfterMs ?? 0);
+    const isShort = pause <= SLEEP_LIMIT_MS && pause === retryDelay;
+    const sleeps = running && !job.renewed && isShort && asleep < MAX_ASLEEP;
     const record = recordOf(job, result, { status: PENDING, nextAttemptAt: now + pause });
     write(lane, job, { record, before, sleeps });
     return sleeps;
@@ -520,10 +532,11 @@ export function createWorker(options: WorkerOptions): Worker {
     start,
     accept,
     reload,
+    settle: () => recorder.flush(),
     wake: (webhookId, deliveryId) => {
       const lane = lanes.get(webhookId);
       const job = deliveryId === undefined ? undefined : lane?.held.get(deliveryId);
-      if (job?.attempting) job.budgetFrom = job.attemptCount;
+      if (job?.attempting) Object.assign(job, { budgetFrom: job.attemptCount + 1, renewed: true });
       if (lane) park(lane);
       if (running) unspill(webhookId);
     },

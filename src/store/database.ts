@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type BunSQLiteDatabase, drizzle } from "drizzle-orm/bun-sqlite";
 import { messageOf, UsageError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { migrate } from "./migrations.ts";
+import { MIGRATIONS, migrate } from "./migrations.ts";
 import * as schema from "./schema.ts";
 
 export const DATABASE_FILE = "armorhooks.db";
@@ -33,15 +33,17 @@ export interface StoreDatabase {
 export interface OpenOptions {
   dataDir: string;
   log?: Logger;
+  /** Called before a database of an older version is changed; may throw to leave it as it is. */
+  beforeUpgrade?: () => void;
 }
 
 /** Opens, checks and migrates the database of a data directory, making both when missing. Throws UsageError. */
-export function openDatabase({ dataDir, log }: OpenOptions): StoreDatabase {
+export function openDatabase({ dataDir, log, beforeUpgrade }: OpenOptions): StoreDatabase {
   const path = prepareFile(dataDir);
   const sqlite = openChecked(path);
   try {
     configure(sqlite);
-    migrate(sqlite);
+    migrate(sqlite, MIGRATIONS, beforeUpgrade);
     return wrap(sqlite, log);
   } catch (error) {
     sqlite.close();

@@ -55,8 +55,10 @@ export interface WebhookOutcome {
 }
 
 export interface DeliveryStore {
-  /** Pending deliveries of a webhook that are due, the longest due first. */
-  takeDue(webhookId: number, now: number, limit: number): DueDelivery[];
+  /** Pending deliveries of a webhook that were tried before and are due again, the longest due first. */
+  dueAgain(webhookId: number, now: number, limit: number): DueDelivery[];
+  /** Pending deliveries of a webhook that were never tried, which makes them due, with ids above one, in order. */
+  fresh(webhookId: number, afterId: number, limit: number): DueDelivery[];
   /** One pending delivery with all that an attempt needs; null when it is not pending. */
   getPending(id: number): DueDelivery | null;
   /** When the next pending delivery of a webhook is due after `now`; null when there is none. */
@@ -94,9 +96,9 @@ export function createDeliveryStore({ sqlite, transaction }: StoreDatabase): Del
     `SELECT ${DUE_COLUMNS} FROM deliveries d INDEXED BY deliveries_waiting JOIN events e ON e.id = d.event_id
      WHERE d.webhook_id = ? AND ${TRIED} AND next_attempt_at <= ? ORDER BY next_attempt_at, d.id LIMIT ?`,
   );
-  const fresh = sqlite.prepare<DueDelivery, [number, number]>(
+  const fresh = sqlite.prepare<DueDelivery, [number, number, number]>(
     `SELECT ${DUE_COLUMNS} FROM deliveries d INDEXED BY deliveries_fresh JOIN events e ON e.id = d.event_id
-     WHERE d.webhook_id = ? AND ${FRESH} ORDER BY d.id LIMIT ?`,
+     WHERE d.webhook_id = ? AND ${FRESH} AND d.id > ? ORDER BY d.id LIMIT ?`,
   );
   const onePending = sqlite.prepare<DueDelivery, [number]>(
     `SELECT ${DUE_COLUMNS} FROM deliveries d JOIN events e ON e.id = d.event_id WHERE d.id = ? AND d.status = ${PENDING}`,
@@ -125,10 +127,8 @@ export function createDeliveryStore({ sqlite, transaction }: StoreDatabase): Del
   const failPending = preparePendingEnd(sqlite);
 
   return {
-    takeDue: (webhookId, now, limit) => {
-      const again = dueAgain.all(webhookId, now, limit);
-      return again.length < limit ? again.concat(fresh.all(webhookId, limit - again.length)) : again;
-    },
+    dueAgain: (webhookId, now, limit) => dueAgain.all(webhookId, now, limit),
+    fresh: (webhookId, afterId, limit) => fresh.all(webhookId, afterId, limit),
     getPending: (id) => onePending.get(id),
     nextDueAfter: (webhookId, now) => next.get(webhookId, now)?.at ?? null,
     hasPending: (webhookId) => any.get(webhookId) !== null,
@@ -147,9 +147,9 @@ export function createDeliveryStore({ sqlite, transaction }: StoreDatabase): Del
 }
 
 /** Copies a delivery's latest attempt to the attempts before it, where its row is about to lose it. */
-const KEEP_LATEST_ATTEMPT = `INSERT OR IGNORE INTO attempts
+const KEEP_LATEST_ATTEMPT = `INSERT INTO attempts
   SELECT id, attempt_count, last_started_at, last_duration_ms, last_status, last_error, last_excerpt
-  FROM deliveries WHERE id = ? AND last_started_at IS NOT NULL`;
+  FROM deliveries WHERE id = ? AND last_started_at IS NOT NULL ON CONFLICT DO NOTHING`;
 
 /**
  * A late result takes nothing back: a delivered one stays so, and one that was ended with its webhook while

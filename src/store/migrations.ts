@@ -27,9 +27,14 @@ export const MIGRATIONS: readonly Migration[] = journal.entries.map(({ tag, when
 
 /**
  * Brings a database up to date, each migration in a transaction of its own, in drizzle's own bookkeeping
- * table. Throws a UsageError when a newer version of armorhooks has been at this database.
+ * table. Throws a UsageError when a newer version of armorhooks has been at this database. `beforeUpgrade` is
+ * called before a database that an older version has made is changed, and may throw.
  */
-export function migrate(sqlite: Database, migrations: readonly Migration[] = MIGRATIONS): void {
+export function migrate(
+  sqlite: Database,
+  migrations: readonly Migration[] = MIGRATIONS,
+  beforeUpgrade = (): void => {},
+): void {
   sqlite.exec(
     "CREATE TABLE IF NOT EXISTS __drizzle_migrations (id INTEGER PRIMARY KEY, hash TEXT NOT NULL, created_at NUMERIC)",
   );
@@ -41,6 +46,7 @@ export function migrate(sqlite: Database, migrations: readonly Migration[] = MIG
       1,
     );
   }
+  if (applied > 0 && applied < newest) beforeUpgrade();
   for (const migration of migrations) {
     if (migration.when > applied) apply(sqlite, migration);
   }

@@ -111,7 +111,7 @@ describe("the delivery log", () => {
       nextAttemptAt: at + 5_000,
       finishedAt: null,
     });
-    expect(idsOf(store.deliveries.takeDue(webhookId, at + 5_000, 10))).toEqual([id]);
+    expect(idsOf(store.deliveries.dueAgain(webhookId, at + 5_000, 10))).toEqual([id]);
     expect(store.deliveryLog.attempts(id)).toHaveLength(1);
   });
 });

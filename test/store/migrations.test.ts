@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openDatabase } from "../../src/store/database.ts";
 import { MIGRATIONS, migrate } from "../../src/store/migrations.ts";
@@ -112,7 +112,8 @@ describe("openDatabase", () => {
     ["a database of another program", () => otherDatabase()],
   ])("%s is refused and not changed", (_, contents) => {
     openDatabase({ dataDir }).close();
-    for (const name of readdirSync(dataDir)) writeFileSync(join(dataDir, name), "");
+    // Removed, not emptied: what SQLite has mapped of them must not shrink.
+    for (const name of readdirSync(dataDir)) rmSync(join(dataDir, name));
     writeFileSync(path, contents());
     expect(() => openDatabase({ dataDir })).toThrow("it was not changed");
     expect(readFileSync(path).equals(contents())).toBe(true);
