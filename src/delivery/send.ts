@@ -85,36 +85,47 @@ export interface SenderOptions {
   onFault: (error: unknown) => void;
 }
 
+/** One attempt under way. */
+interface Run {
+  target: Target;
+  message: Message;
+  /** Monotonic, and wall time. */
+  started: number;
+  startedAt: number;
+  onResult: (result: AttemptResult) => void;
+}
+
 export function createSender(options: SenderOptions): Sender {
   const { clock, transport, timeoutMs } = options;
   const userAgent = `armorhooks/${options.version}`;
 
+  const finish = ({ started, startedAt, onResult }: Run, outcome: TransportOutcome | Failure): void => {
+    const durationMs = Math.round(performance.now() - started);
+    onResult(resultOf(outcome, { startedAt, durationMs }, clock, options.maxRetryAfterMs));
+  };
+
+  const fail = (run: Run, error: unknown): void => {
+    options.onFault(error);
+    finish(run, { ok: false, failure: "connection_failed" });
+  };
+
+  const go = (run: Run, found: Destination | Failure): void => {
+    if ("failure" in found) return finish(run, found);
+    const { text, bytes } = writeRequest(run.target, run.message, run.startedAt);
+    const request = { destination: found, text, bytes, now: run.started, deadline: run.started + timeoutMs };
+    transport.exchange(request, (outcome) => finish(run, outcome));
+  };
+
   const attempt: Sender["attempt"] = (target, message, onResult) => {
     const started = performance.now();
-    const startedAt = clock.wall();
-    const deadline = started + timeoutMs;
-    const finish = (outcome: TransportOutcome | Failure): void => {
-      const durationMs = Math.round(performance.now() - started);
-      onResult({ startedAt, durationMs, ...judge(outcome, clock, options.maxRetryAfterMs) });
-    };
-    const fail = (error: unknown): void => {
-      options.onFault(error);
-      finish({ ok: false, failure: "connection_failed" });
-    };
-    const go = (found: Destination | Failure): void => {
-      if ("failure" in found) finish(found);
-      else
-        transport.exchange(
-          { destination: found, deadline, ...writeRequest(target, message, startedAt) },
-          finish,
-        );
-    };
+    const run: Run = { target, message, started, startedAt: clock.wall(), onResult };
     try {
-      const found = findDestination(target, options, started, deadline);
-      if (found instanceof Promise) found.then(go).catch(fail);
-      else go(found);
+      const found = findDestination(target, options, started, started + timeoutMs);
+      if (found instanceof Promise)
+        found.then((answer) => go(run, answer)).catch((error) => fail(run, error));
+      else go(run, found);
     } catch (error) {
-      fail(error);
+      fail(run, error);
     }
   };
 
@@ -221,13 +232,21 @@ async function within(
   }
 }
 
-type Judgement = Omit<AttemptResult, "startedAt" | "durationMs">;
-
-function judge(outcome: TransportOutcome | Failure, clock: Clock, maxRetryAfterMs: number): Judgement {
-  if (!outcome.ok) return { status: null, error: outcome.failure, excerpt: null, retryAfterMs: null };
+function resultOf(
+  outcome: TransportOutcome | Failure,
+  { startedAt, durationMs }: Pick<AttemptResult, "startedAt" | "durationMs">,
+  clock: Clock,
+  maxRetryAfterMs: number,
+): AttemptResult {
+  if (!outcome.ok) {
+    const { failure } = outcome;
+    return { startedAt, durationMs, status: null, error: failure, excerpt: null, retryAfterMs: null };
+  }
   const { status, retryAfter, excerpt } = outcome.response;
   const mayPostpone = status === 429 || status === 503;
   return {
+    startedAt,
+    durationMs,
     status,
     error: status >= 200 && status < 300 ? null : "http_status",
     excerpt: excerpt && excerptText(excerpt),

@@ -135,8 +135,9 @@ export function createWorker(options: WorkerOptions): Worker {
 
   /** Lets go of every delivery that is not being attempted; the table still has them. */
   const park = (lane: Lane): void => {
-    for (const job of lane.queue) forgetQueued(job);
-    lane.queue = [];
+    // One that has slept before its result was written still waits for its turn.
+    for (const job of lane.queue) if (!job.attempting) forgetQueued(job);
+    lane.queue = lane.queue.filter((job) => job.attempting);
     for (const job of lane.held.values()) if (!job.attempting) drop(lane, job);
     lane.freshThrough = 0;
     ready.remove(lane);
@@ -144,6 +145,7 @@ export function createWorker(options: WorkerOptions): Worker {
 
   const drop = (lane: Lane, job: Job): void => {
     lane.held.delete(job.id);
+    if (job.takeTurn) lane.queue = lane.queue.filter((other) => other !== job);
     wakened(job);
     job.controller?.abort();
   };
@@ -326,10 +328,9 @@ export function createWorker(options: WorkerOptions): Worker {
   };
 
   const begin = (lane: Lane): void => {
+    if (lane.targetUntil !== Number.POSITIVE_INFINITY && lane.targetUntil <= clock.wall()) renewTarget(lane);
     const job = lane.queue.shift() as Job;
     forgetQueued(job);
-    if (lane.targetUntil !== Number.POSITIVE_INFINITY && lane.targetUntil <= clock.wall())
-      Object.assign(lane, loadTarget(lane.webhookId));
     lane.inFlight += 1;
     slots.take(lane, lane.trust);
     job.granted = true;
@@ -339,6 +340,12 @@ export function createWorker(options: WorkerOptions): Worker {
     job.epoch = lane.epoch;
     if (job.takeTurn) job.takeTurn();
     else run(lane, job);
+  };
+
+  /** Once the rotated secret is no longer used. */
+  const renewTarget = (lane: Lane): void => {
+    const loaded = loadTarget(lane.webhookId);
+    if (loaded) Object.assign(lane, { target: loaded.target, targetUntil: loaded.targetUntil });
   };
 
   const wakeBy = (time: number): void => {
@@ -532,7 +539,10 @@ export function createWorker(options: WorkerOptions): Worker {
     start,
     accept,
     reload,
-    settle: () => recorder.flush(),
+    settle: () => {
+      // While the store cannot write, the recorder tries again by itself.
+      if (!recorder.stuck) recorder.flush();
+    },
     wake: (webhookId, deliveryId) => {
       const lane = lanes.get(webhookId);
       const job = deliveryId === undefined ? undefined : lane?.held.get(deliveryId);

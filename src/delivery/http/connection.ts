@@ -9,15 +9,10 @@ import { createResponseParser, type ParsedResponse, type ResponseParser } from "
  * redirect, no decompression, and bounds on whatever a receiver sends. Measured at half the CPU time of `fetch`.
  */
 export interface Connection {
-  /**
-   * Sends a whole request of so many bytes; the outcome comes through `onOutcome`. Only while no other one is
-   * under way.
-   */
-  send(request: string, bytes: number, onOutcome: OnOutcome): void;
+  /** Sends a whole request of so many bytes, while no other one is under way; what comes of it goes to `onOutcome`. */
+  send(request: string, bytes: number): void;
   /** Gives the connection up at once. */
   destroy(): void;
-  /** Called when an idle connection ends by itself. */
-  onIdleEnd: (() => void) | null;
   readonly alive: boolean;
   /** Whether a request may have reached the other side: then no other address is tried. */
   readonly sent: boolean;
@@ -33,6 +28,8 @@ export type ConnectionOutcome =
 export type OnOutcome = (outcome: ConnectionOutcome) => void;
 
 export interface ConnectOptions {
+  /** Told once of each request, and once more when the connection ends by itself while it idles. */
+  onOutcome: OnOutcome;
   /** The checked IP address. */
   address: string;
   port: number;
@@ -41,7 +38,7 @@ export interface ConnectOptions {
 }
 
 /** Connects in the background and never throws; a request given before it is up waits for it. */
-export function connect({ address, port, tls }: ConnectOptions): Connection {
+export function connect({ address, port, tls, onOutcome }: ConnectOptions): Connection {
   const parser: ResponseParser = createResponseParser();
   let socket: Socket<undefined> | null = null;
   let ready = false;
@@ -50,17 +47,15 @@ export function connect({ address, port, tls }: ConnectOptions): Connection {
   let waiting: string | null = null;
   let requestBytes = 0;
   let unsent: Buffer | null = null;
-  let onOutcome: OnOutcome | null = null;
+  let busy = false;
 
   const settle = (outcome: ConnectionOutcome): void => {
-    const settled = onOutcome;
-    onOutcome = null;
+    busy = false;
     // An answer that came before the whole request was out: the rest of it would run into the next one.
     if (outcome.ok && (unsent !== null || waiting !== null)) outcome.response.reusable = false;
     waiting = null;
     if (!outcome.ok || !outcome.response.reusable) destroy();
-    if (settled) settled(outcome);
-    else connection.onIdleEnd?.();
+    onOutcome(outcome);
   };
 
   const fail = (failure: ConnectionFailure): void => {
@@ -102,7 +97,7 @@ export function connect({ address, port, tls }: ConnectOptions): Connection {
   const receive = (chunk: Buffer): void => {
     if (!alive) return;
     // An answer that nobody asked for: what follows could be taken for the answer to the next request.
-    if (!onOutcome || !sent) {
+    if (!busy || !sent) {
       fail("invalid_response");
       return;
     }
@@ -113,8 +108,7 @@ export function connect({ address, port, tls }: ConnectOptions): Connection {
 
   const end = (): void => {
     if (!alive) return;
-    if (onOutcome && parser.started && parser.end() === "done")
-      settle({ ok: true, response: parser.response });
+    if (busy && parser.started && parser.end() === "done") settle({ ok: true, response: parser.response });
     else broken();
   };
 
@@ -125,16 +119,15 @@ export function connect({ address, port, tls }: ConnectOptions): Connection {
   };
 
   const connection: Connection = {
-    send(request, bytes, whenDone) {
-      if (!alive) return whenDone({ ok: false, failure: "connection_failed", unanswered: true });
-      onOutcome = whenDone;
+    send(request, bytes) {
+      if (!alive) return onOutcome({ ok: false, failure: "connection_failed", unanswered: true });
+      busy = true;
       requestBytes = bytes;
       parser.reset();
       if (ready) write(request);
       else waiting = request;
     },
     destroy,
-    onIdleEnd: null,
     get alive() {
       return alive;
     },

@@ -1,20 +1,22 @@
 import type { Connection } from "./connection.ts";
 
 /** A connection and where it leads; the same object for as long as the connection lives. */
-export interface Pooled {
+export interface Pooled<Exchange> {
   readonly connection: Connection;
   readonly key: string;
+  /** What it carries; null while it idles. */
+  exchange: Exchange | null;
   /** Monotonic moment until which it may idle. */
   expiresAt: number;
 }
 
 /** Idle connections by key, the latest used first; over the limit the least recently used of all goes. */
-export interface Pool {
-  /** Makes a new connection one that can be pooled. */
-  adopt(key: string, connection: Connection): Pooled;
-  take(key: string): Pooled | null;
+export interface Pool<Exchange> {
+  take(key: string, now: number): Pooled<Exchange> | null;
   /** `keepAliveMs` is what the receiver says of how long it keeps an idle connection; null when it does not say. */
-  put(pooled: Pooled, keepAliveMs: number | null): void;
+  put(pooled: Pooled<Exchange>, keepAliveMs: number | null): void;
+  /** Forgets one that has ended by itself. */
+  remove(pooled: Pooled<Exchange>): void;
   size(): number;
   close(): void;
 }
@@ -23,18 +25,19 @@ const SWEEP_MS = 1_000;
 /** We close this long before the other side says that it will. */
 const KEEP_ALIVE_MARGIN_MS = 1_000;
 
-export function createPool(maxIdle: number, idleMs: number): Pool {
-  const byKey = new Map<string, Pooled[]>();
-  const byAge = new Set<Pooled>();
+export function createPool<Exchange>(maxIdle: number, idleMs: number): Pool<Exchange> {
+  type Entry = Pooled<Exchange>;
+  const byKey = new Map<string, Entry[]>();
+  const byAge = new Set<Entry>();
 
-  const remove = (pooled: Pooled): void => {
+  const remove = (pooled: Entry): void => {
     if (!byAge.delete(pooled)) return;
-    const list = byKey.get(pooled.key) as Pooled[];
+    const list = byKey.get(pooled.key) as Entry[];
     if (list.at(-1) === pooled) list.pop();
     else list.splice(list.indexOf(pooled), 1);
   };
 
-  const close = (pooled: Pooled): void => {
+  const close = (pooled: Entry): void => {
     remove(pooled);
     pooled.connection.destroy();
   };
@@ -48,16 +51,12 @@ export function createPool(maxIdle: number, idleMs: number): Pool {
   timer.unref();
 
   return {
-    adopt(key, connection) {
-      const pooled = { connection, key, expiresAt: 0 };
-      connection.onIdleEnd = () => remove(pooled);
-      return pooled;
-    },
-    take(key) {
+    remove,
+    take(key, now) {
       const pooled = byKey.get(key)?.at(-1);
       if (!pooled) return null;
       remove(pooled);
-      if (pooled.expiresAt > performance.now()) return pooled;
+      if (pooled.expiresAt > now) return pooled;
       pooled.connection.destroy();
       return null;
     },

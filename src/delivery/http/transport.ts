@@ -26,7 +26,8 @@ export interface TransportRequest {
   /** The whole HTTP/1.1 request, and its length in bytes as UTF-8. */
   text: string;
   bytes: number;
-  /** Moment of the monotonic clock by which all must be over. */
+  /** The present moment of the monotonic clock, and the one by which all must be over. */
+  now: number;
   deadline: number;
 }
 
@@ -60,7 +61,7 @@ const IDLE_MS = 30_000;
 interface Exchange {
   readonly request: TransportRequest;
   readonly onOutcome: (outcome: TransportOutcome) => void;
-  pooled: Pooled;
+  pooled: Pooled<Exchange>;
   /** Position of the address that is tried; -1 on a connection that was there already. */
   index: number;
   /** When this connection is given up: first for not being up, then for not having answered. */
@@ -73,7 +74,7 @@ export function createTransport({
   maxIdle = MAX_IDLE_CONNECTIONS,
   idleMs = IDLE_MS,
 }: TransportOptions): Transport {
-  const pool = createPool(maxIdle, idleMs);
+  const pool = createPool<Exchange>(maxIdle, idleMs);
   const active = new Set<Exchange>();
   const timer = createSharedTimer(() => expireLate());
 
@@ -81,7 +82,16 @@ export function createTransport({
     const { request, pooled } = exchange;
     active.add(exchange);
     timer.by(exchange.expiresAt);
-    pooled.connection.send(request.text, request.bytes, (outcome) => finish(exchange, outcome));
+    pooled.exchange = exchange;
+    pooled.connection.send(request.text, request.bytes);
+  };
+
+  /** What has come of the request that a connection carries. */
+  const settle = (pooled: Pooled<Exchange>, outcome: ConnectionOutcome): void => {
+    const { exchange } = pooled;
+    pooled.exchange = null;
+    if (exchange) finish(exchange, outcome);
+    else pool.remove(pooled);
   };
 
   const beginFresh = (exchange: Exchange, index: number): void => {
@@ -92,8 +102,15 @@ export function createTransport({
       exchange.onOutcome({ ok: false, failure: "connection_failed" });
       return;
     }
-    const connection = connect({ address: at.address, port, tls: secure ? { serverName: host, ca } : null });
-    exchange.pooled = pool.adopt(at.key, connection);
+    const tls = secure ? { serverName: host, ca } : null;
+    const connection = connect({
+      address: at.address,
+      port,
+      tls,
+      onOutcome: (outcome) => settle(pooled, outcome),
+    });
+    const pooled: Pooled<Exchange> = { connection, key: at.key, exchange: null, expiresAt: 0 };
+    exchange.pooled = pooled;
     exchange.index = index;
     const left = addresses.length - index;
     exchange.expiresAt = left === 1 ? deadline : shareOfTime(deadline, left);
@@ -136,10 +153,9 @@ export function createTransport({
     for (const { expiresAt } of active) timer.by(expiresAt);
   };
 
-  const takeWarm = (destination: Destination): Pooled | null => {
-    const { addresses } = destination;
+  const takeWarm = ({ destination: { addresses }, now }: TransportRequest): Pooled<Exchange> | null => {
     for (let i = 0; i < addresses.length; i += 1) {
-      const pooled = pool.take((addresses[i] as { key: string }).key);
+      const pooled = pool.take((addresses[i] as { key: string }).key, now);
       if (pooled) return pooled;
     }
     return null;
@@ -147,7 +163,7 @@ export function createTransport({
 
   return {
     exchange(request, onOutcome) {
-      const warm = takeWarm(request.destination);
+      const warm = takeWarm(request);
       const exchange: Exchange = {
         request,
         onOutcome,
@@ -167,7 +183,12 @@ export function createTransport({
 }
 
 /** Stands in an exchange until its first connection is made. */
-const NOT_CONNECTED: Pooled = { connection: null as unknown as Connection, key: "", expiresAt: 0 };
+const NOT_CONNECTED: Pooled<Exchange> = {
+  connection: null as unknown as Connection,
+  key: "",
+  exchange: null,
+  expiresAt: 0,
+};
 
 /** An address that does not answer must leave time for those behind it. */
 function shareOfTime(deadline: number, addressesLeft: number): number {
@@ -191,6 +212,9 @@ function createSharedTimer(run: () => void) {
       clearTimeout(timer);
       timer = setTimeout(fire, Math.max(0, Math.ceil(moment - performance.now())));
     },
-    stop: () => clearTimeout(timer),
+    stop(): void {
+      clearTimeout(timer);
+      due = Number.POSITIVE_INFINITY;
+    },
   };
 }
