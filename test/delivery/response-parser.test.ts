@@ -327,3 +327,22 @@ test("arbitrary bytes never throw, and what is kept of them is bounded", () => {
     { numRuns: 2_000 },
   );
 });
+
+test("the same bytes again are the same response, whatever was made of the first, in one piece or in two", () => {
+  const bytes = Buffer.from("HTTP/1.1 503 no\r\nretry-after: 7\r\ncontent-length: 4\r\n\r\nbusy");
+  const parser = createResponseParser();
+  const read = (...pieces: Buffer[]) => {
+    parser.reset();
+    const states = pieces.map((piece) => parser.push(Buffer.from(piece)));
+    return { state: states.at(-1), ...parser.response, excerpt: parser.response.excerpt?.toString() };
+  };
+  const expected = { state: "done", status: 503, retryAfter: "7", excerpt: "busy", reusable: true };
+  expect(read(bytes)).toMatchObject(expected);
+  parser.response.reusable = false;
+  expect(read(bytes)).toMatchObject(expected);
+  expect(read(bytes.subarray(0, 30), bytes.subarray(30))).toMatchObject(expected);
+  expect(read(bytes.subarray(0, -1)).state).toBe("more");
+  expect(read(Buffer.concat([bytes, Buffer.from("HTTP")]))).toMatchObject({ ...expected, reusable: false });
+  expect(read(Buffer.from("HTTP/1.1 100 wait\r\n\r\n"), bytes)).toMatchObject(expected);
+  expect(read(bytes)).toMatchObject(expected);
+});
