@@ -15,6 +15,8 @@ export interface RecorderOptions {
   store: DeliveryStore;
   /** Called after each transaction, when all of its `written` functions have run. */
   onWritten: () => void;
+  /** A `written` function has thrown. */
+  onFault: (error: unknown) => void;
   /** Attempts under way, those whose results wait here included. */
   inFlight: () => number;
   /** The latest delivery id that was given. */
@@ -28,6 +30,7 @@ const GATHER_MS = 2;
 export function createAttemptRecorder({
   store,
   onWritten,
+  onFault,
   lastId,
   inFlight,
 }: RecorderOptions): AttemptRecorder {
@@ -59,7 +62,14 @@ export function createAttemptRecorder({
     records = [];
     callbacks = [];
     lanes = new Set();
-    for (const written of done) written();
+    for (const written of done) {
+      try {
+        written();
+      } catch (error) {
+        // The others' slots must be given back all the same.
+        onFault(error);
+      }
+    }
     onWritten();
     return true;
   };

@@ -110,7 +110,10 @@ export function createSender(options: SenderOptions): Sender {
   };
 
   const go = (run: Run, found: Destination | Failure): void => {
-    if ("failure" in found) return finish(run, found);
+    if ("failure" in found) {
+      finish(run, found);
+      return;
+    }
     const { text, bytes } = writeRequest(run.target, run.message, run.startedAt);
     const request = { destination: found, text, bytes, now: run.started, deadline: run.started + timeoutMs };
     transport.exchange(request, (outcome) => finish(run, outcome));

@@ -1,12 +1,15 @@
 import type { Clock } from "../clock.ts";
 import { timeOfId } from "../ids.ts";
-import type { AttemptRecord, DueDelivery } from "../store/deliveries.ts";
+import type { AttemptRecord } from "../store/deliveries.ts";
 import type { StoredEvent } from "../store/events.ts";
 import { DELIVERED, type DisabledReason, FAILED, PENDING } from "../store/schema.ts";
 import type { Store } from "../store/store.ts";
 import { createAttemptRecorder } from "./attempt-recorder.ts";
+import { createBacklog } from "./backlog.ts";
 import { retryDelivery, SLEEP_LIMIT_MS } from "./deliver.ts";
-import { createLane, forgive, type Job, type Lane, mayStart, noteFailure, noteSuccess } from "./lane.ts";
+import { forgive, type Job, type Lane, mayStart, noteFailure, noteSuccess } from "./lane.ts";
+import { createLaneLoader } from "./lane-loader.ts";
+import { createPendingEnd } from "./pending-end.ts";
 import { createReadyLanes, type Verdict } from "./ready-lanes.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
 import type { AttemptResult, Message, Sender, Target } from "./send.ts";
@@ -64,15 +67,8 @@ export interface WorkerOptions {
   observer: DeliveryObserver;
 }
 
-/** Deliveries of one webhook, and of all, that may wait in memory; the rest waits in the table. */
-const MAX_QUEUED_PER_WEBHOOK = 256;
-const MAX_QUEUED = 8_000;
-/** Fetched from the table at once for a webhook that can take hardly any. */
-const MIN_REFILL = 8;
-const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
 /** Sleeping between two attempts is for the few; past this the table keeps the time. */
 const MAX_ASLEEP = 1_000;
-const END_BATCH = 1_000;
 const FAULT_PAUSE_MS = 1_000;
 const MAX_TIMER_MS = 3_600_000;
 
@@ -85,15 +81,22 @@ export function createWorker(options: WorkerOptions): Worker {
     now: () => performance.now(),
   });
   const ready = createReadyLanes();
+  const load = createLaneLoader({ store, sender, clock });
+  const backlog = createBacklog({ store: store.deliveries, formatId: store.formatId });
+  const endPending = createPendingEnd({
+    store,
+    clock,
+    onEnded: observer.ended,
+    onFault: (error) => observer.fault("ending pending deliveries", error),
+  });
   const recorder = createAttemptRecorder({
     store: store.deliveries,
     lastId: store.lastId,
     inFlight: () => slots.inUse,
     onWritten: () => afterWrite(),
+    onFault: (error) => observer.fault("after an attempt", error),
   });
   let running = false;
-  let queued = 0;
-  let queuedBytes = 0;
   let asleep = 0;
   let pumping = false;
   let wakeAt = Number.POSITIVE_INFINITY;
@@ -102,42 +105,17 @@ export function createWorker(options: WorkerOptions): Worker {
 
   // ── webhooks ──────────────────────────────────────────────────────────────────────────────────────
 
-  const loadTarget = (webhookId: number) => {
-    const loaded = store.webhooks.load(webhookId);
-    if (!loaded) return null;
-    const { webhook, secret, previousSecret, organizationUuid } = loaded;
-    const until = webhook.previousSecretExpiresAt ?? 0;
-    const overlapping = previousSecret !== null && until > clock.wall();
-    const secrets = overlapping ? [secret, previousSecret] : [secret];
-    const target = sender.createTarget({ url: webhook.url, format: webhook.format, secrets });
-    return { webhook, organizationUuid, target, targetUntil: overlapping ? until : Number.POSITIVE_INFINITY };
-  };
-
   const laneOf = (webhookId: number): Lane | null => {
     const known = lanes.get(webhookId);
     if (known) return known;
-    const loaded = loadTarget(webhookId);
-    if (!loaded) return null;
-    const { webhook, target, targetUntil } = loaded;
-    const lane = createLane({
-      webhookId,
-      webhookUuid: webhook.uuid,
-      organizationId: webhook.organizationId,
-      organizationUuid: loaded.organizationUuid,
-      target: webhook.enabled ? target : null,
-      targetUntil,
-      failureCount: webhook.failureCount,
-      lastSuccessAt: webhook.lastSuccessAt,
-    });
-    lanes.set(webhookId, lane);
+    const lane = load.lane(webhookId);
+    if (lane) lanes.set(webhookId, lane);
     return lane;
   };
 
   /** Lets go of every delivery that is not being attempted; the table still has them. */
   const park = (lane: Lane): void => {
-    // One that has slept before its result was written still waits for its turn.
-    for (const job of lane.queue) if (!job.attempting) forgetQueued(job);
-    lane.queue = lane.queue.filter((job) => job.attempting);
+    backlog.clear(lane);
     for (const job of lane.held.values()) if (!job.attempting) drop(lane, job);
     lane.freshThrough = 0;
     ready.remove(lane);
@@ -157,7 +135,7 @@ export function createWorker(options: WorkerOptions): Worker {
 
   const reload = (webhookId: number): void => {
     const lane = lanes.get(webhookId);
-    const loaded = loadTarget(webhookId);
+    const loaded = load.target(webhookId);
     if (!loaded) {
       if (lane) close(lane);
       lanes.delete(webhookId);
@@ -194,61 +172,7 @@ export function createWorker(options: WorkerOptions): Worker {
     pump();
   };
 
-  const endPending = (
-    webhookId: number,
-    reason: "webhook_disabled" | "webhook_deleted",
-    throughId: number,
-  ): void => {
-    try {
-      const finishedAt = clock.wall();
-      const count = store.deliveries.failPending({
-        webhookId,
-        reason,
-        finishedAt,
-        throughId,
-        limit: END_BATCH,
-      });
-      if (count > 0) observer.ended(store.webhooks.uuidOf(webhookId), count);
-      // A long backlog is ended in steps, so that nobody else waits for it.
-      if (count === END_BATCH) setImmediate(endPending, webhookId, reason, throughId);
-    } catch (error) {
-      observer.fault("ending pending deliveries", error);
-      setTimeout(endPending, FAULT_PAUSE_MS, webhookId, reason, throughId);
-    }
-  };
-
   // ── queues ────────────────────────────────────────────────────────────────────────────────────────
-
-  const enqueue = (lane: Lane, due: DueDelivery, eventIdText: string): void => {
-    const job: Job = {
-      id: due.id,
-      webhookId: due.webhookId,
-      eventId: due.eventId,
-      body: due.body,
-      attemptCount: due.attemptCount,
-      budgetFrom: due.budgetFrom,
-      eventIdText,
-      controller: null,
-      target: null,
-      granted: false,
-      takeTurn: null,
-      attempting: false,
-      renewed: false,
-      asleep: false,
-      trust: lane.trust,
-      epoch: 0,
-    };
-    lane.held.set(job.id, job);
-    lane.queue.push(job);
-    queued += 1;
-    queuedBytes += job.body.length;
-  };
-
-  const forgetQueued = (job: Job): void => {
-    if (job.takeTurn) return;
-    queued -= 1;
-    queuedBytes -= job.body.length;
-  };
 
   const accept = (events: readonly StoredEvent[]): void => {
     if (!running) return;
@@ -258,38 +182,25 @@ export function createWorker(options: WorkerOptions): Worker {
   };
 
   const acceptOne = ({ event: { body, webhookIds }, eventId, deliveryIds }: StoredEvent): void => {
-    const eventIdText = store.formatId(eventId);
+    let eventIdText = "";
     for (let i = 0; i < webhookIds.length; i += 1) {
       const webhookId = webhookIds[i] as number;
       const lane = laneOf(webhookId);
       if (!lane?.target) continue;
-      if (lane.spilled || isFull(lane)) lane.spilled = true;
+      if (lane.spilled || backlog.isFull(lane)) lane.spilled = true;
       else {
         const id = deliveryIds[i] as number;
         lane.freshThrough = id;
-        enqueue(lane, { id, webhookId, eventId, body, attemptCount: 0, budgetFrom: 0 }, eventIdText);
+        eventIdText ||= store.formatId(eventId);
+        backlog.add(lane, { id, webhookId, eventId, body, attemptCount: 0, budgetFrom: 0 }, eventIdText);
       }
       markReady(lane);
     }
   };
 
-  const isFull = (lane: Lane): boolean =>
-    lane.queue.length >= MAX_QUEUED_PER_WEBHOOK || queued >= MAX_QUEUED || queuedBytes >= MAX_QUEUED_BYTES;
-
-  /** Fetches due deliveries that are not in memory; a struggling webhook gets few, as it will try few. */
   const refill = (lane: Lane): void => {
     const now = clock.schedule();
-    const few = queued >= MAX_QUEUED || queuedBytes >= MAX_QUEUED_BYTES;
-    const wanted = few ? MIN_REFILL : Math.max(MIN_REFILL, lane.window * 4);
-    const limit = Math.min(MAX_QUEUED_PER_WEBHOOK, wanted);
-    const limitAgain = limit + lane.held.size;
-    const again = store.deliveries.dueAgain(lane.webhookId, now, limitAgain);
-    const fresh = store.deliveries.fresh(lane.webhookId, lane.freshThrough, limit);
-    for (const row of again.concat(fresh)) {
-      if (!lane.held.has(row.id)) enqueue(lane, row, store.formatId(row.eventId));
-    }
-    lane.freshThrough = fresh.at(-1)?.id ?? lane.freshThrough;
-    lane.spilled = again.length === limitAgain || fresh.length === limit;
+    backlog.refill(lane, now);
     if (lane.spilled) return;
     lane.nextDue = store.deliveries.nextDueAfter(lane.webhookId, now) ?? Number.POSITIVE_INFINITY;
     wakeBy(lane.nextDue);
@@ -329,8 +240,7 @@ export function createWorker(options: WorkerOptions): Worker {
 
   const begin = (lane: Lane): void => {
     if (lane.targetUntil !== Number.POSITIVE_INFINITY && lane.targetUntil <= clock.wall()) renewTarget(lane);
-    const job = lane.queue.shift() as Job;
-    forgetQueued(job);
+    const job = backlog.takeFirst(lane);
     lane.inFlight += 1;
     slots.take(lane, lane.trust);
     job.granted = true;
@@ -344,7 +254,7 @@ export function createWorker(options: WorkerOptions): Worker {
 
   /** Once the rotated secret is no longer used. */
   const renewTarget = (lane: Lane): void => {
-    const loaded = loadTarget(lane.webhookId);
+    const loaded = load.target(lane.webhookId);
     if (loaded) Object.assign(lane, { target: loaded.target, targetUntil: loaded.targetUntil });
   };
 
@@ -551,7 +461,7 @@ export function createWorker(options: WorkerOptions): Worker {
       if (running) unspill(webhookId);
     },
     sendApart: async (webhookId, message) => {
-      const loaded = loadTarget(webhookId);
+      const loaded = load.target(webhookId);
       if (!loaded) return null;
       const result = await sender.send(loaded.target, message);
       const lane = lanes.get(webhookId);

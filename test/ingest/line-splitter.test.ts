@@ -19,7 +19,7 @@ function linesOf(maxLine: number, chunks: readonly Buffer[], takeAtOnce = true):
 }
 
 function textOf(line: Line | null): string | null {
-  return line && line.bytes.toString("latin1", line.from, line.to);
+  return line?.bytes.toString("latin1", line.from, line.to) ?? null;
 }
 
 /** The same, said in one line. */

@@ -1,0 +1,61 @@
+import type { Clock } from "../clock.ts";
+import type { Store } from "../store/store.ts";
+import type { Webhook } from "../store/webhooks.ts";
+import { createLane, type Lane } from "./lane.ts";
+import type { Sender, Target } from "./send.ts";
+
+export interface LoadedTarget {
+  webhook: Webhook;
+  organizationUuid: string;
+  target: Target;
+  /** Wall time until which it is signed with a rotated secret too; infinite when it is not. */
+  targetUntil: number;
+}
+
+/** Makes of a webhook's row what the worker needs; null when there is no such webhook. */
+export interface LaneLoader {
+  target(webhookId: number): LoadedTarget | null;
+  lane(webhookId: number): Lane | null;
+}
+
+export interface LaneLoaderOptions {
+  store: Pick<Store, "webhooks">;
+  sender: Sender;
+  clock: Clock;
+}
+
+export function createLaneLoader({ store, sender, clock }: LaneLoaderOptions): LaneLoader {
+  const target: LaneLoader["target"] = (webhookId) => {
+    const loaded = store.webhooks.load(webhookId);
+    if (!loaded) return null;
+    const { webhook, secret, previousSecret, organizationUuid } = loaded;
+    const until = webhook.previousSecretExpiresAt ?? 0;
+    const overlapping = previousSecret !== null && until > clock.wall();
+    const secrets = overlapping ? [secret, previousSecret] : [secret];
+    return {
+      webhook,
+      organizationUuid,
+      target: sender.createTarget({ url: webhook.url, format: webhook.format, secrets }),
+      targetUntil: overlapping ? until : Number.POSITIVE_INFINITY,
+    };
+  };
+
+  return {
+    target,
+    lane(webhookId) {
+      const loaded = target(webhookId);
+      if (!loaded) return null;
+      const { webhook, organizationUuid, targetUntil } = loaded;
+      return createLane({
+        webhookId,
+        webhookUuid: webhook.uuid,
+        organizationId: webhook.organizationId,
+        organizationUuid,
+        target: webhook.enabled ? loaded.target : null,
+        targetUntil,
+        failureCount: webhook.failureCount,
+        lastSuccessAt: webhook.lastSuccessAt,
+      });
+    },
+  };
+}
