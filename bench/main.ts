@@ -41,8 +41,9 @@ rows: ${ROWS.map(({ name }) => name).join(", ")} (default: all)
   --json         print the numbers as JSON
   --profile DIR  run the daemon from its sources and leave CPU profiles in DIR
 
-Each row checks what it timed: every request counted once, signatures verified on a
-sample, every event acked, nothing left pending, no fault in the log. Measurements that
+Each row checks what it timed, as far as it applies: every request counted once,
+signatures verified on a sample, every event acked, nothing left pending that should not
+be, no fault in the log. Measurements that
 are compared are made in turn, and ratios are medians of the ratios of pairs. The daemon
 logs at its default level to a file; all files are in TMPDIR. ARMORHOOKS_TEST_BINARY
 names another binary than dist/armorhooks.`;

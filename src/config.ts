@@ -244,7 +244,7 @@ const DEFINITIONS: readonly Definition[] = [
   {
     flag: "retry-jitter",
     value: "",
-    description: "multiply each delay by a random number from 1 to 2",
+    description: "multiply each delay by a random number from 1 to 2, up to the longest",
     fallback: "true",
     parse: parseBoolean,
   },

@@ -84,7 +84,11 @@ export function createMetrics() {
     attempts: labelled("attempts_total", "Attempts made, by outcome.", "outcome"),
     finished: labelled("deliveries_finished_total", "Deliveries that ended, by status.", "status"),
     disabled: counter("webhooks_disabled_total", "Webhooks disabled by the daemon."),
-    pruned: labelled("pruned_rows_total", "Rows removed after the retention, by table.", "table"),
+    pruned: labelled(
+      "pruned_rows_total",
+      "Events, deliveries and attempts removed after the retention.",
+      "table",
+    ),
     faults: counter("faults_total", "Faults of our own, each with a line in the log."),
     attemptDuration: histogram("attempt_duration_seconds", "How long attempts took.", BUCKETS),
     eventToDelivery: histogram(

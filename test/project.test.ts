@@ -72,6 +72,10 @@ describe("dependencies", () => {
     expect(Object.keys(devDependencies).filter((name) => !byOthers.has(name) && !asTool[name])).toEqual([]);
   });
 
+  test("run no install script", () => {
+    expect(manifest.trustedDependencies).toEqual([]);
+  });
+
   test("are all declared: nothing is imported that only came along", () => {
     const undeclared = (files: string[], declared: object) =>
       files.flatMap((path) =>

@@ -9,7 +9,7 @@ const BATCH = 256;
 const WINDOWS = 7;
 const WARM_UP = 100 * BATCH;
 const GOAL = 1.3;
-/** Of random ids, whose place in their index is anywhere, and of the rest. */
+/** Random ids lie anywhere in their index, ascending ones at its end. */
 const VARIANTS: readonly { title: string; ids: ScannerIds; subscribed: boolean }[] = [
   { title: "no scanner ids", ids: "none", subscribed: false },
   { title: "no scanner ids, 1 subscriber", ids: "none", subscribed: true },

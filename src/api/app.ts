@@ -52,5 +52,3 @@ export function createApp({ version, gate: gateOptions, onFault, ...options }: A
   const gate = createGate({ ...gateOptions, routes: routes.map(({ method, path }) => ({ method, path })) });
   return app;
 }
-
-export type App = ReturnType<typeof createApp>;

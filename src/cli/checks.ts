@@ -1,9 +1,10 @@
 import { accessSync, constants, existsSync, lstatSync, readdirSync, statfsSync, statSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import type { Config } from "../config.ts";
 import { systemResolve } from "../delivery/resolver.ts";
 import { messageOf } from "../errors.ts";
+import { probeSocket } from "../ingest/socket-file.ts";
 import { DATABASE_FILE } from "../store/database.ts";
 import type { Inspection } from "../store/inspect.ts";
 import { fittingKeyPath, secretKeyExists, secretKeySource } from "../store/secret-key.ts";
@@ -147,7 +148,7 @@ export async function checkSocket({ socket, dataDir }: Config, isRunning: boolea
   if (stats && !stats.isSocket()) {
     return fail(`${socket} is not a socket`, "choose another --socket, or move it away");
   }
-  const answers = stats !== undefined && (await canConnect(socket));
+  const answers = stats !== undefined && (await probeSocket(socket)) === "connected";
   if (isRunning) {
     if (answers) return ok(`the daemon answers at ${socket}`);
     return fail(
@@ -166,21 +167,6 @@ export async function checkSocket({ socket, dataDir }: Config, isRunning: boolea
     return fail(`${directory} does not exist`, "make it, owned by this user, or choose another --socket");
   }
   return ok(`${socket} is free`);
-}
-
-const CONNECT_MS = 1_000;
-
-function canConnect(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ path });
-    const settle = (answer: boolean): void => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.once("connect", () => settle(true));
-    socket.once("error", () => settle(false));
-    socket.setTimeout(CONNECT_MS, () => settle(false));
-  });
 }
 
 export async function checkPort({ host, port }: Config, isRunning: boolean): Promise<Finding> {

@@ -5,8 +5,8 @@ import type { Lane } from "./lane.ts";
 export interface AttemptRecorder {
   /** `written` is called once the record is in the database. */
   add(lane: Lane, record: AttemptRecord, written: () => void): void;
-  /** Writes now what is waiting; false when the store cannot write. */
-  flush(): boolean;
+  /** Writes now what is waiting, unless the store cannot write: then that is tried again by itself. */
+  flush(): void;
   /** True after a failed write until one succeeds: nothing new should be attempted meanwhile. */
   readonly stuck: boolean;
 }
@@ -43,11 +43,11 @@ export function createAttemptRecorder({
 
   const outcomes = (): WebhookOutcome[] => [...lanes].map((lane) => outcomeOf(lane, lastId()));
 
-  const flush = (): boolean => {
+  const flush = (): void => {
     scheduled = false;
     clearTimeout(gathering);
     gathering = undefined;
-    if (records.length === 0) return true;
+    if (records.length === 0) return;
     try {
       store.recordAttempts(records, outcomes());
     } catch {
@@ -55,7 +55,7 @@ export function createAttemptRecorder({
       stuck = true;
       scheduled = true;
       setTimeout(flush, RETRY_MS);
-      return false;
+      return;
     }
     stuck = false;
     const done = callbacks;
@@ -71,7 +71,6 @@ export function createAttemptRecorder({
       }
     }
     onWritten();
-    return true;
   };
 
   return {
@@ -87,7 +86,9 @@ export function createAttemptRecorder({
         setImmediate(flush);
       } else gathering ??= setTimeout(flush, GATHER_MS);
     },
-    flush,
+    flush: () => {
+      if (!stuck) flush();
+    },
     get stuck() {
       return stuck;
     },

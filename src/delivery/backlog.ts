@@ -4,7 +4,7 @@ import type { Job, Lane } from "./lane.ts";
 /** The deliveries that wait in memory, of all webhooks; whatever does not fit waits in the table. */
 export interface Backlog {
   /** Puts a delivery at the end of its webhook's line. */
-  add(lane: Lane, due: DueDelivery, eventIdText: string): void;
+  add(lane: Lane, due: Waiting, eventIdText: string): void;
   /** Takes the first of a webhook's line, which is not empty. */
   takeFirst(lane: Lane): Job;
   /** Empties a webhook's line, but for those whose latest result is not written yet. */
@@ -14,6 +14,9 @@ export interface Backlog {
   /** Fetches due deliveries that are not in memory and notes whether the table has more of them. */
   refill(lane: Lane, now: number): void;
 }
+
+/** What is known of a delivery that waits. */
+type Waiting = Omit<DueDelivery, "eventId">;
 
 export interface BacklogOptions {
   store: Pick<DeliveryStore, "dueAgain" | "fresh">;
@@ -31,7 +34,7 @@ export function createBacklog({ store, formatId }: BacklogOptions): Backlog {
   let count = 0;
   let bytes = 0;
 
-  const add = (lane: Lane, due: DueDelivery, eventIdText: string): void => {
+  const add = (lane: Lane, due: Waiting, eventIdText: string): void => {
     const job = createJob(lane, due, eventIdText);
     lane.held.set(job.id, job);
     lane.queue.push(job);
@@ -74,11 +77,9 @@ export function createBacklog({ store, formatId }: BacklogOptions): Backlog {
   };
 }
 
-function createJob({ trust }: Lane, due: DueDelivery, eventIdText: string): Job {
+function createJob({ trust }: Lane, due: Waiting, eventIdText: string): Job {
   return {
     id: due.id,
-    webhookId: due.webhookId,
-    eventId: due.eventId,
     body: due.body,
     attemptCount: due.attemptCount,
     budgetFrom: due.budgetFrom,

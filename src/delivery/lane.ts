@@ -8,7 +8,7 @@ import type { Target } from "./send.ts";
 export type Trust = "proven" | "untried" | "failing";
 
 /** A pending delivery in memory. */
-export interface Job extends DueDelivery {
+export interface Job extends Omit<DueDelivery, "eventId"> {
   /** The event's id as the receiver sees it. */
   eventIdText: string;
   /** Ends its run of attempts; null until one has failed. */
@@ -93,7 +93,7 @@ export function createLane(input: LaneInput): Lane {
     freshThrough: 0,
     nextDue: Number.POSITIVE_INFINITY,
     inFlight: 0,
-    window: failing ? 1 : FIRST_WINDOW,
+    window: FIRST_WINDOW,
     trust: failing ? "failing" : input.lastSuccessAt === null ? "untried" : "proven",
     rounds: 0,
     epoch: 0,

@@ -258,9 +258,9 @@ function resultOf(
 }
 
 /** Texts by bytes: a response that came before has the same buffer. */
-const excerptTexts = new WeakMap<Buffer, string | null>();
+const excerptTexts = new WeakMap<Buffer, string>();
 
-function excerptText(bytes: Buffer): string | null {
+function excerptText(bytes: Buffer): string {
   const known = excerptTexts.get(bytes);
   if (known !== undefined) return known;
   const text = decodeExcerpt(bytes);
@@ -269,7 +269,6 @@ function excerptText(bytes: Buffer): string | null {
 }
 
 /** Text of whatever bytes came; a character cut at the end is dropped, and NUL cannot be stored. */
-function decodeExcerpt(bytes: Buffer): string | null {
-  if (bytes.length === 0) return null;
+function decodeExcerpt(bytes: Buffer): string {
   return new TextDecoder().decode(bytes, { stream: true }).replaceAll("\0", "\uFFFD");
 }

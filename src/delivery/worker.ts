@@ -192,7 +192,7 @@ export function createWorker(options: WorkerOptions): Worker {
         const id = deliveryIds[i] as number;
         lane.freshThrough = id;
         eventIdText ||= store.formatId(eventId);
-        backlog.add(lane, { id, webhookId, eventId, body, attemptCount: 0, budgetFrom: 0 }, eventIdText);
+        backlog.add(lane, { id, body, attemptCount: 0, budgetFrom: 0 }, eventIdText);
       }
       markReady(lane);
     }
@@ -286,14 +286,15 @@ export function createWorker(options: WorkerOptions): Worker {
     sender.attempt(job.target as Target, messageOf(job), (result) => {
       try {
         if (result.error === null) succeed(lane, job, result);
-        else retryAfter(lane, job, result);
+        else goOn(lane, job, result);
       } catch (error) {
         observer.fault("delivering", error);
       }
     });
   };
 
-  const retryAfter = (lane: Lane, job: Job, failed: AttemptResult): void => {
+  /** Leaves a delivery that has failed to p-retry. */
+  const goOn = (lane: Lane, job: Job, failed: AttemptResult): void => {
     job.controller = new AbortController();
     const { signal } = job.controller;
     retryDelivery({
@@ -449,10 +450,7 @@ export function createWorker(options: WorkerOptions): Worker {
     start,
     accept,
     reload,
-    settle: () => {
-      // While the store cannot write, the recorder tries again by itself.
-      if (!recorder.stuck) recorder.flush();
-    },
+    settle: recorder.flush,
     wake: (webhookId, deliveryId) => {
       const lane = lanes.get(webhookId);
       const job = deliveryId === undefined ? undefined : lane?.held.get(deliveryId);

@@ -9,7 +9,8 @@ export async function checkSocketPath(path: string): Promise<void> {
   if (!stats.isSocket()) {
     throw new UsageError(`${path} exists and is not a socket; choose another --socket or move it away`, 1);
   }
-  if (await answers(path)) {
+  // Who is too busy to answer listens all the same.
+  if ((await probeSocket(path)) !== "refused") {
     throw new UsageError(`another process is listening on ${path}; stop it or choose another --socket`, 1);
   }
 }
@@ -40,17 +41,18 @@ function statOf(path: string): Stats | null {
   return lstatSync(path, { throwIfNoEntry: false }) ?? null;
 }
 
-const ANSWER_MS = 1_000;
+const PROBE_MS = 1_000;
 
-function answers(path: string): Promise<boolean> {
+/** Tries to connect to a Unix socket, for at most a second. */
+export function probeSocket(path: string): Promise<"connected" | "refused" | "silent"> {
   return new Promise((resolve) => {
     const socket = connect({ path });
-    const settle = (answer: boolean): void => {
+    const settle = (answer: "connected" | "refused" | "silent"): void => {
       socket.destroy();
       resolve(answer);
     };
-    socket.once("connect", () => settle(true));
-    socket.once("error", () => settle(false));
-    socket.setTimeout(ANSWER_MS, () => settle(true));
+    socket.once("connect", () => settle("connected"));
+    socket.once("error", () => settle("refused"));
+    socket.setTimeout(PROBE_MS, () => settle("silent"));
   });
 }

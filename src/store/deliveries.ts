@@ -1,7 +1,7 @@
 import type { Database } from "bun:sqlite";
 import { timeOfId } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
-import { type DisabledReason, FAILED, PENDING } from "./schema.ts";
+import { type DisabledReason, FAILED, FRESH, PENDING, TRIED } from "./schema.ts";
 
 /** Why an attempt failed (CONTRACT, section 5). */
 export type AttemptError =
@@ -16,7 +16,6 @@ export type AttemptError =
 /** A pending delivery with all that an attempt needs. */
 export interface DueDelivery {
   id: number;
-  webhookId: number;
   eventId: number;
   body: string;
   attemptCount: number;
@@ -59,8 +58,6 @@ export interface DeliveryStore {
   dueAgain(webhookId: number, now: number, limit: number): DueDelivery[];
   /** Pending deliveries of a webhook that were never tried, which makes them due, with ids above one, in order. */
   fresh(webhookId: number, afterId: number, limit: number): DueDelivery[];
-  /** One pending delivery with all that an attempt needs; null when it is not pending. */
-  getPending(id: number): DueDelivery | null;
   /** When the next pending delivery of a webhook is due after `now`; null when there is none. */
   nextDueAfter(webhookId: number, now: number): number | null;
   /** Whether a webhook has any pending delivery. */
@@ -85,11 +82,7 @@ export interface FailPending {
 }
 
 const DUE_COLUMNS =
-  "d.id AS id, d.webhook_id AS webhookId, d.event_id AS eventId, e.body AS body, d.attempt_count AS attemptCount, d.budget_from AS budgetFrom";
-
-/** A pending delivery that was never tried is due. The two conditions are those of the partial indexes. */
-const FRESH = `status = ${PENDING} AND attempt_count = 0`;
-const TRIED = `status = ${PENDING} AND attempt_count > 0`;
+  "d.id AS id, d.event_id AS eventId, e.body AS body, d.attempt_count AS attemptCount, d.budget_from AS budgetFrom";
 
 export function createDeliveryStore({ sqlite, transaction }: StoreDatabase): DeliveryStore {
   const dueAgain = sqlite.prepare<DueDelivery, [number, number, number]>(
@@ -99,9 +92,6 @@ export function createDeliveryStore({ sqlite, transaction }: StoreDatabase): Del
   const fresh = sqlite.prepare<DueDelivery, [number, number, number]>(
     `SELECT ${DUE_COLUMNS} FROM deliveries d INDEXED BY deliveries_fresh JOIN events e ON e.id = d.event_id
      WHERE d.webhook_id = ? AND ${FRESH} AND d.id > ? ORDER BY d.id LIMIT ?`,
-  );
-  const onePending = sqlite.prepare<DueDelivery, [number]>(
-    `SELECT ${DUE_COLUMNS} FROM deliveries d JOIN events e ON e.id = d.event_id WHERE d.id = ? AND d.status = ${PENDING}`,
   );
   const next = sqlite.prepare<{ at: number | null }, [number, number]>(
     `SELECT min(next_attempt_at) AS at FROM deliveries INDEXED BY deliveries_waiting
@@ -129,7 +119,6 @@ export function createDeliveryStore({ sqlite, transaction }: StoreDatabase): Del
   return {
     dueAgain: (webhookId, now, limit) => dueAgain.all(webhookId, now, limit),
     fresh: (webhookId, afterId, limit) => fresh.all(webhookId, afterId, limit),
-    getPending: (id) => onePending.get(id),
     nextDueAfter: (webhookId, now) => next.get(webhookId, now)?.at ?? null,
     hasPending: (webhookId) => any.get(webhookId) !== null,
     countPending: () => pendingCount.get()?.n ?? 0,
@@ -146,17 +135,18 @@ export function createDeliveryStore({ sqlite, transaction }: StoreDatabase): Del
   };
 }
 
-/** Copies a delivery's latest attempt to the attempts before it, where its row is about to lose it. */
-const KEEP_LATEST_ATTEMPT = `INSERT INTO attempts
-  SELECT id, attempt_count, last_started_at, last_duration_ms, last_status, last_error, last_excerpt
-  FROM deliveries WHERE id = ? AND last_started_at IS NOT NULL ON CONFLICT DO NOTHING`;
+/** Copies the latest attempt of some deliveries to the attempts before it, where their rows are about to lose it. */
+const keepLatestAttempt = (condition: string): string =>
+  `INSERT INTO attempts
+   SELECT id, attempt_count, last_started_at, last_duration_ms, last_status, last_error, last_excerpt
+   FROM deliveries WHERE ${condition} AND last_started_at IS NOT NULL ON CONFLICT DO NOTHING`;
 
 /**
  * A late result takes nothing back: a delivered one stays so, and one that was ended with its webhook while
  * the attempt was under way does not become pending again.
  */
 function prepareAttemptWriter(sqlite: Database): (attempt: AttemptRecord) => void {
-  const keepLatest = sqlite.prepare(KEEP_LATEST_ATTEMPT);
+  const keepLatest = sqlite.prepare(keepLatestAttempt("id = ?"));
   const update = sqlite.prepare(
     `UPDATE deliveries SET status = ?1, attempt_count = ?2, next_attempt_at = ?3, last_status = ?4, last_error = ?5,
      finished_at = ?6, last_started_at = ?7, last_duration_ms = ?8, last_excerpt = ?9, room = NULL
@@ -211,7 +201,7 @@ function preparePendingEnd(sqlite: Database): (options: FailPending) => number {
   ].map(([index, condition]) => {
     const chosen = `SELECT id FROM deliveries INDEXED BY ${index} WHERE webhook_id = ? AND ${condition} AND id <= ? ORDER BY id LIMIT ?`;
     return {
-      keepLatest: sqlite.prepare(KEEP_LATEST_ATTEMPT.replace("id = ?", `id IN (${chosen})`)),
+      keepLatest: sqlite.prepare(keepLatestAttempt(`id IN (${chosen})`)),
       // What ended them takes the place of their latest attempt.
       fail: sqlite.prepare(
         `UPDATE deliveries SET status = ${FAILED}, next_attempt_at = NULL, last_error = ?, finished_at = ?,

@@ -1,6 +1,7 @@
-import { and, desc, eq, inArray, type SQL } from "drizzle-orm";
+import { and, desc, eq, getTableColumns, inArray, type SQL } from "drizzle-orm";
 import { idAt } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
+import { type NewDeliveries, prepareDeliveryInsert } from "./new-deliveries.ts";
 import {
   type attempts,
   DELIVERED,
@@ -9,14 +10,20 @@ import {
   type EventType,
   events,
   FAILED,
+  FRESH,
   PENDING,
+  TRIED,
   webhooks,
 } from "./schema.ts";
 
 export type AttemptRow = Omit<typeof attempts.$inferSelect, "deliveryId">;
 
 /** A delivery as the API shows it. */
-export type DeliveryRow = typeof deliveries.$inferSelect & { webhookUuid: string; eventType: number };
+export type DeliveryRow = DeliveryColumns & { webhookUuid: string; eventType: number };
+
+/** All but what only keeps room. */
+type DeliveryColumns = Omit<typeof deliveries.$inferSelect, "room">;
+const { room: _room, ...deliveryColumns } = getTableColumns(deliveries);
 
 export interface ListOptions {
   webhookId: number;
@@ -83,7 +90,7 @@ export function createDeliveryLog(
   { orm, sqlite, transaction }: StoreDatabase,
   nextId: () => number,
 ): DeliveryLog {
-  const columns = { delivery: deliveries, webhookUuid: webhooks.uuid, eventType: events.type };
+  const columns = { delivery: deliveryColumns, webhookUuid: webhooks.uuid, eventType: events.type };
   const select = (where: SQL | undefined) =>
     orm
       .select(columns)
@@ -99,8 +106,8 @@ export function createDeliveryLog(
     );
   const all = idsFrom("deliveries_log");
   const failed = idsFrom("deliveries_failed", `status = ${FAILED}`);
-  const fresh = idsFrom("deliveries_fresh", `status = ${PENDING} AND attempt_count = 0`);
-  const tried = idsFrom("deliveries_tried", `status = ${PENDING} AND attempt_count > 0`);
+  const fresh = idsFrom("deliveries_fresh", FRESH);
+  const tried = idsFrom("deliveries_tried", TRIED);
   const lookedAt = sqlite.prepare<{ id: number; status: number }, [webhookId: number, beforeId: number]>(
     `SELECT id, status FROM deliveries INDEXED BY deliveries_log WHERE webhook_id = ? AND id < ?
      ORDER BY id DESC LIMIT ${LOOKED_AT}`,
@@ -170,7 +177,7 @@ export function createDeliveryLog(
 }
 
 interface JoinedRow {
-  delivery: typeof deliveries.$inferSelect;
+  delivery: DeliveryColumns;
   webhookUuid: string;
   eventType: number;
 }
@@ -198,9 +205,7 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
   const revive = sqlite.prepare(
     `UPDATE deliveries SET status = ${PENDING}, budget_from = attempt_count, next_attempt_at = ?, finished_at = NULL WHERE id = ?`,
   );
-  const insert = sqlite.prepare(
-    `INSERT INTO deliveries (id, webhook_id, event_id, status, next_attempt_at, created_at) VALUES (?, ?, ?, ${PENDING}, ?, ?)`,
-  );
+  const insert = prepareDeliveryInsert(sqlite);
 
   return ({ webhookId, organizationId, types, range, fromId, dueAt, now }: RecoverOptions) => {
     const { since, until } = range;
@@ -210,6 +215,7 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
     const { lastId, n } = stretch.get(from, idAt(until + CLOCK_MARGIN_MS)) ?? { lastId: null, n: 0 };
     if (lastId === null) return { recovered: 0, nextFromId: null };
     const wanted = new Set(types.map((type) => EVENT_TYPES.indexOf(type)));
+    const fresh: NewDeliveries = [];
     let recovered = 0;
     for (const { eventId, type, deliveryId } of missing.all(
       webhookId,
@@ -220,10 +226,11 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
       until,
     )) {
       if (!wanted.has(type)) continue;
-      if (deliveryId === null) insert.run(nextId(), webhookId, eventId, dueAt, now);
+      if (deliveryId === null) fresh.push(nextId(), webhookId, eventId, dueAt, now);
       else revive.run(dueAt, deliveryId);
       recovered += 1;
     }
+    insert(fresh);
     return { recovered, nextFromId: n === RECOVER_STEP ? lastId + 1 : null };
   };
 }

@@ -1,6 +1,5 @@
-import type { Database } from "bun:sqlite";
 import type { StoreDatabase } from "./database.ts";
-import { PENDING } from "./schema.ts";
+import { type NewDeliveries, prepareDeliveryInsert } from "./new-deliveries.ts";
 
 /** One accepted scan event, ready to be stored. */
 export interface NewEvent {
@@ -47,8 +46,8 @@ export function createEventStore(database: StoreDatabase, nextId: () => number):
   );
   const insertDeliveries = prepareDeliveryInsert(sqlite);
 
-  /** Deliveries are put off until all events are in, as many at once take little more than half the time. */
-  const insertOne = (event: NewEvent, dueAt: number, deliveries: DeliveryValues): StoredEvent => {
+  /** Its deliveries are only noted, to be inserted with those of the whole batch. */
+  const insertOne = (event: NewEvent, dueAt: number, deliveries: NewDeliveries): StoredEvent => {
     const { organizationId, externalId, type, body, receivedAt, webhookIds } = event;
     const eventId = nextId();
     if (externalId === null) insertEvent.run(eventId, organizationId, type, body, receivedAt);
@@ -69,33 +68,10 @@ export function createEventStore(database: StoreDatabase, nextId: () => number):
   return {
     insertEvents: (batch, dueAt) =>
       transaction("durable", () => {
-        const deliveries: DeliveryValues = [];
+        const deliveries: NewDeliveries = [];
         const stored = batch.map((event) => insertOne(event, dueAt, deliveries));
         insertDeliveries(deliveries);
         return stored;
       }),
-  };
-}
-
-/** Values of the columns of one new delivery after another. */
-type DeliveryValues = number[];
-
-const COLUMNS = "id, webhook_id, event_id, status, next_attempt_at, created_at";
-const ROW = `(?, ?, ?, ${PENDING}, ?, ?)`;
-const VALUES_IN_ROW = 5;
-const ROWS_AT_ONCE = 16;
-
-function prepareDeliveryInsert(sqlite: Database): (values: DeliveryValues) => void {
-  const prepare = (rows: number) =>
-    sqlite.prepare<void, number[]>(
-      `INSERT INTO deliveries (${COLUMNS}) VALUES ${Array(rows).fill(ROW).join(", ")}`,
-    );
-  const many = prepare(ROWS_AT_ONCE);
-  const one = prepare(1);
-  const step = ROWS_AT_ONCE * VALUES_IN_ROW;
-  return (values) => {
-    let at = 0;
-    for (; at + step <= values.length; at += step) many.run(...values.slice(at, at + step));
-    for (; at < values.length; at += VALUES_IN_ROW) one.run(...values.slice(at, at + VALUES_IN_ROW));
   };
 }

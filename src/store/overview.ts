@@ -1,6 +1,6 @@
 import { idAt } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
-import { PENDING } from "./schema.ts";
+import { FRESH, PENDING, TRIED } from "./schema.ts";
 
 /** What `armorhooks status` asks: read once, by a process of its own, so a second is not too long. */
 export interface Overview {
@@ -20,9 +20,9 @@ export function createOverview({ sqlite }: StoreDatabase): Overview {
         .query<{ webhookId: number; n: number }, []>(
           `SELECT webhook_id AS webhookId, sum(n) AS n FROM (
              SELECT webhook_id, count(*) AS n FROM deliveries INDEXED BY deliveries_fresh
-             WHERE status = ${PENDING} AND attempt_count = 0 GROUP BY webhook_id
+             WHERE ${FRESH} GROUP BY webhook_id
              UNION ALL SELECT webhook_id, count(*) FROM deliveries INDEXED BY deliveries_tried
-             WHERE status = ${PENDING} AND attempt_count > 0 GROUP BY webhook_id) GROUP BY webhook_id`,
+             WHERE ${TRIED} GROUP BY webhook_id) GROUP BY webhook_id`,
         )
         .all();
       return new Map(rows.map(({ webhookId, n }) => [webhookId, n]));
@@ -33,7 +33,7 @@ export function createOverview({ sqlite }: StoreDatabase): Overview {
         .query<{ error: string | null; n: number }, [number, number]>(
           `WITH d AS
            (SELECT id FROM deliveries WHERE id >= ?1 AND (status = ${PENDING} OR finished_at >= ?2)
-            UNION SELECT id FROM deliveries INDEXED BY deliveries_tried WHERE status = ${PENDING} AND attempt_count > 0)
+            UNION SELECT id FROM deliveries INDEXED BY deliveries_tried WHERE ${TRIED})
            SELECT error, count(*) AS n FROM
            (SELECT a.error AS error FROM d CROSS JOIN attempts a ON a.delivery_id = d.id WHERE a.started_at >= ?2
             UNION ALL SELECT l.last_error FROM d CROSS JOIN deliveries l ON l.id = d.id WHERE l.last_started_at >= ?2)

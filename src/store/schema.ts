@@ -113,6 +113,10 @@ export const events = sqliteTable(
   ],
 );
 
+/** The conditions of partial indexes. SQLite takes such an index only where a query says the same. */
+export const FRESH = `status = ${PENDING} AND attempt_count = 0`;
+export const TRIED = `status = ${PENDING} AND attempt_count > 0`;
+
 export const deliveries = sqliteTable(
   "deliveries",
   {
@@ -146,12 +150,12 @@ export const deliveries = sqliteTable(
     uniqueIndex("deliveries_event").on(table.eventId, table.webhookId),
     index("deliveries_log").on(table.webhookId, table.id),
     // Nearly all deliveries succeed at once: those leave one small tree, and never enter the three others.
-    index("deliveries_fresh").on(table.webhookId, table.id).where(sql`status = 0 AND attempt_count = 0`),
-    index("deliveries_tried").on(table.webhookId, table.id).where(sql`status = 0 AND attempt_count > 0`),
-    index("deliveries_waiting")
-      .on(table.webhookId, table.nextAttemptAt)
-      .where(sql`status = 0 AND attempt_count > 0`),
-    index("deliveries_failed").on(table.webhookId, table.id).where(sql`status = 2`),
+    index("deliveries_fresh").on(table.webhookId, table.id).where(sql.raw(FRESH)),
+    index("deliveries_tried").on(table.webhookId, table.id).where(sql.raw(TRIED)),
+    index("deliveries_waiting").on(table.webhookId, table.nextAttemptAt).where(sql.raw(TRIED)),
+    index("deliveries_failed")
+      .on(table.webhookId, table.id)
+      .where(sql.raw(`status = ${FAILED}`)),
     check("deliveries_status", sql`${table.status} IN (0, 1, 2)`),
   ],
 );

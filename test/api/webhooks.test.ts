@@ -16,6 +16,7 @@ import {
   until,
 } from "../support/daemon.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
+import { SEED_TYPESCRIPT } from "../support/seed-examples.ts";
 import { newKey, newTenant, type Tenant } from "../support/tenants.ts";
 
 const SLACK = "https://hooks.slack.com/services/T.../B.../xxx";
@@ -363,26 +364,7 @@ describe("testing a webhook", () => {
   });
 });
 
-// The examples of the API document, unchanged.
-const SEED_TYPESCRIPT = `
-// Register a webhook
-const webhook = await armor.createWebhook({
-url: 'https://hooks.slack.com/services/T.../B.../xxx',
-events: ['red_tier'],
-});
-console.log('Secret:', webhook.secret);
-// List webhooks
-const webhooks = await armor.listWebhooks();
-// Update a webhook
-await armor.updateWebhook(webhooks[0].id, {
-events: ['red_tier', 'yellow_tier'],
-});
-// Test a webhook
-const test = await armor.testWebhook(webhooks[0].id);
-console.log('Reachable:', test.success);
-// Remove a webhook
-await armor.deleteWebhook(webhooks[0].id);
-`;
+// The curl example of the API document, unchanged.
 const SEED_CURL = `curl -X POST https://indigiarmor.com/v1/webhooks \\
 -H "Authorization: Bearer ia_sk_..." \\
 -H "Content-Type: application/json" \\

@@ -8,6 +8,7 @@ import {
   RateLimitError,
   ValidationError,
 } from "../../src/client/index.ts";
+import { SEED_TYPESCRIPT } from "../support/seed-examples.ts";
 
 const KEY = `ia_sk_${"0123456789abcdef".repeat(3)}`;
 const ID = "6f9f4e1c-2b57-4d0c-9a54-0d4f3c1b2a10";
@@ -36,27 +37,6 @@ const DELIVERY = {
   created_at: "2026-01-15T10:00:00.000Z",
   finished_at: "2026-01-15T10:00:09.000Z",
 };
-
-// The examples of the API document, unchanged.
-const SEED_EXAMPLES = `
-// Register a webhook
-const webhook = await armor.createWebhook({
-url: 'https://hooks.slack.com/services/T.../B.../xxx',
-events: ['red_tier'],
-});
-console.log('Secret:', webhook.secret);
-// List webhooks
-const webhooks = await armor.listWebhooks();
-// Update a webhook
-await armor.updateWebhook(webhooks[0].id, {
-events: ['red_tier', 'yellow_tier'],
-});
-// Test a webhook
-const test = await armor.testWebhook(webhooks[0].id);
-console.log('Reachable:', test.success);
-// Remove a webhook
-await armor.deleteWebhook(webhooks[0].id);
-`;
 
 interface SeenRequest {
   line: string;
@@ -138,7 +118,7 @@ describe("the documented methods", () => {
     api.answers.set(`POST /v1/webhooks/${ID}/test`, () => json({ success: true, status: 200 }));
     api.answers.set(`DELETE /v1/webhooks/${ID}`, () => json({ deleted: true }));
     const printed: unknown[][] = [];
-    const run = new Function("armor", "console", `return (async () => {${SEED_EXAMPLES}})();`);
+    const run = new Function("armor", "console", `return (async () => {${SEED_TYPESCRIPT}})();`);
 
     await run(client(), { log: (...words: unknown[]) => printed.push(words) });
 

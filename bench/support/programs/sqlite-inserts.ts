@@ -5,7 +5,7 @@ import { now } from "../clock.ts";
 import { eventBody } from "../event.ts";
 import { offer } from "../program.ts";
 
-/** The limit beside which ingest is measured: the same rows into the same schema, and nothing else. */
+/** The limit beside which ingest is measured: the same rows into the same events table, and nothing else. */
 const SCHEMA = join(import.meta.dir, "../../../drizzle/0000_init.sql");
 const BATCH = 256;
 
