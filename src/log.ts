@@ -87,5 +87,5 @@ function escapeUnits(character: string): string {
   return escaped;
 }
 
-/** A logger that writes nothing: for commands and tests. */
+/** A logger that writes nothing: for tests. */
 export const silentLogger: Logger = createLogger({ level: "silent", write: () => {} });

@@ -1,4 +1,4 @@
-import { ParseError, ValidationError } from "elysia";
+import { NotFoundError, ParseError, ValidationError } from "elysia";
 import { AppError } from "../errors.ts";
 import { isSqliteFault } from "../store/database.ts";
 import { FIELD_RULES } from "./schemas.ts";
@@ -14,7 +14,7 @@ export function toAppError(error: unknown, onFault: (error: unknown) => void): A
   if (error instanceof ValidationError) return new AppError("VALIDATION_ERROR", describe(error));
   if (error instanceof ParseError && error.cause instanceof AppError) return error.cause;
   if (error instanceof ParseError) return new AppError("VALIDATION_ERROR", "the body must be valid JSON");
-  if (codeOf(error) === "NOT_FOUND") return new AppError("NOT_FOUND", "no such route");
+  if (error instanceof NotFoundError) return new AppError("NOT_FOUND", "no such route");
   if (isSqliteFault(error)) {
     return new AppError(
       "UNAVAILABLE",
@@ -26,10 +26,6 @@ export function toAppError(error: unknown, onFault: (error: unknown) => void): A
     "INTERNAL_ERROR",
     "something went wrong on our side; the request_id finds it in the log",
   );
-}
-
-function codeOf(error: unknown): unknown {
-  return typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
 }
 
 /** A sentence that names the field. Names are echoed only when they are harmless, values never. */

@@ -2,8 +2,8 @@ import { createReadStream, statSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { messageOf, UsageError } from "../errors.ts";
 
-export const EXIT_REFUSED = 1;
-export const EXIT_NO_DAEMON = 3;
+const EXIT_REFUSED = 1;
+const EXIT_NO_DAEMON = 3;
 
 /** Lines in flight: enough to keep the daemon's batches full, few enough to hold in memory. */
 const MAX_UNACKED = 4_096;

@@ -20,12 +20,15 @@ export {
 /** The tiers of scan results that a webhook can subscribe to. */
 export type WebhookEvent = "red_tier" | "yellow_tier" | "green_tier";
 
+/** How a webhook's payload is written; `json` is the documented one. */
+export type WebhookFormat = "json" | "slack" | "teams" | "discord" | "pagerduty";
+
 /** A registered target; times are ISO 8601 in UTC. */
 export interface Webhook {
   id: string;
   url: string;
   events: WebhookEvent[];
-  format: "json";
+  format: WebhookFormat;
   enabled: boolean;
   failure_count: number;
   last_triggered_at: string | null;
@@ -41,7 +44,7 @@ export interface WebhookWithSecret extends Webhook {
 export interface CreateWebhookInput {
   url: string;
   events?: readonly WebhookEvent[] | undefined;
-  format?: "json" | undefined;
+  format?: WebhookFormat | undefined;
 }
 
 /** What changes on a webhook; fields left out stay as they are. */
