@@ -228,6 +228,7 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     store,
     async start() {
       try {
+        store.loadExternalIds();
         await ingest.start();
         const url = await listen(app, config, observer.faultOf("http server"));
         if (!config.paused) worker.start();

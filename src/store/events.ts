@@ -1,4 +1,5 @@
 import type { StoreDatabase } from "./database.ts";
+import type { ExternalIds } from "./external-ids.ts";
 import { type NewDeliveries, prepareDeliveryInsert } from "./new-deliveries.ts";
 
 /** One accepted scan event, ready to be stored. */
@@ -32,17 +33,14 @@ export interface EventStore {
 
 const NONE: readonly number[] = [];
 
-export function createEventStore(database: StoreDatabase, nextId: () => number): EventStore {
+export function createEventStore(
+  database: StoreDatabase,
+  externalIds: ExternalIds,
+  nextId: () => number,
+): EventStore {
   const { sqlite, transaction } = database;
   const insertEvent = sqlite.prepare(
-    "INSERT INTO events (id, organization_id, type, body, received_at) VALUES (?, ?, ?, ?, ?)",
-  );
-  const insertNamed = sqlite.prepare(
-    "INSERT INTO events (id, organization_id, external_id, type, body, received_at) VALUES (?, ?, ?, ?, ?, ?) " +
-      "ON CONFLICT (organization_id, external_id) WHERE external_id IS NOT NULL DO NOTHING",
-  );
-  const findEvent = sqlite.prepare<{ id: number }, [number, string]>(
-    "SELECT id FROM events WHERE organization_id = ? AND external_id = ?",
+    "INSERT INTO events (id, organization_id, external_id, type, body, received_at) VALUES (?, ?, ?, ?, ?, ?)",
   );
   const insertDeliveries = prepareDeliveryInsert(sqlite);
 
@@ -50,11 +48,11 @@ export function createEventStore(database: StoreDatabase, nextId: () => number):
   const insertOne = (event: NewEvent, dueAt: number, deliveries: NewDeliveries): StoredEvent => {
     const { organizationId, externalId, type, body, receivedAt, webhookIds } = event;
     const eventId = nextId();
-    if (externalId === null) insertEvent.run(eventId, organizationId, type, body, receivedAt);
-    else if (insertNamed.run(eventId, organizationId, externalId, type, body, receivedAt).changes === 0) {
-      const first = findEvent.get(organizationId, externalId);
-      return { event, eventId: first?.id ?? eventId, duplicate: true, deliveryIds: NONE };
+    if (externalId !== null) {
+      const first = externalIds.claim({ id: eventId, organizationId, externalId });
+      if (first !== null) return { event, eventId: first, duplicate: true, deliveryIds: NONE };
     }
+    insertEvent.run(eventId, organizationId, externalId, type, body, receivedAt);
     if (webhookIds.length === 0) return { event, eventId, duplicate: false, deliveryIds: NONE };
     const deliveryIds: number[] = [];
     for (const webhookId of webhookIds) {
@@ -65,13 +63,25 @@ export function createEventStore(database: StoreDatabase, nextId: () => number):
     return { event, eventId, duplicate: false, deliveryIds };
   };
 
+  const insertAll = (batch: readonly NewEvent[], dueAt: number): StoredEvent[] => {
+    const deliveries: NewDeliveries = [];
+    const stored = batch.map((event) => insertOne(event, dueAt, deliveries));
+    insertDeliveries(deliveries);
+    return stored;
+  };
+
   return {
-    insertEvents: (batch, dueAt) =>
-      transaction("durable", () => {
-        const deliveries: NewDeliveries = [];
-        const stored = batch.map((event) => insertOne(event, dueAt, deliveries));
-        insertDeliveries(deliveries);
-        return stored;
-      }),
+    insertEvents(batch, dueAt) {
+      externalIds.load();
+      let stored: StoredEvent[];
+      try {
+        stored = transaction("durable", () => insertAll(batch, dueAt));
+      } catch (error) {
+        externalIds.rolledBack();
+        throw error;
+      }
+      externalIds.committed();
+      return stored;
+    },
   };
 }

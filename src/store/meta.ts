@@ -2,7 +2,7 @@ import { eq } from "drizzle-orm";
 import type { Orm } from "./database.ts";
 import { meta } from "./schema.ts";
 
-export type MetaKey = "installation_tag" | "clock" | "secret_key" | "writable_at";
+export type MetaKey = "installation_tag" | "clock" | "secret_key" | "external_id_seed";
 
 /** Reads one of the small facts about this installation. */
 export function getMeta(orm: Orm, key: MetaKey): string | null {

@@ -2,6 +2,7 @@ import type { Database } from "bun:sqlite";
 import { createHash } from "node:crypto";
 import init from "../../drizzle/0000_init.sql" with { type: "text" };
 import leanDeliveries from "../../drizzle/0001_lean_deliveries.sql" with { type: "text" };
+import externalIdRuns from "../../drizzle/0002_external_id_runs.sql" with { type: "text" };
 import journal from "../../drizzle/meta/_journal.json";
 import { UsageError } from "../errors.ts";
 
@@ -9,6 +10,7 @@ import { UsageError } from "../errors.ts";
 const SQL_BY_TAG: Readonly<Record<string, string>> = {
   "0000_init": init,
   "0001_lean_deliveries": leanDeliveries,
+  "0002_external_id_runs": externalIdRuns,
 };
 
 export interface Migration {

@@ -1,5 +1,6 @@
 import { idAt } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
+import type { ExternalIds } from "./external-ids.ts";
 import { PENDING } from "./schema.ts";
 
 export interface PruneStep {
@@ -52,9 +53,13 @@ interface Walk<Row> {
 
 /**
  * Deliveries first, with their attempts, then events that have no delivery left. A pending delivery keeps
- * its event; an event is kept for the retention even when nobody subscribed, to recognise repeats.
+ * its event; an event is kept for the retention even when nobody subscribed, to recognise repeats. Last go the scanners'
+ * ids of what is gone.
  */
-export function createRetention({ sqlite, transaction }: StoreDatabase): Retention {
+export function createRetention(
+  { sqlite, transaction }: StoreDatabase,
+  externalIds: Pick<ExternalIds, "load" | "dropOldRun">,
+): Retention {
   const oldDeliveries = sqlite.prepare<OldDelivery, [number, number, number, number]>(
     `SELECT id, status <> ${PENDING} AND finished_at < ? AS old, last_started_at IS NOT NULL AS attempts FROM deliveries
      WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?`,
@@ -84,6 +89,7 @@ export function createRetention({ sqlite, transaction }: StoreDatabase): Retenti
 
   return {
     beginRound({ createdBefore, finishedBefore }) {
+      externalIds.load();
       const through = idAt(createdBefore) - 1;
       let attempts = 0;
       const deliveries = createWalk({
@@ -109,6 +115,7 @@ export function createRetention({ sqlite, transaction }: StoreDatabase): Retenti
       return {
         step() {
           if (!events.done) return transaction("relaxed", prune);
+          if (externalIds.dropOldRun()) return NOTHING;
           if (giveBack()) {
             gaveBack = true;
             return NOTHING;

@@ -106,12 +106,28 @@ export const events = sqliteTable(
     body: text().notNull(),
     receivedAt: integer("received_at").notNull(),
   },
-  (table) => [
-    uniqueIndex("events_external_id")
-      .on(table.organizationId, table.externalId)
-      .where(sql`external_id IS NOT NULL`),
-  ],
+  // Where to find those that are not in a run of external ids yet.
+  (table) => [index("events_named").on(table.id).where(sql`external_id IS NOT NULL`)],
 );
+
+/** External ids in runs, so that a new one is told from a repeat at a cost that does not grow (external-ids.ts). */
+export const externalIdRuns = sqliteTable("external_id_runs", {
+  id: integer().primaryKey(),
+  firstEventId: integer("first_event_id").notNull(),
+  lastEventId: integer("last_event_id").notNull(),
+});
+
+/** The ids of a run are in 256 rows, by their hashes. */
+export const externalIdBuckets = sqliteTable("external_id_buckets", {
+  id: integer().primaryKey(),
+  entries: blob({ mode: "buffer" }).notNull(),
+});
+
+/** One for each 32 runs. */
+export const externalIdFilters = sqliteTable("external_id_filters", {
+  id: integer().primaryKey(),
+  bits: blob({ mode: "buffer" }).notNull(),
+});
 
 /** The conditions of partial indexes. SQLite takes such an index only where a query says the same. */
 export const FRESH = `status = ${PENDING} AND attempt_count = 0`;

@@ -6,6 +6,7 @@ import { type OpenOptions, openDatabase, type StoreDatabase } from "./database.t
 import { createDeliveryStore, type DeliveryStore } from "./deliveries.ts";
 import { createDeliveryLog, type DeliveryLog } from "./delivery-log.ts";
 import { createEventStore, type EventStore } from "./events.ts";
+import { createExternalIds } from "./external-ids.ts";
 import { getMeta, setMeta } from "./meta.ts";
 import { createOrganizationStore, type OrganizationStore } from "./organizations.ts";
 import { createRetention, type Retention } from "./retention.ts";
@@ -28,6 +29,8 @@ export interface Store {
   parseId(text: string): number | null;
   /** An id for a message that is not stored. */
   newId(): number;
+  /** Reads what tells a scanner's repeats; otherwise the first event that has an id of its own waits for it. */
+  loadExternalIds(): void;
   /** The latest id that was given: what is there now has ids up to this one. */
   lastId(): number;
   /** Writes the schedule clock down, and proves that writing works; throws when it does not. */
@@ -69,19 +72,22 @@ function assemble(database: StoreDatabase, clockSources?: ClockSources): Store {
     return box;
   });
 
+  const externalIds = createExternalIds(database);
+
   return {
     database,
     clock,
     organizations: createOrganizationStore(database),
     apiKeys: createApiKeyStore(database),
     webhooks,
-    events: createEventStore(database, issue),
+    events: createEventStore(database, externalIds, issue),
     deliveries: createDeliveryStore(database),
     deliveryLog: createDeliveryLog(database, issue),
-    retention: createRetention(database),
+    retention: createRetention(database, externalIds),
     formatId: (id) => formatId(id, tag),
     parseId: (text) => parseId(text, tag),
     newId: issue,
+    loadExternalIds: externalIds.load,
     lastId: () => last,
     saveClock: () => transaction("relaxed", () => setMeta(orm, "clock", JSON.stringify(clockState(clock)))),
     useSecretBox: (opened) => {
