@@ -17,8 +17,8 @@ import { createRunFilter, RUNS_IN_FILTER, type RunFilter } from "./run-filter.ts
  * Which event has which scanner's id. An index over all of them would be written at a random page for each
  * event, and cost more the more events there are. Instead, as in a log-structured merge tree:
  * - the latest ids are in memory, by hash, and found again in `events` after a restart;
- * - when there are RUN_SIZE of them, they are written as one run: sorted by hash, in BUCKETS rows;
- * - a filter in memory (about 3 bytes for each id) tells which runs may hold a hash, so that a new id reads none.
+ * - when there are RUN_SIZE of them, they are written as one run, in BUCKETS rows by the upper bits of their hashes;
+ * - a filter in memory (about 3 bytes for each id) tells which runs may hold a hash, so that a new id hardly ever reads one.
  * Only the event itself says whether an id is really its own, so hashes may collide.
  */
 export interface ExternalIds {
@@ -42,7 +42,7 @@ export interface ExternalIdsOptions {
   runSize?: number;
 }
 
-/** Ids of a run: the lists that are looked through hold 192 then. */
+/** Ids of a run: a bucket, which is looked through from end to end, holds 192 then. */
 const RUN_SIZE = 49_152;
 const FIRST_RUN = 0;
 /** Events read at once while loading. */
@@ -140,7 +140,7 @@ export function createExternalIds(
   const claim: ExternalIds["claim"] = ({ id, organizationId, externalId }) => {
     const { recent, filters, hashOf } = inMemory();
     const hash = hashOf(organizationId, externalId);
-    // Only the event itself says whose the id is, also one of the present transaction.
+    // Sees the events of the present transaction too.
     const isIt = (eventId: number): boolean => rows.isNamed(eventId, organizationId, externalId);
     let found = recent.find(hash, isIt);
     for (const [number, filter] of filters) {

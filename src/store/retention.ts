@@ -53,8 +53,8 @@ interface Walk<Row> {
 
 /**
  * Deliveries first, with their attempts, then events that have no delivery left. A pending delivery keeps
- * its event; an event is kept for the retention even when nobody subscribed, to recognise repeats. Last go the scanners'
- * ids of what is gone.
+ * its event; an event is kept for the retention even when nobody subscribed, to recognise repeats. Last go
+ * the scanners' ids of what is gone.
  */
 export function createRetention(
   { sqlite, transaction }: StoreDatabase,

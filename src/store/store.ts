@@ -29,7 +29,7 @@ export interface Store {
   parseId(text: string): number | null;
   /** An id for a message that is not stored. */
   newId(): number;
-  /** Reads what tells a scanner's repeats; otherwise the first event that has an id of its own waits for it. */
+  /** Reads what tells a scanner's repeats; otherwise the first event waits for it. */
   loadExternalIds(): void;
   /** The latest id that was given: what is there now has ids up to this one. */
   lastId(): number;
