@@ -1,8 +1,8 @@
 import pRetry from "p-retry";
 import { trustedRoots } from "./config.ts";
 import { createTransport } from "./delivery/http/transport.ts";
-import { systemResolve } from "./delivery/resolver.ts";
 import { createSender, type Sender } from "./delivery/send.ts";
+import { systemResolve } from "./delivery/system-resolve.ts";
 import type { HostVerdict, TargetGuard } from "./delivery/target-guard.ts";
 import type { AttemptOutcome } from "./delivery/worker.ts";
 import { messageOf } from "./errors.ts";

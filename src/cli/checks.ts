@@ -2,7 +2,7 @@ import { accessSync, constants, existsSync, lstatSync, readdirSync, statfsSync, 
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import type { Config } from "../config.ts";
-import { systemResolve } from "../delivery/resolver.ts";
+import { systemResolve } from "../delivery/system-resolve.ts";
 import { messageOf } from "../errors.ts";
 import { probeSocket } from "../ingest/socket-file.ts";
 import { DATABASE_FILE } from "../store/database.ts";

@@ -1,16 +1,8 @@
-import { lookup } from "node:dns/promises";
-
 /** All addresses of a host name, in the resolver's order; rejects when it has none. */
 export type Lookup = (hostname: string) => Promise<readonly string[]>;
 
 /** The same, at once where the answer is known. */
 export type Resolve = (hostname: string) => readonly string[] | Promise<readonly string[]>;
-
-/** The operating system's answer: hosts file, search list and all. */
-export const systemResolve: Lookup = async (hostname) => {
-  const answers = await lookup(hostname, { all: true, verbatim: true });
-  return answers.map(({ address }) => address);
-};
 
 /** Answers are shared by the attempts of one moment only, so that a change is seen by the next one. */
 const SHARED_MS = 1_000;

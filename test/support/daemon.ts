@@ -49,6 +49,8 @@ export interface StartOptions {
   organizationId?: string;
   /** Told the process id at once, before the daemon is ready. */
   onSpawn?: (pid: number) => void;
+  /** A command that becomes the daemon once it has done its part, such as `nice`. */
+  through?: readonly string[];
 }
 
 /** Flags for receivers on loopback and quick retries. */
@@ -72,7 +74,8 @@ export async function startDaemon(options: StartOptions = {}): Promise<RunningDa
   const dir = options.dir ?? newDir();
   const dataDir = join(dir, "data");
   const args = ["serve", "--bootstrap", "--port", "0", "--data-dir", dataDir, ...(options.args ?? [])];
-  const child = Bun.spawn([...program(options.compiled ?? false), ...args], {
+  const command = [...(options.through ?? []), ...program(options.compiled ?? false)];
+  const child = Bun.spawn([...command, ...args], {
     cwd: dir,
     env: environment(options.env),
     stdin: "ignore",

@@ -16,9 +16,10 @@ export interface DnsServer {
 
 const TYPES: Readonly<Record<number, "A" | "AAAA">> = { 1: "A", 28: "AAAA" };
 
-/** A real name server on loopback; `answer` is asked once per question and may change its mind. */
+/** A real name server on loopback; `answer` is asked once per question and may change its mind. Port 53 is for root only. */
 export async function startDnsServer(
   answer: (name: string, type: "A" | "AAAA") => DnsAnswer,
+  { address = "127.0.0.1", port = 0 } = {},
 ): Promise<DnsServer> {
   const questions: string[] = [];
   const socket = createSocket("udp4");
@@ -30,9 +31,9 @@ export async function startDnsServer(
     if (answered === "silence") return;
     socket.send(writeAnswer(query.subarray(0, end), type, answered), from.port, from.address);
   });
-  await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", () => resolve()));
+  await new Promise<void>((resolve) => socket.bind(port, address, () => resolve()));
   const resolver = new Resolver({ timeout: 500, tries: 1 });
-  resolver.setServers([`127.0.0.1:${socket.address().port}`]);
+  resolver.setServers([`${address}:${socket.address().port}`]);
   return {
     questions,
     resolve: (name) => bothFamilies(resolver, name),

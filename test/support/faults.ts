@@ -20,7 +20,7 @@ function run(...command: string[]): void {
 }
 
 /** File systems can be mounted by root only, and not in every container. */
-const canMount = (() => {
+export const canMount = (() => {
   if (process.getuid?.() !== 0) return false;
   return Bun.spawnSync(["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).exitCode === 0;
 })();
