@@ -117,6 +117,8 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     now: clock.wall,
     organization: directory.find,
     store: createEventIntake({ store, worker, metrics, log }),
+    whenDurable: store.database.whenDurable,
+    makeDurable: store.database.makeDurable,
     onRefused: (code) => metrics.refusedLines.add(code),
     onFault: observer.faultOf("ingest"),
   });

@@ -3,7 +3,7 @@ import { messageOf } from "./errors.ts";
 import { timeOfId } from "./ids.ts";
 import type { Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
-import { isSqliteFault } from "./store/database.ts";
+import { isStoreFault } from "./store/database.ts";
 import { DELIVERED, FAILED, PENDING } from "./store/schema.ts";
 import type { Store } from "./store/store.ts";
 
@@ -24,7 +24,7 @@ export function createObserver(
 
   const fault = (what: string, error: unknown): void => {
     // A store that cannot write has said so once; a line for every refused batch would help to fill the disk.
-    if (isSqliteFault(error) && store.database.fault() !== null) return;
+    if (isStoreFault(error) && store.database.fault() !== null) return;
     metrics.faults.inc();
     log.error("fault", { where: what, error: messageOf(error) });
   };

@@ -1,6 +1,6 @@
 import { NotFoundError, ParseError, ValidationError } from "elysia";
 import { AppError } from "../errors.ts";
-import { isSqliteFault } from "../store/database.ts";
+import { isStoreFault } from "../store/database.ts";
 import { FIELD_RULES } from "./schemas.ts";
 
 /** The body of every error answer. */
@@ -15,7 +15,7 @@ export function toAppError(error: unknown, onFault: (error: unknown) => void): A
   if (error instanceof ParseError && error.cause instanceof AppError) return error.cause;
   if (error instanceof ParseError) return new AppError("VALIDATION_ERROR", "the body must be valid JSON");
   if (error instanceof NotFoundError) return new AppError("NOT_FOUND", "no such route");
-  if (isSqliteFault(error)) {
+  if (isStoreFault(error)) {
     return new AppError(
       "UNAVAILABLE",
       "the request cannot be stored now; nothing was changed, try again soon",

@@ -21,26 +21,40 @@ interface Source {
 
 type BatchOptions = Pick<IngestOptions, "now" | "organization" | "store" | "onRefused" | "onFault">;
 
+/** Lines that were taken together, and their answers. */
+export interface Batch<From> {
+  acks: ReadonlyMap<From, string>;
+  lines: number;
+  /** How many of the acks say that an event is stored: they must wait until it is on disk. */
+  stored: number;
+}
+
 /**
- * Takes lines from each waiting source in turn, stores their events in one transaction, and answers with
- * each source's acks. A source without further lines leaves `waiting`.
+ * Takes lines from each waiting source in turn, stores their events in one transaction, and has an answer for
+ * each line. A source without further lines leaves `waiting`.
  */
-export function answerBatch<From extends Source>(
-  waiting: Set<From>,
-  options: BatchOptions,
-  answer: (source: From, acks: string) => void,
-): void {
+export function storeBatch<From extends Source>(waiting: Set<From>, options: BatchOptions): Batch<From> {
   const taken = takeBatch(waiting, options);
   const events: IngestEvent[] = [];
-  for (const entries of taken.values())
+  let lines = 0;
+  for (const entries of taken.values()) {
+    lines += entries.length;
     for (const entry of entries) if (typeof entry !== "string") events.push(entry);
-  const stored = storeBatch(events, options);
+  }
+  const stored = storeEvents(events, options);
+  const acks = new Map<From, string>();
   let next = 0;
   for (const [source, entries] of taken) {
-    let acks = "";
-    for (const entry of entries) acks += typeof entry === "string" ? entry : ackOf(stored?.[next++]);
-    answer(source, acks);
+    let text = "";
+    for (const entry of entries) text += typeof entry === "string" ? entry : ackOf(stored?.[next++]);
+    acks.set(source, text);
   }
+  return { acks, lines, stored: stored?.length ?? 0 };
+}
+
+/** The same answers, but for events of which nobody can be sure that they are on disk. */
+export function withoutStored(acks: string): string {
+  return acks.replaceAll(/^\{"ok":true.*\n/gm, UNAVAILABLE);
 }
 
 function takeBatch<From extends Source>(waiting: Set<From>, options: BatchOptions): Map<From, Entry[]> {
@@ -91,7 +105,7 @@ function read(line: Line | null, receivedAt: number, options: BatchOptions): Ent
   }
 }
 
-function storeBatch(events: readonly IngestEvent[], options: BatchOptions): readonly StoredScan[] | null {
+function storeEvents(events: readonly IngestEvent[], options: BatchOptions): readonly StoredScan[] | null {
   if (events.length === 0) return [];
   try {
     return options.store(events);

@@ -1,6 +1,6 @@
 import type { Socket, UnixSocketListener } from "bun";
 import { AppError, type ErrorCode } from "../errors.ts";
-import { ackError, answerBatch } from "./batch.ts";
+import { ackError, type Batch, storeBatch, withoutStored } from "./batch.ts";
 import { MAX_LINE_BYTES } from "./decode-line.ts";
 import { createHoldings } from "./holdings.ts";
 import { createLineSplitter, type LineSplitter } from "./line-splitter.ts";
@@ -35,8 +35,12 @@ export interface IngestOptions {
   now: () => number;
   /** Finds the organization of an event; throws AppError. */
   organization: (uuid: string | null) => IngestOrganization;
-  /** Stores a batch in one durable transaction and answers for each; throws when none could be stored. */
+  /** Stores a batch in one transaction and answers for each; throws when none could be stored. */
   store: (batch: readonly IngestEvent[]) => readonly StoredScan[];
+  /** Calls back, in the order of the calls, once all that was stored so far is on disk; with an error when it may not be. */
+  whenDurable: (done: (error: Error | null) => void) => void;
+  /** Has that done here and now. */
+  makeDurable: () => void;
   /** A line was answered with this error code. */
   onRefused: (code: ErrorCode) => void;
   /** A fault of ours. */
@@ -52,6 +56,8 @@ export interface IngestServer {
 
 interface Client {
   splitter: LineSplitter;
+  /** Batches with lines of it that wait for the disk. */
+  unanswered: number;
   /** Acks that the scanner has not taken yet; until it has, its next lines wait. */
   unsent: Buffer | null;
   paused: boolean;
@@ -70,6 +76,10 @@ const MAX_UNREAD = 256 * 1024;
 const QUEUED_BYTES_LIMITS = [256 * 1024, 4 * 1024 * 1024] as const;
 /** Who last sent less than this at once goes on while those who send much wait. */
 const LIGHT_BYTES = 16 * 1024;
+/** Lines that are stored and wait for the disk; past this, no more are stored. */
+const MAX_UNANSWERED_LINES = 8 * 1024;
+/** While the disk is waited for, this much is worth a transaction; less is stored together with what comes until then. */
+const WORTH_STORING_BYTES = 16 * 1024;
 /** Unfinished lines and acks that nobody reads; past this, the connection that has not moved for longest is closed. */
 const MAX_STUCK_BYTES = 8 * 1024 * 1024;
 
@@ -81,6 +91,7 @@ export function createIngestServer(options: IngestOptions): IngestServer {
   const holdings = createHoldings<Connection>();
   /** How many of QUEUED_BYTES_LIMITS are exceeded. */
   let pressure = 0;
+  let unanswered = 0;
   let scheduled = false;
   let stopped = false;
   let listener: UnixSocketListener<Client> | null = null;
@@ -91,6 +102,7 @@ export function createIngestServer(options: IngestOptions): IngestServer {
   const open = (socket: Connection): void => {
     socket.data = {
       splitter: createLineSplitter(MAX_LINE_BYTES),
+      unanswered: 0,
       unsent: null,
       paused: false,
       heavy: true,
@@ -132,8 +144,8 @@ export function createIngestServer(options: IngestOptions): IngestServer {
 
   /** Closes a connection that has nothing more to say once everything is answered. */
   const hangUp = (socket: Connection): void => {
-    const { ended, splitter, unsent, closed } = socket.data;
-    if (ended && !closed && !splitter.ready && !unsent) socket.end();
+    const { ended, splitter, unanswered, unsent, closed } = socket.data;
+    if (ended && !closed && !splitter.ready && unanswered === 0 && !unsent) socket.end();
   };
 
   // ── back-pressure ─────────────────────────────────────────────────────────────────────────────────
@@ -196,24 +208,61 @@ export function createIngestServer(options: IngestOptions): IngestServer {
   };
 
   const schedule = (): void => {
-    if (scheduled || stopped) return;
+    if (scheduled || stopped || waiting.size === 0 || mustWait()) return;
     scheduled = true;
     setImmediate(flush);
   };
 
+  /** Whether lines are better left until the disk has what was stored before. */
+  const mustWait = (): boolean =>
+    unanswered > 0 && (unanswered >= MAX_UNANSWERED_LINES || holdings.queued < WORTH_STORING_BYTES);
+
   const flush = (): void => {
     scheduled = false;
-    answerBatch(waiting, options, answer);
+    const batch = storeBatch(waiting, options);
+    if (batch.stored === 0 && unanswered === 0) answer(batch, null);
+    else answerLater(batch);
     relieve();
-    if (waiting.size > 0) schedule();
+    schedule();
   };
 
   // ── acks out ──────────────────────────────────────────────────────────────────────────────────────
 
-  const answer = (socket: Connection, acks: string): void => {
-    if (socket.data.closed) {
+  /** Answers once all that the acks say is on disk; never out of order. */
+  const answerLater = (batch: Batch<Connection>): void => {
+    unanswered += batch.lines;
+    for (const socket of batch.acks.keys()) {
+      socket.data.unanswered += 1;
+      // Its lines no longer wait for their turn, so that more can be read meanwhile.
+      account(socket, true);
+    }
+    options.whenDurable((error) => {
+      unanswered -= batch.lines;
+      for (const socket of batch.acks.keys()) socket.data.unanswered -= 1;
+      if (error) {
+        options.onFault(error);
+        for (let n = 0; n < batch.stored; n += 1) options.onRefused("UNAVAILABLE");
+      }
+      answer(batch, error);
+      relieve();
+      schedule();
+    });
+  };
+
+  const answer = ({ acks }: Batch<Connection>, error: Error | null): void => {
+    for (const [socket, text] of acks) answerOne(socket, error ? withoutStored(text) : text);
+  };
+
+  const answerOne = (socket: Connection, acks: string): void => {
+    const client = socket.data;
+    if (client.closed) {
       if (waiting.has(socket)) account(socket, true);
       else letGo(socket);
+      return;
+    }
+    if (client.unsent) {
+      client.unsent = Buffer.concat([client.unsent, Buffer.from(acks)]);
+      settle(socket, false);
       return;
     }
     send(socket, acks);
@@ -283,6 +332,7 @@ export function createIngestServer(options: IngestOptions): IngestServer {
       removeFile();
       stopped = true;
       while (waiting.size > 0) flush();
+      options.makeDurable();
       for (const socket of clients) socket.end();
     },
     connections: () => clients.size,

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type BunSQLiteDatabase, drizzle } from "drizzle-orm/bun-sqlite";
 import { messageOf, UsageError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { createLogSync, type Durable, type LogSync } from "./log-sync.ts";
 import { MIGRATIONS, migrate } from "./migrations.ts";
 import * as schema from "./schema.ts";
 
@@ -12,9 +13,11 @@ export const DATABASE_FILE = "armorhooks.db";
 export type Orm = BunSQLiteDatabase<typeof schema>;
 
 /**
- * `durable` waits for the disk (synchronous=FULL): what is acked survives a power cut. `relaxed` does not
- * (synchronous=NORMAL): it survives a kill of the process; after a power cut the latest attempt results may
- * be gone, which repeats those attempts and loses nothing. Both go to the same log, in order.
+ * `durable` waits for the disk (synchronous=FULL): it survives a power cut. `relaxed` does not
+ * (synchronous=NORMAL): it survives a kill of the process, and a power cut once `whenDurable` says so. Events
+ * are stored like this, as their acks can wait while the daemon goes on; so are attempt results, for which
+ * nobody waits: after a power cut the latest may be gone, which repeats those attempts and loses nothing.
+ * All goes to the same log, in order.
  */
 export type Durability = "durable" | "relaxed";
 
@@ -23,6 +26,13 @@ export interface StoreDatabase {
   orm: Orm;
   /** Runs a synchronous function in one write transaction and rolls back when it throws. */
   transaction<T>(durability: Durability, run: () => T): T;
+  /**
+   * Calls back, in the order of the calls, once all that was committed so far survives a power cut: as with
+   * synchronous=FULL, but the disk is waited for on another thread. With an error when that is not sure.
+   */
+  whenDurable(done: Durable): void;
+  /** Waits here and now, for everybody who waits for that. */
+  makeDurable(): void;
   /** Grows whenever another process (the command line) has written. */
   dataVersion(): number;
   /** Null while writing works, otherwise why the last write failed. */
@@ -35,19 +45,21 @@ export interface OpenOptions {
   log?: Logger;
   /** Called before a database of an older version is changed; may throw to leave it as it is. */
   beforeUpgrade?: () => void;
+  /** For tests: a disk that fails. */
+  syncLog?: (path: string) => LogSync;
 }
 
 /** Opens, checks and migrates the database of a data directory, making both when missing. Throws UsageError. */
-export function openDatabase({ dataDir, log, beforeUpgrade }: OpenOptions): StoreDatabase {
+export function openDatabase({ dataDir, log, beforeUpgrade, syncLog }: OpenOptions): StoreDatabase {
   const path = prepareFile(dataDir);
   const sqlite = openChecked(path);
   try {
     configure(sqlite);
     migrate(sqlite, MIGRATIONS, beforeUpgrade);
-    return wrap(sqlite, log);
+    return wrap(sqlite, (syncLog ?? createLogSync)(`${path}-wal`), log);
   } catch (error) {
     sqlite.close();
-    throw isSqliteFault(error) ? refusal(path, error) : error;
+    throw isStoreFault(error) ? refusal(path, error) : error;
   }
 }
 
@@ -116,7 +128,7 @@ function refusal(path: string, error: unknown): UsageError {
 function refusalText(path: string, error: unknown): string {
   if (isBusy(error))
     return `the database ${path} is locked by another program; try again when that has ended`;
-  if (isSqliteFault(error) && !isDamage(error)) {
+  if (isStoreFault(error) && !isDamage(error)) {
     return `the database ${path} cannot be opened; check its permissions, that its directory can be written, and that the disk has room`;
   }
   return `the database ${path} is damaged or not an armorhooks database; it was not changed. Restore a backup, or move the file away to start empty`;
@@ -163,12 +175,14 @@ function sizeOf(sqlite: Database): number {
   return sqlite.query<{ page_count: number }, []>("PRAGMA page_count").get()?.page_count ?? 0;
 }
 
-function wrap(sqlite: Database, log?: Logger): StoreDatabase {
+function wrap(sqlite: Database, logSync: LogSync, log?: Logger): StoreDatabase {
   const begin = sqlite.prepare("BEGIN IMMEDIATE");
   const commit = sqlite.prepare("COMMIT");
   const version = sqlite.prepare<{ data_version: number }, []>("PRAGMA data_version");
   let current: Durability = "durable";
   let fault: string | null = null;
+  /** Whether a sync has failed: then part of the log may never reach the disk, although SQLite reads it well. */
+  let unsure = false;
 
   const setDurability = (wanted: Durability): void => {
     if (wanted === current) return;
@@ -192,9 +206,17 @@ function wrap(sqlite: Database, log?: Logger): StoreDatabase {
     fault = null;
   };
 
+  /** Has the database, which is synced too, take over what the log holds, and the log begin anew. */
+  const leaveLog = (): void => {
+    const result = sqlite.query<{ busy: number }, []>("PRAGMA wal_checkpoint(TRUNCATE)").get();
+    if (result?.busy !== 0) throw new StoreFault("the database is locked by another program");
+    unsure = false;
+  };
+
   const transaction = <T>(durability: Durability, run: () => T): T => {
     try {
       setDurability(durability);
+      if (unsure) leaveLog();
       begin.run();
       const result = run();
       commit.run();
@@ -202,7 +224,7 @@ function wrap(sqlite: Database, log?: Logger): StoreDatabase {
       return result;
     } catch (error) {
       if (sqlite.inTransaction) rollback(sqlite);
-      if (isSqliteFault(error)) report(error);
+      if (isStoreFault(error)) report(error);
       throw error;
     }
   };
@@ -211,9 +233,21 @@ function wrap(sqlite: Database, log?: Logger): StoreDatabase {
     sqlite,
     orm: drizzle(sqlite, { schema }),
     transaction,
+    whenDurable: (done) =>
+      logSync.request((error) => {
+        if (error === null) return done(null);
+        unsure = true;
+        const failure = new StoreFault(`cannot sync the write-ahead log: ${messageOf(error)}`);
+        report(failure);
+        done(failure);
+      }),
+    makeDurable: logSync.finish,
     dataVersion: () => version.get()?.data_version ?? 0,
     fault: () => fault,
-    close: () => sqlite.close(),
+    close: () => {
+      logSync.close();
+      sqlite.close();
+    },
   };
 }
 
@@ -225,8 +259,12 @@ function rollback(sqlite: Database): void {
   }
 }
 
-/** Whether SQLite could not do its work (disk full, input/output, read-only, busy), rather than refuse ours. */
-export function isSqliteFault(error: unknown): boolean {
+/** What SQLite itself cannot tell of. */
+class StoreFault extends Error {}
+
+/** Whether the store could not do its work (disk full, input/output, read-only, busy), rather than refuse ours. */
+export function isStoreFault(error: unknown): boolean {
+  if (error instanceof StoreFault) return true;
   if (!(error instanceof Error) || error.name !== "SQLiteError") return false;
   return !(error as { code?: string }).code?.startsWith("SQLITE_CONSTRAINT");
 }

@@ -27,7 +27,10 @@ export interface StoredEvent {
 }
 
 export interface EventStore {
-  /** Stores a batch in one durable transaction: when it returns, all of it survives a power cut; when it throws, none was stored. */
+  /**
+   * Stores a batch in one transaction: when it returns, all of it survives a kill of the process, and a power
+   * cut once the database's `whenDurable` has called back; when it throws, none was stored.
+   */
   insertEvents(batch: readonly NewEvent[], dueAt: number): StoredEvent[];
 }
 
@@ -75,7 +78,7 @@ export function createEventStore(
       externalIds.load();
       let stored: StoredEvent[];
       try {
-        stored = transaction("durable", () => insertAll(batch, dueAt));
+        stored = transaction("relaxed", () => insertAll(batch, dueAt));
       } catch (error) {
         externalIds.rolledBack();
         throw error;

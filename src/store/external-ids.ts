@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { isSqliteFault, type StoreDatabase } from "./database.ts";
+import { isStoreFault, type StoreDatabase } from "./database.ts";
 import {
   BUCKET_SHIFT,
   BUCKETS,
@@ -201,7 +201,7 @@ export function createExternalIds(
       writeRun(state);
     } catch (error) {
       // The events are stored, and their ids stay in memory: the next ones try again.
-      if (!isSqliteFault(error)) throw error;
+      if (!isStoreFault(error)) throw error;
     }
   };
 

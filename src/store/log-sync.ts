@@ -1,0 +1,75 @@
+import { closeSync, fdatasync, fdatasyncSync, openSync } from "node:fs";
+
+/** Told that what was written before is on disk (null), or why nobody can be sure of it. */
+export type Durable = (error: Error | null) => void;
+
+/** Brings the write-ahead log to the disk, apart from SQLite, on a thread of the runtime's. */
+export interface LogSync {
+  /** Calls back, in the order of the calls, once all that is in the log now survives a power cut. */
+  request(done: Durable): void;
+  /** Does so now for everybody who waits. */
+  finish(): void;
+  close(): void;
+}
+
+/** `path` is the log's: it must be there, and stay the same file, from the first request on. */
+export function createLogSync(path: string): LogSync {
+  let file: number | null = null;
+  let waiting: Durable[] = [];
+  /** Who waits for the call that is being made. */
+  let asked: Durable[] | null = null;
+
+  const open = (): number => {
+    file ??= openSync(path, "r+");
+    return file;
+  };
+
+  const ask = (): void => {
+    const batch = waiting;
+    asked = batch;
+    waiting = [];
+    const answered = (error: Error | null): void => {
+      if (asked !== batch) return;
+      asked = null;
+      answer(batch, error);
+    };
+    try {
+      fdatasync(open(), answered);
+    } catch (error) {
+      setImmediate(answered, error as Error);
+    }
+  };
+
+  const answer = (batch: readonly Durable[], error: Error | null): void => {
+    // The kernel tells of a failed write once: the next call may say that all is well, and it is not.
+    const failed = error === null ? [] : waiting.splice(0);
+    // Whoever came meanwhile need not wait for the others' consequences.
+    if (waiting.length > 0) ask();
+    for (const done of batch) done(error);
+    for (const done of failed) done(error);
+  };
+
+  return {
+    request(done) {
+      waiting.push(done);
+      if (asked === null) ask();
+    },
+    finish() {
+      const all = [...(asked ?? []), ...waiting];
+      asked = null;
+      waiting = [];
+      if (all.length === 0) return;
+      let failure: Error | null = null;
+      try {
+        fdatasyncSync(open());
+      } catch (error) {
+        failure = error as Error;
+      }
+      for (const done of all) done(failure);
+    },
+    close() {
+      if (file !== null) closeSync(file);
+      file = null;
+    },
+  };
+}

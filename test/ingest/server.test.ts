@@ -1,0 +1,153 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { join } from "node:path";
+import { createIngestServer, type IngestEvent, type IngestServer } from "../../src/ingest/server.ts";
+import { connectScanner, newDir, removeDir, type Scanner, scan, until } from "../support/daemon.ts";
+
+/** An ingest server beside a disk that answers when it is told to. */
+let dir: string;
+let server: IngestServer;
+let scanner: Scanner;
+let stored: IngestEvent[];
+let waiting: ((error: Error | null) => void)[];
+let refused: string[];
+let faults: unknown[];
+
+const sync = (error: Error | null = null): void => {
+  for (const done of waiting.splice(0)) done(error);
+};
+
+beforeEach(async () => {
+  dir = newDir();
+  stored = [];
+  waiting = [];
+  refused = [];
+  faults = [];
+  server = createIngestServer({
+    path: join(dir, "socket"),
+    mode: 0o600,
+    maxConnections: 10,
+    now: Date.now,
+    organization: () => ({ id: 1, uuid: "one", hasAlerts: true }),
+    store: (batch) => {
+      stored.push(...batch);
+      return batch.map((_, i) => ({
+        id: `${stored.length - batch.length + i}`,
+        deliveries: 1,
+        duplicate: false,
+      }));
+    },
+    whenDurable: (done) => waiting.push(done),
+    makeDurable: () => sync(),
+    onRefused: (code) => refused.push(code),
+    onFault: (error) => faults.push(error),
+  });
+  await server.start();
+  scanner = await connectScanner(join(dir, "socket"));
+});
+afterEach(() => {
+  scanner.close();
+  server.stop();
+  removeDir(dir);
+});
+
+const isStored = (count: number) => until(`${count} are stored`, () => stored.length === count);
+
+test("an event is acked once it is on disk, not before", async () => {
+  const acks = scanner.send(scan());
+  await isStored(1);
+  await Bun.sleep(50);
+  expect(scanner.acks).toEqual([]);
+  sync();
+  expect(await acks).toEqual([{ ok: true, id: "0", deliveries: 1 }]);
+});
+
+test("a refusal is not sent before the acks of earlier lines", async () => {
+  const first = scanner.send(scan());
+  await isStored(1);
+  scanner.socket.write("nonsense\n");
+  await Bun.sleep(50);
+  expect(scanner.acks).toEqual([]);
+  sync();
+  await first;
+  await until("the refusal has its turn", () => {
+    sync();
+    return scanner.acks.length === 2;
+  });
+  expect(scanner.acks.map(({ ok }) => ok)).toEqual([true, false]);
+});
+
+test("much is stored while the disk is waited for, little is not", async () => {
+  const first = scanner.send(scan());
+  await isStored(1);
+  scanner.socket.write(`${JSON.stringify(scan())}\n`);
+  await Bun.sleep(50);
+  expect(stored).toHaveLength(1);
+  const many = Array.from({ length: 500 }, () => JSON.stringify(scan()));
+  scanner.socket.write(`${many.join("\n")}\n`);
+  await until("most are stored", () => stored.length > 400);
+  expect(scanner.acks).toEqual([]);
+  await until("all are acked", () => {
+    sync();
+    return scanner.acks.length === 502;
+  });
+  expect((await first)[0]?.ok).toBe(true);
+  expect(scanner.acks.map(({ id }) => id)).toEqual(stored.map((_, i) => `${i}`));
+});
+
+test("what waits for the disk is limited", async () => {
+  const line = `${JSON.stringify(scan())}\n`;
+  const count = 30_000;
+  scanner.socket.write(line.repeat(count));
+  await until("the limit is reached", () => stored.length >= 8 * 1024);
+  await Bun.sleep(100);
+  expect(stored.length).toBeLessThan(10 * 1024);
+  await until("all are acked", () => {
+    sync();
+    return scanner.acks.length === count;
+  });
+});
+
+test("what may not be on disk is answered UNAVAILABLE, and refusals stay what they are", async () => {
+  const acks = scanner.send(scan(), "nonsense", scan());
+  await isStored(2);
+  sync(new Error("EIO"));
+  expect((await acks).map(({ error }) => error?.code)).toEqual([
+    "UNAVAILABLE",
+    "VALIDATION_ERROR",
+    "UNAVAILABLE",
+  ]);
+  expect(refused.toSorted()).toEqual(["UNAVAILABLE", "UNAVAILABLE", "VALIDATION_ERROR"]);
+  expect(faults).toHaveLength(1);
+});
+
+test("who has ended its side gets its acks before the connection is closed", async () => {
+  const ended = new Promise((resolve) => scanner.socket.once("end", resolve));
+  scanner.socket.end(`${JSON.stringify(scan())}\n`);
+  await isStored(1);
+  await Bun.sleep(50);
+  expect(scanner.socket.readableEnded).toBe(false);
+  sync();
+  await ended;
+  expect(scanner.acks).toEqual([{ ok: true, id: "0", deliveries: 1 }]);
+});
+
+test("who goes without waiting for its acks takes nothing with it", async () => {
+  scanner.socket.write(`${JSON.stringify(scan())}\n`);
+  await isStored(1);
+  scanner.close();
+  await until("it has gone", () => server.connections() === 0);
+  sync();
+  const next = await connectScanner(join(dir, "socket"));
+  const acks = next.send(scan());
+  await isStored(2);
+  sync();
+  expect(await acks).toMatchObject([{ ok: true }]);
+  next.close();
+});
+
+test("stopping answers what was read", async () => {
+  const acks = scanner.send(scan());
+  await isStored(1);
+  server.stop();
+  expect(await acks).toEqual([{ ok: true, id: "0", deliveries: 1 }]);
+});

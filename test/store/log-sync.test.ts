@@ -1,0 +1,137 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { isStoreFault, openDatabase } from "../../src/store/database.ts";
+import { createLogSync, type Durable, type LogSync } from "../../src/store/log-sync.ts";
+import { getMeta, setMeta } from "../../src/store/meta.ts";
+import { newDir, removeDir, until } from "../support/daemon.ts";
+
+let dir: string;
+beforeEach(() => {
+  dir = newDir();
+});
+afterEach(() => removeDir(dir));
+
+describe("the sync of the log", () => {
+  let path: string;
+  let log: LogSync;
+  let called: string[];
+  const noting =
+    (name: string): Durable =>
+    (error) =>
+      called.push(error ? `${name} failed` : name);
+
+  beforeEach(() => {
+    path = join(dir, "log");
+    log = createLogSync(path);
+    called = [];
+  });
+  afterEach(() => log.close());
+
+  test("calls back later, each once, in the order of the requests", async () => {
+    writeFileSync(path, "rows");
+    for (const name of ["a", "b", "c"]) log.request(noting(name));
+    expect(called).toEqual([]);
+    await until("all are called", () => called.length === 3);
+    log.request(noting("d"));
+    await until("the last one is called", () => called.length === 4);
+    expect(called).toEqual(["a", "b", "c", "d"]);
+  });
+
+  test("finishes at once when it is told to, and calls nobody again", async () => {
+    writeFileSync(path, "rows");
+    for (const name of ["a", "b"]) log.request(noting(name));
+    log.finish();
+    expect(called).toEqual(["a", "b"]);
+    log.finish();
+    log.request(noting("c"));
+    await until("the next one is called", () => called.length === 3);
+    expect(called).toEqual(["a", "b", "c"]);
+  });
+
+  test("fails all who wait, also who came later, and works again for the next", async () => {
+    log.request(noting("a"));
+    log.request(noting("b"));
+    await until("both are called", () => called.length === 2);
+    expect(called).toEqual(["a failed", "b failed"]);
+    log.request(noting("c"));
+    log.finish();
+    expect(called.at(-1)).toBe("c failed");
+    writeFileSync(path, "rows");
+    log.request(noting("d"));
+    await until("the last one is called", () => called.length === 4);
+    expect(called.at(-1)).toBe("d");
+  });
+
+  test("may be asked again by who is called", async () => {
+    writeFileSync(path, "rows");
+    log.request(() => {
+      called.push("first");
+      log.request(noting("second"));
+    });
+    await until("both are called", () => called.length === 2);
+    expect(called).toEqual(["first", "second"]);
+  });
+});
+
+describe("a database whose log could not be synced", () => {
+  /** Fails the first request only, as the kernel does. */
+  const failsOnce = (path: string): LogSync => {
+    const real = createLogSync(path);
+    let failed = false;
+    return {
+      ...real,
+      request(done) {
+        if (failed) return real.request(done);
+        failed = true;
+        setImmediate(done, new Error("EIO: i/o error"));
+      },
+    };
+  };
+
+  const strike = async () => {
+    const dataDir = join(dir, "data");
+    const database = openDatabase({ dataDir, syncLog: failsOnce });
+    const write = (value: string) =>
+      database.transaction("relaxed", () => setMeta(database.orm, "clock", value));
+    write("one");
+    const error = await new Promise<Error | null>((resolve) => database.whenDurable(resolve));
+    return { database, write, error, log: join(dataDir, "armorhooks.db-wal") };
+  };
+
+  test("says so, and is no longer at fault once the database has taken over what the log holds", async () => {
+    const { database, write, error, log } = await strike();
+    expect(isStoreFault(error)).toBe(true);
+    expect(database.fault()).toContain("EIO");
+    const before = statSync(log).size;
+    write("two");
+    expect(database.fault()).toBeNull();
+    // The log was left: it holds the latest transaction only.
+    expect(statSync(log).size).toBeLessThan(before);
+    expect(await new Promise((resolve) => database.whenDurable(resolve))).toBeNull();
+    expect(getMeta(database.orm, "clock")).toBe("two");
+    database.close();
+  });
+
+  test("takes no more until then", async () => {
+    const { database, write } = await strike();
+    const reader = openDatabase({ dataDir: join(dir, "data") });
+    // Who reads an older state keeps the log from being left.
+    reader.sqlite.exec("BEGIN");
+    expect(getMeta(reader.orm, "clock")).toBe("one");
+    let refusal: unknown;
+    try {
+      write("two");
+    } catch (error) {
+      refusal = error;
+    }
+    expect(isStoreFault(refusal)).toBe(true);
+    expect(database.fault()).not.toBeNull();
+    expect(getMeta(database.orm, "clock")).toBe("one");
+    reader.sqlite.exec("COMMIT");
+    write("three");
+    expect(database.fault()).toBeNull();
+    reader.close();
+    database.close();
+  }, 15_000);
+});
