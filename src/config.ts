@@ -105,6 +105,11 @@ function parseText(text: string): string {
   return text;
 }
 
+/** An IPv6 address may be written as in a URL. */
+function parseHost(text: string): string {
+  return parseText(text).replace(/^\[(.+)\]$/, "$1");
+}
+
 function parseLevel(text: string): LogLevel {
   if ((LOG_LEVELS as readonly string[]).includes(text)) return text as LogLevel;
   throw new InvalidArgumentError(`It must be one of ${LOG_LEVELS.join(", ")}.`);
@@ -138,7 +143,7 @@ const DEFINITIONS: readonly Definition[] = [
     fallback: "./data",
     parse: parseText,
   },
-  { flag: "host", value: "HOST", description: "API address", fallback: "127.0.0.1", parse: parseText },
+  { flag: "host", value: "HOST", description: "API address", fallback: "127.0.0.1", parse: parseHost },
   {
     flag: "port",
     value: "PORT",
@@ -336,16 +341,27 @@ const MAX_SOCKET_PATH_BYTES = 95;
 /** Where the socket is, given the two options that decide it. Throws UsageError. */
 export function socketPath(dataDir: string, socket: string | undefined): string {
   const path = resolve(socket ?? join(dataDir, "events.sock"));
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
-    throw new UsageError(
-      `the socket path ${path} is longer than ${MAX_SOCKET_PATH_BYTES} bytes; choose a shorter one with --socket`,
-    );
-  }
+  checkLength(path);
   return path;
+}
+
+function checkLength(path: string): void {
+  if (Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES) return;
+  throw new UsageError(
+    `the socket path ${path} is longer than ${MAX_SOCKET_PATH_BYTES} bytes; choose a shorter one with --socket`,
+  );
 }
 
 /** The systemd credential that is taken for the secret key when no file is named. */
 const CREDENTIAL_NAME = "armorhooks-secret-key";
+
+/** The file with the secret key, if it is not the one in the data directory. */
+export function secretKeyPath(
+  file: string | null | undefined,
+  environment: NodeJS.ProcessEnv = process.env,
+): string | null {
+  return file ?? credentialPath(environment);
+}
 
 function credentialPath(environment: NodeJS.ProcessEnv): string | null {
   const directory = environment["CREDENTIALS_DIRECTORY"];
@@ -359,16 +375,43 @@ function credentialPath(environment: NodeJS.ProcessEnv): string | null {
   }
 }
 
-/** What commander parsed, completed and frozen. Throws UsageError. */
-export function toConfig(options: Raw, environment: NodeJS.ProcessEnv = process.env): Config {
+/** Told of an option that cannot be used as it is; unless it throws, the option is left out. */
+type Refuse = (error: UsageError) => void;
+
+export interface ConfigSources {
+  environment?: NodeJS.ProcessEnv;
+  refuse?: Refuse;
+}
+
+const refuseAtOnce: Refuse = (error) => {
+  throw error;
+};
+
+/** What commander parsed, completed and frozen. Throws UsageError, unless `refuse` does otherwise. */
+export function toConfig(
+  options: Raw,
+  { environment = process.env, refuse = refuseAtOnce }: ConfigSources = {},
+): Config {
   const dataDir = resolve(options.dataDir as string);
-  if (options.caFile) readRoots(options.caFile);
+  const socket = resolve(options.socket ?? join(dataDir, "events.sock"));
+  const caFile = options.caFile ?? null;
+  const isUsable = (check: () => unknown): boolean => {
+    try {
+      check();
+      return true;
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      refuse(error);
+      return false;
+    }
+  };
+  isUsable(() => checkLength(socket));
   return Object.freeze({
     ...(options as Config),
     dataDir,
-    socket: socketPath(dataDir, options.socket),
-    secretKeyFile: options.secretKeyFile ?? credentialPath(environment),
-    caFile: options.caFile ?? null,
+    socket,
+    secretKeyFile: secretKeyPath(options.secretKeyFile, environment),
+    caFile: caFile !== null && isUsable(() => readRoots(caFile)) ? caFile : null,
     notifyUrl: options.notifyUrl ?? null,
   });
 }

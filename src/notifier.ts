@@ -40,8 +40,10 @@ export function createNotifier({ url, secret, store, log, caFile }: NotifierOpti
   const sender = operatorSender(store, transport, log);
   const target = sender.createTarget({ url, format: "json", secrets: [secret] });
   const abort = new AbortController();
-  /** Webhooks that are known to be in trouble; after a restart their failures in a row tell. */
-  const troubled = new Set<string>();
+  /** Webhooks that are known to be in trouble: after a restart those given up before; of others, their failures in a row tell. */
+  const troubled = new Set(
+    store.webhooks.all().flatMap(({ uuid, disabledReason }) => (disabledReason === null ? [] : [uuid])),
+  );
 
   const notify = (type: string, data: Record<string, string | number>): void => {
     const eventId = store.formatId(store.newId());

@@ -114,6 +114,20 @@ test("a webhook that is disabled is told once, and when it works again too", asy
   expect(types()).toEqual(["webhook.disabled", "webhook.recovered"]);
 });
 
+test("a webhook that was disabled before a restart is told of when it works again", async () => {
+  await start("--retry-attempts", "3");
+  const id = await newWebhook();
+  await send();
+  await until("the operator was told", () => operator.received.length === 1);
+  await daemon.stop();
+  await start("--retry-attempts", "3");
+  receiver.answer = () => new Response("ok");
+  await daemon.api("PATCH", `/v1/webhooks/${id}`, { enabled: true });
+  await send();
+  await until("the operator was told", () => operator.received.length === 2);
+  expect(types()).toEqual(["webhook.disabled", "webhook.recovered"]);
+});
+
 test("after a restart a webhook that is still failing is not told again, and its recovery is", async () => {
   await start("--retry-attempts", "1000", "--retry-min-delay", "20ms");
   await newWebhook();

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Command, InvalidArgumentError, type Option } from "commander";
-import { type Config, serveOptions, toConfig, unknownVariables } from "../config.ts";
-import { messageOf, UsageError } from "../errors.ts";
+import { serveOptions, toConfig, unknownVariables } from "../config.ts";
+import { messageOf } from "../errors.ts";
 import { DATABASE_FILE } from "../store/database.ts";
 import { inspectDatabase } from "../store/inspect.ts";
 import { isLocked } from "../store/lock.ts";
@@ -70,7 +70,8 @@ function tolerant(option: Option, faults: string[]): Option {
 }
 
 async function diagnose(options: object, faults: string[]): Promise<Check[]> {
-  const config = configOf(options, faults);
+  // What serve would be refused for is noted and left out.
+  const config = toConfig(options, { refuse: ({ message }) => faults.push(message) });
   const { dataDir } = config;
   const inspection = existsSync(join(dataDir, DATABASE_FILE)) ? inspectDatabase(dataDir) : null;
   const isRunning = existsSync(dataDir) && isLocked(dataDir);
@@ -99,21 +100,6 @@ async function attempt(check: () => Finding | Promise<Finding>): Promise<Finding
       hint: "run as the daemon's user",
     };
   }
-}
-
-/** The configuration of serve; what it would be refused for is noted and left out. */
-function configOf(options: object, faults: string[]): Config {
-  const usable: { socket?: string; caFile?: string } = { ...options };
-  for (const name of ["caFile", "socket"] as const) {
-    try {
-      return toConfig(usable);
-    } catch (error) {
-      if (!(error instanceof UsageError)) throw error;
-      faults.push(error.message);
-      delete usable[name];
-    }
-  }
-  return toConfig({ ...usable, socket: "unused" });
 }
 
 function checkConfig(faults: readonly string[]): Finding {

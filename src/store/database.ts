@@ -121,7 +121,7 @@ function touchEveryTree(sqlite: Database): void {
 }
 
 /** Only a file that is damaged may be called so: nobody should move a sound database away because the disk is full. */
-function refusal(path: string, error: unknown): UsageError {
+export function refusal(path: string, error: unknown): UsageError {
   return new UsageError(`${refusalText(path, error)} (${messageOf(error)})`, 1);
 }
 

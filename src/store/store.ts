@@ -1,8 +1,16 @@
+import { join } from "node:path";
 import { type Clock, type ClockSources, type ClockState, clockState, createClock } from "../clock.ts";
 import { UsageError } from "../errors.ts";
 import { createIdSource, formatId, newInstallationTag, parseId, timeOfId } from "../ids.ts";
 import { type ApiKeyStore, createApiKeyStore } from "./api-keys.ts";
-import { type OpenOptions, openDatabase, type StoreDatabase } from "./database.ts";
+import {
+  DATABASE_FILE,
+  isStoreFault,
+  type OpenOptions,
+  openDatabase,
+  refusal,
+  type StoreDatabase,
+} from "./database.ts";
 import { createDeliveryStore, type DeliveryStore } from "./deliveries.ts";
 import { createDeliveryLog, type DeliveryLog } from "./delivery-log.ts";
 import { createEventStore, type EventStore } from "./events.ts";
@@ -29,7 +37,7 @@ export interface Store {
   parseId(text: string): number | null;
   /** An id for a message that is not stored. */
   newId(): number;
-  /** Reads what tells a scanner's repeats; otherwise the first event waits for it. */
+  /** Reads what tells a scanner's repeats; otherwise the first event waits for it. Throws UsageError. */
   loadExternalIds(): void;
   /** The latest id that was given: what is there now has ids up to this one. */
   lastId(): number;
@@ -48,14 +56,14 @@ export interface StoreOptions extends OpenOptions {
 export function openStore({ clockSources, ...options }: StoreOptions): Store {
   const database = openDatabase(options);
   try {
-    return assemble(database, clockSources);
+    return assemble(database, join(options.dataDir, DATABASE_FILE), clockSources);
   } catch (error) {
     database.close();
     throw error;
   }
 }
 
-function assemble(database: StoreDatabase, clockSources?: ClockSources): Store {
+function assemble(database: StoreDatabase, path: string, clockSources?: ClockSources): Store {
   const { orm, transaction } = database;
   const tag = getMeta(orm, "installation_tag") ?? transaction("durable", () => makeTag(database));
   const clock = createClock(savedClock(database), clockSources);
@@ -87,7 +95,13 @@ function assemble(database: StoreDatabase, clockSources?: ClockSources): Store {
     formatId: (id) => formatId(id, tag),
     parseId: (text) => parseId(text, tag),
     newId: issue,
-    loadExternalIds: externalIds.load,
+    loadExternalIds: () => {
+      try {
+        externalIds.load();
+      } catch (error) {
+        throw isStoreFault(error) ? refusal(path, error) : error;
+      }
+    },
     lastId: () => last,
     saveClock: () => transaction("relaxed", () => setMeta(orm, "clock", JSON.stringify(clockState(clock)))),
     useSecretBox: (opened) => {

@@ -397,7 +397,9 @@ describe("the examples of the API document", () => {
     const dir = newDir();
     const command = new Command();
     for (const option of serveOptions()) command.addOption(option);
-    const config = toConfig(command.parse(["--data-dir", dir, "--port", "0"], { from: "user" }).opts(), {});
+    const config = toConfig(command.parse(["--data-dir", dir, "--port", "0"], { from: "user" }).opts(), {
+      environment: {},
+    });
     const seeded = createDaemon({ config, log: silentLogger, resolve: async () => ["127.0.0.1"] });
     const { organizations, apiKeys } = seeded.store;
     const { id } = organizations.create({ name: "seed", plan: "professional", now: Date.now() });

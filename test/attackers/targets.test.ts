@@ -215,7 +215,7 @@ function configure(dir: string) {
   for (const option of serveOptions()) command.addOption(option);
   const args = ["--data-dir", dataDir, "--port", "0", "--allow-http", "--allow-networks", PUBLIC];
   command.parse([...args, "--retry-attempts", "1", "--request-timeout", "3s"], { from: "user" });
-  return toConfig(command.opts(), {});
+  return toConfig(command.opts(), { environment: {} });
 }
 
 /** A sender that may reach the public only. */

@@ -57,6 +57,16 @@ describe("armorhooks doctor", () => {
     expect(readFileSync(join(dataDir, "armorhooks.db")).equals(before)).toBe(true);
   });
 
+  test("goes on where the path of the socket is too long, and says so once", async () => {
+    dataDir = join(dir, "long".repeat(30));
+    const { code, checks, wrong } = await doctor();
+    expect(code).toBe(1);
+    expect(checks).toHaveLength(9);
+    const told = wrong.filter(({ message }) => message.includes("is longer than 95 bytes"));
+    expect(told.map(({ name }) => name)).toEqual(["config"]);
+    expect(told[0]?.message.match(/--socket/g)).toHaveLength(1);
+  });
+
   test("finds nothing wrong with a running daemon", async () => {
     const daemon = await startDaemon({ dir });
     const { code, wrong, checks } = await doctor(["--port", new URL(daemon.url).port]);
