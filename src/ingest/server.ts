@@ -78,7 +78,8 @@ const QUEUED_BYTES_LIMITS = [256 * 1024, 4 * 1024 * 1024] as const;
 const LIGHT_BYTES = 16 * 1024;
 /** Lines that are stored and wait for the disk; past this, no more are stored. */
 const MAX_UNANSWERED_LINES = 8 * 1024;
-/** While the disk is waited for, this much is worth a transaction; less is stored together with what comes until then. */
+/** While more lines than a few wait for the disk, a transaction must be worth it: less is stored with what comes until then. */
+const FEW_LINES = 64;
 const WORTH_STORING_BYTES = 16 * 1024;
 /** Unfinished lines and acks that nobody reads; past this, the connection that has not moved for longest is closed. */
 const MAX_STUCK_BYTES = 8 * 1024 * 1024;
@@ -215,7 +216,7 @@ export function createIngestServer(options: IngestOptions): IngestServer {
 
   /** Whether lines are better left until the disk has what was stored before. */
   const mustWait = (): boolean =>
-    unanswered > 0 && (unanswered >= MAX_UNANSWERED_LINES || holdings.queued < WORTH_STORING_BYTES);
+    unanswered >= MAX_UNANSWERED_LINES || (unanswered >= FEW_LINES && holdings.queued < WORTH_STORING_BYTES);
 
   const flush = (): void => {
     scheduled = false;
