@@ -19,7 +19,6 @@ export type EventType = (typeof EVENT_TYPES)[number];
 
 /** Delivery states as stored; the position in this list is the number in the table. */
 export const DELIVERY_STATUSES = ["pending", "delivered", "failed"] as const;
-export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
 export const PENDING = 0;
 export const DELIVERED = 1;
 export const FAILED = 2;
