@@ -338,18 +338,24 @@ export function unknownVariables(environment: NodeJS.ProcessEnv = process.env): 
 /** sun_path holds 108 bytes with the closing NUL, and the socket is first made under a longer name. */
 const MAX_SOCKET_PATH_BYTES = 95;
 
-/** Where the socket is, given the two options that decide it. Throws UsageError. */
-export function socketPath(dataDir: string, socket: string | undefined): string {
-  const path = resolve(socket ?? join(dataDir, "events.sock"));
-  checkLength(path);
-  return path;
-}
+/** Told of an option that cannot be used as it is; may throw, or go on to hear of others. */
+type Refuse = (error: UsageError) => void;
 
-function checkLength(path: string): void {
-  if (Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES) return;
-  throw new UsageError(
-    `the socket path ${path} is longer than ${MAX_SOCKET_PATH_BYTES} bytes; choose a shorter one with --socket`,
-  );
+const refuseAtOnce: Refuse = (error) => {
+  throw error;
+};
+
+/** Where the socket is, given the two options that decide it. Throws UsageError, unless `refuse` does otherwise. */
+export function socketPath(dataDir: string, socket: string | undefined, refuse = refuseAtOnce): string {
+  const path = resolve(socket ?? join(dataDir, "events.sock"));
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
+    refuse(
+      new UsageError(
+        `the socket path ${path} is longer than ${MAX_SOCKET_PATH_BYTES} bytes; choose a shorter one with --socket`,
+      ),
+    );
+  }
+  return path;
 }
 
 /** The systemd credential that is taken for the secret key when no file is named. */
@@ -375,17 +381,10 @@ function credentialPath(environment: NodeJS.ProcessEnv): string | null {
   }
 }
 
-/** Told of an option that cannot be used as it is; unless it throws, the option is left out. */
-type Refuse = (error: UsageError) => void;
-
 export interface ConfigSources {
   environment?: NodeJS.ProcessEnv;
   refuse?: Refuse;
 }
-
-const refuseAtOnce: Refuse = (error) => {
-  throw error;
-};
 
 /** What commander parsed, completed and frozen. Throws UsageError, unless `refuse` does otherwise. */
 export function toConfig(
@@ -393,27 +392,25 @@ export function toConfig(
   { environment = process.env, refuse = refuseAtOnce }: ConfigSources = {},
 ): Config {
   const dataDir = resolve(options.dataDir as string);
-  const socket = resolve(options.socket ?? join(dataDir, "events.sock"));
-  const caFile = options.caFile ?? null;
-  const isUsable = (check: () => unknown): boolean => {
-    try {
-      check();
-      return true;
-    } catch (error) {
-      if (!(error instanceof UsageError)) throw error;
-      refuse(error);
-      return false;
-    }
-  };
-  isUsable(() => checkLength(socket));
   return Object.freeze({
     ...(options as Config),
     dataDir,
-    socket,
+    caFile: options.caFile ? usableRoots(options.caFile, refuse) : null,
+    socket: socketPath(dataDir, options.socket, refuse),
     secretKeyFile: secretKeyPath(options.secretKeyFile, environment),
-    caFile: caFile !== null && isUsable(() => readRoots(caFile)) ? caFile : null,
     notifyUrl: options.notifyUrl ?? null,
   });
+}
+
+function usableRoots(path: string, refuse: Refuse): string | null {
+  try {
+    readRoots(path);
+    return path;
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    refuse(error);
+    return null;
+  }
 }
 
 /** The roots that HTTPS targets are verified with: null for Bun's own alone, as a list given to it replaces them. */

@@ -70,7 +70,7 @@ function tolerant(option: Option, faults: string[]): Option {
 }
 
 async function diagnose(options: object, faults: string[]): Promise<Check[]> {
-  // What serve would be refused for is noted and left out.
+  // What serve would be refused for is noted, and the rest looked at all the same.
   const config = toConfig(options, { refuse: ({ message }) => faults.push(message) });
   const { dataDir } = config;
   const inspection = existsSync(join(dataDir, DATABASE_FILE)) ? inspectDatabase(dataDir) : null;

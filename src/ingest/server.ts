@@ -76,7 +76,7 @@ const MAX_UNREAD = 256 * 1024;
 const QUEUED_BYTES_LIMITS = [256 * 1024, 4 * 1024 * 1024] as const;
 /** Who last sent less than this at once goes on while those who send much wait. */
 const LIGHT_BYTES = 16 * 1024;
-/** Lines that are stored and wait for the disk; past this, no more are stored. */
+/** Lines that were read and whose answers wait for the disk; past this, no more are stored. */
 const MAX_UNANSWERED_LINES = 8 * 1024;
 /** While more lines than a few wait for the disk, a transaction must be worth it: less is stored with what comes until then. */
 const FEW_LINES = 64;

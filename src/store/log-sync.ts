@@ -14,14 +14,15 @@ export interface LogSync {
 
 /** `path` is the log's: it must be there, and stay the same file, from the first request on. */
 export function createLogSync(path: string): LogSync {
-  let file: number | null = null;
+  let files: { asked: number; finishing: number } | null = null;
   let waiting: Durable[] = [];
   /** Who waits for the call that is being made. */
   let asked: Durable[] | null = null;
 
-  const open = (): number => {
-    file ??= openSync(path, "r+");
-    return file;
+  /** The kernel tells each descriptor once of a failed write: who finishes must not depend on what the other was told. */
+  const open = () => {
+    files ??= { asked: openSync(path, "r+"), finishing: openSync(path, "r+") };
+    return files;
   };
 
   const ask = (): void => {
@@ -34,14 +35,14 @@ export function createLogSync(path: string): LogSync {
       answer(batch, error);
     };
     try {
-      fdatasync(open(), answered);
+      fdatasync(open().asked, answered);
     } catch (error) {
       setImmediate(answered, error as Error);
     }
   };
 
   const answer = (batch: readonly Durable[], error: Error | null): void => {
-    // The kernel tells of a failed write once: the next call may say that all is well, and it is not.
+    // The next call may say that all is well, and it is not.
     const failed = error === null ? [] : waiting.splice(0);
     // Whoever came meanwhile need not wait for the others' consequences.
     if (waiting.length > 0) ask();
@@ -61,15 +62,15 @@ export function createLogSync(path: string): LogSync {
       if (all.length === 0) return;
       let failure: Error | null = null;
       try {
-        fdatasyncSync(open());
+        fdatasyncSync(open().finishing);
       } catch (error) {
         failure = error as Error;
       }
       for (const done of all) done(failure);
     },
     close() {
-      if (file !== null) closeSync(file);
-      file = null;
+      if (files) for (const file of Object.values(files)) closeSync(file);
+      files = null;
     },
   };
 }
