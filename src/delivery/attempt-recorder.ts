@@ -24,7 +24,7 @@ export interface RecorderOptions {
 }
 
 const RETRY_MS = 250;
-/** A result waits at most this long for others to share its transaction. */
+/** Under load a result waits at most this long, since the last transaction, for others to share the next. */
 const GATHER_MS = 2;
 
 export function createAttemptRecorder({
@@ -40,6 +40,7 @@ export function createAttemptRecorder({
   let scheduled = false;
   let gathering: ReturnType<typeof setTimeout> | undefined;
   let stuck = false;
+  let flushedAt = 0;
 
   const outcomes = (): WebhookOutcome[] => [...lanes].map((lane) => outcomeOf(lane, lastId()));
 
@@ -48,6 +49,7 @@ export function createAttemptRecorder({
     clearTimeout(gathering);
     gathering = undefined;
     if (records.length === 0) return;
+    flushedAt = performance.now();
     try {
       store.recordAttempts(records, outcomes());
     } catch {
@@ -73,6 +75,19 @@ export function createAttemptRecorder({
     onWritten();
   };
 
+  const schedule = (): void => {
+    scheduled = true;
+    setImmediate(flush);
+  };
+
+  /** What is under way may hang: without load a result does not wait for it. */
+  const gather = (): ReturnType<typeof setTimeout> | undefined => {
+    const wait = flushedAt + GATHER_MS - performance.now();
+    if (wait > 0) return setTimeout(flush, wait);
+    schedule();
+    return undefined;
+  };
+
   return {
     add(lane, record, written) {
       records.push(record);
@@ -80,11 +95,9 @@ export function createAttemptRecorder({
       lanes.add(lane);
       if (scheduled) return;
       // Worth a transaction once as many wait as are still under way: then the receivers are kept busy
-      // while it is written. A lone result is that at once.
-      if (records.length * 2 >= inFlight()) {
-        scheduled = true;
-        setImmediate(flush);
-      } else gathering ??= setTimeout(flush, GATHER_MS);
+      // while it is written.
+      if (records.length * 2 >= inFlight()) schedule();
+      else gathering ??= gather();
     },
     flush: () => {
       if (!stuck) flush();
@@ -96,12 +109,13 @@ export function createAttemptRecorder({
 }
 
 function outcomeOf(lane: Lane, endThrough: number): WebhookOutcome {
-  const { webhookId, failureCount, lastTriggeredAt, lastSuccessAt, disabledReason } = lane;
+  const { webhookId, failureCount, lastTriggeredAt, lastSuccessAt, triedThrough, disabledReason } = lane;
   return {
     webhookId,
     failureCount,
     lastTriggeredAt: lastTriggeredAt ?? 0,
     lastSuccessAt,
+    triedThrough,
     disabledReason,
     endThrough,
   };

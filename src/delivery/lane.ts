@@ -48,6 +48,8 @@ export interface Lane {
   spilled: boolean;
   /** Of the deliveries that were never tried, all up to this id are in memory. */
   freshThrough: number;
+  /** No delivery with a larger id was tried since the start. */
+  triedThrough: number;
   /** Schedule time at which the table will hold due deliveries again. */
   nextDue: number;
   inFlight: number;
@@ -91,6 +93,7 @@ export function createLane(input: LaneInput): Lane {
     held: new Map(),
     spilled: false,
     freshThrough: 0,
+    triedThrough: 0,
     nextDue: Number.POSITIVE_INFINITY,
     inFlight: 0,
     window: FIRST_WINDOW,

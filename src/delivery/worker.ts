@@ -381,6 +381,7 @@ export function createWorker(options: WorkerOptions): Worker {
     const target = job.target as Target;
     job.attemptCount = record.number;
     lane.lastTriggeredAt = Math.max(lane.lastTriggeredAt ?? 0, record.startedAt);
+    lane.triedThrough = Math.max(lane.triedThrough, job.id);
     const failures = { before, after: lane.failureCount };
     if (sleeps) asleep += 1;
     job.asleep = sleeps;

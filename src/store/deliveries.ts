@@ -1,7 +1,14 @@
 import type { Database } from "bun:sqlite";
 import { timeOfId } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
-import { type DisabledReason, FAILED, FRESH, PENDING, TRIED } from "./schema.ts";
+import {
+  DELIVERIES_LOG,
+  FRESH_COUNT,
+  type FreshMarks,
+  freshOf,
+  prepareFreshMarks,
+} from "./fresh-deliveries.ts";
+import { type DisabledReason, FAILED, PENDING, TRIED } from "./schema.ts";
 
 /** Why an attempt failed (CONTRACT, section 5). */
 export type AttemptError =
@@ -47,6 +54,8 @@ export interface WebhookOutcome {
   lastTriggeredAt: number;
   /** Schedule time of the latest success, if there was one. */
   lastSuccessAt: number | null;
+  /** No larger delivery id was ever tried. */
+  triedThrough: number;
   /** Why the webhook is given up with this batch; null when it is not. */
   disabledReason: DisabledReason | null;
   /** Then its pending deliveries up to this id are to be ended. */
@@ -82,39 +91,40 @@ export interface FailPending {
 }
 
 const DUE_COLUMNS =
-  "d.id AS id, d.event_id AS eventId, e.body AS body, d.attempt_count AS attemptCount, d.budget_from AS budgetFrom";
+  "deliveries.id AS id, event_id AS eventId, body, attempt_count AS attemptCount, budget_from AS budgetFrom";
 
 export function createDeliveryStore({ sqlite, transaction }: StoreDatabase): DeliveryStore {
   const dueAgain = sqlite.prepare<DueDelivery, [number, number, number]>(
-    `SELECT ${DUE_COLUMNS} FROM deliveries d INDEXED BY deliveries_waiting JOIN events e ON e.id = d.event_id
-     WHERE d.webhook_id = ? AND ${TRIED} AND next_attempt_at <= ? ORDER BY next_attempt_at, d.id LIMIT ?`,
+    `SELECT ${DUE_COLUMNS} FROM deliveries INDEXED BY deliveries_waiting JOIN events e ON e.id = event_id
+     WHERE webhook_id = ? AND ${TRIED} AND next_attempt_at <= ? ORDER BY next_attempt_at, deliveries.id LIMIT ?`,
   );
   const fresh = sqlite.prepare<DueDelivery, [number, number, number]>(
-    `SELECT ${DUE_COLUMNS} FROM deliveries d INDEXED BY deliveries_fresh JOIN events e ON e.id = d.event_id
-     WHERE d.webhook_id = ? AND ${FRESH} AND d.id > ? ORDER BY d.id LIMIT ?`,
+    `SELECT ${DUE_COLUMNS} FROM ${DELIVERIES_LOG} JOIN events e ON e.id = event_id
+     WHERE ${freshOf("?1", "?2 + 1")} ORDER BY deliveries.id LIMIT ?3`,
   );
   const next = sqlite.prepare<{ at: number | null }, [number, number]>(
     `SELECT min(next_attempt_at) AS at FROM deliveries INDEXED BY deliveries_waiting
      WHERE webhook_id = ? AND ${TRIED} AND next_attempt_at > ?`,
   );
   const any = sqlite.prepare<{ one: number }, [number]>(
-    `SELECT 1 AS one WHERE EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_fresh WHERE webhook_id = ?1 AND ${FRESH})
+    `SELECT 1 AS one WHERE EXISTS (SELECT 1 FROM ${DELIVERIES_LOG} WHERE ${freshOf("?1")})
      OR EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_tried WHERE webhook_id = ?1 AND ${TRIED})`,
   );
   const pendingCount = sqlite.prepare<{ n: number }, []>(
-    `SELECT (SELECT count(*) FROM deliveries INDEXED BY deliveries_fresh WHERE ${FRESH})
+    `SELECT (SELECT coalesce(sum(${FRESH_COUNT}), 0) FROM webhooks w)
      + (SELECT count(*) FROM deliveries INDEXED BY deliveries_tried WHERE ${TRIED}) AS n`,
   );
-  const oldestOf = (index: string, condition: string): string =>
-    `SELECT (SELECT min(id) FROM deliveries INDEXED BY ${index} WHERE webhook_id = w.id AND ${condition}) AS id
-     FROM webhooks w WHERE w.enabled = 1`;
   const oldest = sqlite.prepare<{ id: number | null }, []>(
     `SELECT min(id) AS id FROM
-     (${oldestOf("deliveries_fresh", FRESH)} UNION ALL ${oldestOf("deliveries_tried", TRIED)})`,
+     (SELECT (SELECT id FROM ${DELIVERIES_LOG} WHERE ${freshOf("w.id")} ORDER BY id LIMIT 1) AS id
+      FROM webhooks w WHERE w.enabled = 1
+      UNION ALL SELECT (SELECT min(id) FROM deliveries INDEXED BY deliveries_tried
+      WHERE webhook_id = w.id AND ${TRIED}) FROM webhooks w WHERE w.enabled = 1)`,
   );
   const writeAttempt = prepareAttemptWriter(sqlite);
-  const writeOutcome = prepareOutcomeWriter(sqlite);
-  const failPending = preparePendingEnd(sqlite);
+  const marks = prepareFreshMarks(sqlite);
+  const writeOutcome = prepareOutcomeWriter(sqlite, marks);
+  const failPending = preparePendingEnd(sqlite, marks);
 
   return {
     dueAgain: (webhookId, now, limit) => dueAgain.all(webhookId, now, limit),
@@ -181,41 +191,52 @@ function prepareAttemptWriter(sqlite: Database): (attempt: AttemptRecord) => voi
   };
 }
 
-function prepareOutcomeWriter(sqlite: Database): (outcome: WebhookOutcome) => void {
+/** Outcomes of a webhook until its mark is moved: it is not worth a statement for each. */
+const ADVANCE_AFTER = 16;
+
+function prepareOutcomeWriter(sqlite: Database, marks: FreshMarks): (outcome: WebhookOutcome) => void {
   const update = sqlite.prepare(
-    "UPDATE webhooks SET failure_count = ?, last_triggered_at = ?, last_success_at = coalesce(?, last_success_at) WHERE id = ?",
+    `UPDATE webhooks SET failure_count = ?, last_triggered_at = ?, last_success_at = coalesce(?, last_success_at),
+     tried_through = max(tried_through, ?) WHERE id = ?`,
   );
   const disable = sqlite.prepare(
     "UPDATE webhooks SET enabled = 0, disabled_reason = ?, end_through = ? WHERE id = ?",
   );
-  return (o) => {
-    update.run(o.failureCount, o.lastTriggeredAt, o.lastSuccessAt, o.webhookId);
-    if (o.disabledReason) disable.run(o.disabledReason, o.endThrough, o.webhookId);
+  const sinceAdvance = new Map<number, number>();
+  return ({ webhookId, failureCount, lastTriggeredAt, lastSuccessAt, triedThrough, ...given }) => {
+    update.run(failureCount, lastTriggeredAt, lastSuccessAt, triedThrough, webhookId);
+    const count = (sinceAdvance.get(webhookId) ?? 0) + 1;
+    sinceAdvance.set(webhookId, count % ADVANCE_AFTER);
+    if (count === ADVANCE_AFTER) marks.advance(webhookId);
+    if (given.disabledReason) disable.run(given.disabledReason, given.endThrough, webhookId);
   };
 }
 
-function preparePendingEnd(sqlite: Database): (options: FailPending) => number {
+function preparePendingEnd(sqlite: Database, marks: FreshMarks): (options: FailPending) => number {
   const statements = [
-    ["deliveries_fresh", FRESH],
-    ["deliveries_tried", TRIED],
-  ].map(([index, condition]) => {
-    const chosen = `SELECT id FROM deliveries INDEXED BY ${index} WHERE webhook_id = ? AND ${condition} AND id <= ? ORDER BY id LIMIT ?`;
+    `${DELIVERIES_LOG} WHERE ${freshOf("?1")}`,
+    `deliveries INDEXED BY deliveries_tried WHERE webhook_id = ?1 AND ${TRIED}`,
+  ].map((found) => {
+    const chosen = `SELECT id FROM ${found} AND id <= ?2 ORDER BY id LIMIT ?3`;
     return {
       keepLatest: sqlite.prepare(keepLatestAttempt(`id IN (${chosen})`)),
       // What ended them takes the place of their latest attempt.
       fail: sqlite.prepare(
-        `UPDATE deliveries SET status = ${FAILED}, next_attempt_at = NULL, last_error = ?, finished_at = ?,
+        `UPDATE deliveries SET status = ${FAILED}, next_attempt_at = NULL, last_error = ?4, finished_at = ?5,
          last_started_at = NULL, last_duration_ms = NULL, last_excerpt = NULL WHERE id IN (${chosen})`,
       ),
     };
   });
+  const tried = sqlite.prepare("UPDATE webhooks SET tried_through = max(tried_through, ?) WHERE id = ?");
   const ended = sqlite.prepare("UPDATE webhooks SET end_through = NULL WHERE id = ?");
   return ({ webhookId, reason, finishedAt, limit, throughId }) => {
     let count = 0;
     for (const { keepLatest, fail } of statements) {
       keepLatest.run(webhookId, throughId, limit - count);
-      count += fail.run(reason, finishedAt, webhookId, throughId, limit - count).changes;
+      count += fail.run(webhookId, throughId, limit - count, reason, finishedAt).changes;
     }
+    tried.run(throughId, webhookId);
+    marks.advance(webhookId);
     if (count < limit) ended.run(webhookId);
     return count;
   };

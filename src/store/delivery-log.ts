@@ -1,6 +1,7 @@
 import { and, desc, eq, getTableColumns, inArray, type SQL } from "drizzle-orm";
 import { idAt } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
+import { freshOf, prepareFreshMarks } from "./fresh-deliveries.ts";
 import { type NewDeliveries, prepareDeliveryInsert } from "./new-deliveries.ts";
 import {
   type attempts,
@@ -10,7 +11,6 @@ import {
   type EventType,
   events,
   FAILED,
-  FRESH,
   PENDING,
   TRIED,
   webhooks,
@@ -102,11 +102,11 @@ export function createDeliveryLog(
   /** Ids of a webhook's deliveries below one, newest first, off the index that holds just those. */
   const idsFrom = (index: string, condition = "true") =>
     sqlite.prepare<{ id: number }, [webhookId: number, beforeId: number, limit: number]>(
-      `SELECT id FROM deliveries INDEXED BY ${index} WHERE webhook_id = ? AND id < ? AND ${condition} ORDER BY id DESC LIMIT ?`,
+      `SELECT id FROM deliveries INDEXED BY ${index} WHERE webhook_id = ?1 AND id < ?2 AND ${condition} ORDER BY id DESC LIMIT ?3`,
     );
   const all = idsFrom("deliveries_log");
   const failed = idsFrom("deliveries_failed", `status = ${FAILED}`);
-  const fresh = idsFrom("deliveries_fresh", FRESH);
+  const fresh = idsFrom("deliveries_log", freshOf("?1"));
   const tried = idsFrom("deliveries_tried", TRIED);
   const lookedAt = sqlite.prepare<{ id: number; status: number }, [webhookId: number, beforeId: number]>(
     `SELECT id, status FROM deliveries INDEXED BY deliveries_log WHERE webhook_id = ? AND id < ?
@@ -143,6 +143,7 @@ export function createDeliveryLog(
      FROM deliveries WHERE id = ?1 AND last_started_at IS NOT NULL ORDER BY 1`,
   );
 
+  const marks = prepareFreshMarks(sqlite);
   const step = createRecoverStep({ sqlite, nextId });
 
   return {
@@ -159,7 +160,7 @@ export function createDeliveryLog(
     payload: (eventId) =>
       orm.select({ body: events.body }).from(events).where(eq(events.id, eventId)).get()?.body ?? "null",
     retry: (id, dueAt) => {
-      transaction("durable", () =>
+      transaction("durable", () => {
         orm
           .update(deliveries)
           .set({
@@ -169,8 +170,9 @@ export function createDeliveryLog(
             finishedAt: null,
           })
           .where(eq(deliveries.id, id))
-          .run(),
-      );
+          .run();
+        marks.revived(id);
+      });
     },
     recoverStep: (options) => transaction("durable", () => step(options)),
   };
@@ -206,6 +208,7 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
     `UPDATE deliveries SET status = ${PENDING}, budget_from = attempt_count, next_attempt_at = ?, finished_at = NULL WHERE id = ?`,
   );
   const insert = prepareDeliveryInsert(sqlite);
+  const marks = prepareFreshMarks(sqlite);
 
   return ({ webhookId, organizationId, types, range, fromId, dueAt, now }: RecoverOptions) => {
     const { since, until } = range;
@@ -227,7 +230,10 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
     )) {
       if (!wanted.has(type)) continue;
       if (deliveryId === null) fresh.push(nextId(), webhookId, eventId, dueAt, now);
-      else revive.run(dueAt, deliveryId);
+      else {
+        revive.run(dueAt, deliveryId);
+        marks.revived(deliveryId);
+      }
       recovered += 1;
     }
     insert(fresh);

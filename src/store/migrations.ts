@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import init from "../../drizzle/0000_init.sql" with { type: "text" };
 import leanDeliveries from "../../drizzle/0001_lean_deliveries.sql" with { type: "text" };
 import externalIdRuns from "../../drizzle/0002_external_id_runs.sql" with { type: "text" };
+import freshMarks from "../../drizzle/0003_fresh_marks.sql" with { type: "text" };
 import journal from "../../drizzle/meta/_journal.json";
 import { UsageError } from "../errors.ts";
 
@@ -11,6 +12,7 @@ const SQL_BY_TAG: Readonly<Record<string, string>> = {
   "0000_init": init,
   "0001_lean_deliveries": leanDeliveries,
   "0002_external_id_runs": externalIdRuns,
+  "0003_fresh_marks": freshMarks,
 };
 
 export interface Migration {

@@ -1,6 +1,7 @@
 import { idAt } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
-import { FRESH, PENDING, TRIED } from "./schema.ts";
+import { FRESH_COUNT } from "./fresh-deliveries.ts";
+import { PENDING, TRIED } from "./schema.ts";
 
 /** What `armorhooks status` asks: read once, by a process of its own, so a second is not too long. */
 export interface Overview {
@@ -19,10 +20,9 @@ export function createOverview({ sqlite }: StoreDatabase): Overview {
       const rows = sqlite
         .query<{ webhookId: number; n: number }, []>(
           `SELECT webhook_id AS webhookId, sum(n) AS n FROM (
-             SELECT webhook_id, count(*) AS n FROM deliveries INDEXED BY deliveries_fresh
-             WHERE ${FRESH} GROUP BY webhook_id
+             SELECT w.id AS webhook_id, ${FRESH_COUNT} AS n FROM webhooks w
              UNION ALL SELECT webhook_id, count(*) FROM deliveries INDEXED BY deliveries_tried
-             WHERE ${TRIED} GROUP BY webhook_id) GROUP BY webhook_id`,
+             WHERE ${TRIED} GROUP BY webhook_id) GROUP BY webhook_id HAVING sum(n) > 0`,
         )
         .all();
       return new Map(rows.map(({ webhookId, n }) => [webhookId, n]));

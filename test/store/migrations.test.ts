@@ -51,6 +51,55 @@ describe("migrate", () => {
     expect(old.query("PRAGMA foreign_key_check").all()).toEqual([]);
   });
 
+  test("the marks of fresh deliveries are set for what is there", () => {
+    const old = new Database(":memory:");
+    migrate(old, MIGRATIONS.slice(0, 3));
+    old.exec("INSERT INTO organizations (uuid, name, plan, created_at) VALUES ('o', 'acme', 'pro', 1)");
+    for (const uuid of ["none", "fresh", "delivered", "mixed"]) {
+      old.exec(
+        `INSERT INTO webhooks (uuid, organization_id, url, events, secret, created_at) VALUES ('${uuid}', 1, 'https://a.example/', '[]', x'00', 1)`,
+      );
+    }
+    // By webhook: status and attempts of the deliveries 10, 11, …
+    const rows: [number, number][][] = [
+      [],
+      [
+        [0, 0],
+        [0, 0],
+      ],
+      [
+        [1, 1],
+        [2, 0],
+      ],
+      [
+        [1, 1],
+        [0, 0],
+        [0, 1],
+        [0, 0],
+      ],
+    ];
+    for (const [i, own] of rows.entries()) {
+      for (const [j, [status, attempts]] of own.entries()) {
+        const id = 10 + j * 10 + i;
+        old.exec(
+          `INSERT INTO events (id, organization_id, type, body, received_at) VALUES (${id}, 1, 2, '{}', 1)`,
+        );
+        old.exec(
+          `INSERT INTO deliveries (id, webhook_id, event_id, status, attempt_count, created_at) VALUES (${id}, ${i + 1}, ${id}, ${status}, ${attempts}, 1)`,
+        );
+      }
+    }
+    migrate(old);
+    expect(
+      old.query("SELECT uuid, fresh_from AS freshFrom, tried_through AS triedThrough FROM webhooks").all(),
+    ).toEqual([
+      { uuid: "none", freshFrom: 1, triedThrough: 0 },
+      { uuid: "fresh", freshFrom: 11, triedThrough: 0 },
+      { uuid: "delivered", freshFrom: 23, triedThrough: 22 },
+      { uuid: "mixed", freshFrom: 23, triedThrough: 33 },
+    ]);
+  });
+
   test("a migration that fails leaves nothing of itself behind, and the ones before it in place", () => {
     const sqlite = new Database(":memory:");
     const later = Number.MAX_SAFE_INTEGER;

@@ -1,4 +1,5 @@
 import { idAt } from "../../src/ids.ts";
+import { FRESH } from "../../src/store/schema.ts";
 import { openSecretBox, secretKeySource } from "../../src/store/secret-key.ts";
 import { openStore, type Store, type StoreOptions } from "../../src/store/store.ts";
 import type { Webhook } from "../../src/store/webhooks.ts";
@@ -43,6 +44,13 @@ export interface Seed {
   status: "pending" | "delivered" | "failed";
 }
 
+/** What the marks of fresh-deliveries.ts are for what is there. */
+const MARKS = `UPDATE webhooks SET
+  tried_through = coalesce((SELECT max(id) FROM deliveries WHERE webhook_id = ?1 AND NOT (${FRESH})), 0),
+  fresh_from = coalesce((SELECT min(id) FROM deliveries WHERE webhook_id = ?1 AND ${FRESH}),
+    (SELECT max(id) + 1 FROM deliveries WHERE webhook_id = ?1), 0)
+  WHERE id = ?1`;
+
 const STATUS = { pending: 0, delivered: 1, failed: 2 } as const;
 
 /** Puts many rows in at once, as they would be had the events come over the socket. */
@@ -74,5 +82,6 @@ export function seed({ database }: Store, { webhookId, organizationId, count, at
         at,
         status === "failed" ? "http_status" : null,
       );
+    sqlite.query(MARKS).run(webhookId);
   })();
 }

@@ -1,0 +1,203 @@
+import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import fc from "fast-check";
+import type { AttemptRecord } from "../../src/store/deliveries.ts";
+import { DELIVERED, FAILED, PENDING } from "../../src/store/schema.ts";
+import type { Store } from "../../src/store/store.ts";
+import { newDir, removeDir } from "../support/daemon.ts";
+import { addOrganization, addWebhook, BODY, openTestStore } from "./seed.ts";
+
+const WEBHOOKS = 3;
+const ALL = 1_000;
+
+interface Row {
+  id: number;
+  webhookId: number;
+  status: number;
+  attempts: number;
+}
+
+/** Looks at every row: what the marks must lead to. */
+function rowsOf({ database }: Store): Row[] {
+  return database.sqlite
+    .query<Row, []>(
+      "SELECT id, webhook_id AS webhookId, status, attempt_count AS attempts FROM deliveries ORDER BY id",
+    )
+    .all();
+}
+
+const isFresh = ({ status, attempts }: Row): boolean => status === PENDING && attempts === 0;
+
+function expectFound(store: Store, webhookIds: readonly number[]): void {
+  const rows = rowsOf(store);
+  const pending = rows.filter(({ status }) => status === PENDING);
+  expect(store.deliveries.countPending()).toBe(pending.length);
+  for (const webhookId of webhookIds) {
+    const own = pending.filter((row) => row.webhookId === webhookId);
+    const fresh = own.filter(isFresh).map(({ id }) => id);
+    expect(store.deliveries.fresh(webhookId, 0, ALL).map(({ id }) => id)).toEqual(fresh);
+    const middle = fresh[Math.floor(fresh.length / 2)] ?? 0;
+    expect(store.deliveries.fresh(webhookId, middle, ALL).map(({ id }) => id)).toEqual(
+      fresh.filter((id) => id > middle),
+    );
+    expect(store.deliveries.hasPending(webhookId)).toBe(own.length > 0);
+    const listed = store.deliveryLog.list({
+      webhookId,
+      status: PENDING,
+      beforeId: Number.MAX_SAFE_INTEGER,
+      limit: ALL,
+    });
+    expect(listed.rows.map(({ id }) => id)).toEqual(own.map(({ id }) => id).reverse());
+  }
+}
+
+/** One step of what a daemon does to its deliveries; numbers choose among what is there. */
+const step = fc.oneof(
+  fc.record({ kind: fc.constant("events" as const), count: fc.integer({ min: 1, max: 4 }) }),
+  fc.record({
+    kind: fc.constant("results" as const),
+    webhook: fc.nat(WEBHOOKS - 1),
+    picks: fc.array(fc.nat(), { minLength: 1, maxLength: 6 }),
+    status: fc.constantFrom(DELIVERED, DELIVERED, PENDING, FAILED),
+  }),
+  fc.record({
+    kind: fc.constant("end" as const),
+    webhook: fc.nat(WEBHOOKS - 1),
+    limit: fc.constantFrom(1, 3, 50),
+  }),
+  fc.record({ kind: fc.constant("retry" as const), pick: fc.nat() }),
+  fc.record({ kind: fc.constant("recover" as const), webhook: fc.nat(WEBHOOKS - 1) }),
+  fc.record({ kind: fc.constant("restart" as const) }),
+);
+type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
+
+interface World {
+  store: Store;
+  organizationId: number;
+  webhookIds: readonly number[];
+  reopen(): Store;
+}
+
+function take(world: World, action: Step): void {
+  const { store, organizationId, webhookIds } = world;
+  const now = store.clock.wall();
+  if (action.kind === "events") {
+    const event = { organizationId, externalId: null, type: 2, body: BODY, receivedAt: now, webhookIds };
+    store.events.insertEvents(Array(action.count).fill(event), store.clock.schedule());
+  } else if (action.kind === "results") {
+    record(store, webhookIds[action.webhook] as number, action.picks, action.status);
+  } else if (action.kind === "end") {
+    store.deliveries.failPending({
+      webhookId: webhookIds[action.webhook] as number,
+      reason: "webhook_disabled",
+      finishedAt: now,
+      limit: action.limit,
+      throughId: store.lastId(),
+    });
+  } else if (action.kind === "retry") {
+    const rows = rowsOf(store).filter(({ status }) => status !== PENDING);
+    const row = rows[action.pick % rows.length];
+    if (row) store.deliveryLog.retry(row.id, store.clock.schedule());
+  } else if (action.kind === "recover") {
+    store.deliveryLog.recoverStep({
+      webhookId: webhookIds[action.webhook] as number,
+      organizationId,
+      types: ["red_tier"],
+      range: { since: now - 3_600_000, until: now + 3_600_000 },
+      fromId: null,
+      dueAt: store.clock.schedule(),
+      now,
+    });
+  } else world.store = world.reopen();
+}
+
+/** Writes results of some of a webhook's pending deliveries, in any order. */
+function record(store: Store, webhookId: number, picks: readonly number[], status: number): void {
+  const pending = rowsOf(store).filter((row) => row.webhookId === webhookId && row.status === PENDING);
+  const chosen = new Set(
+    picks.map((pick) => pending[pick % pending.length]).filter((row) => row !== undefined),
+  );
+  if (chosen.size === 0) return;
+  const now = store.clock.wall();
+  const attempts = [...chosen].map(
+    ({ id, attempts: made }): AttemptRecord => ({
+      deliveryId: id,
+      number: made + 1,
+      startedAt: now,
+      durationMs: 1,
+      httpStatus: status === DELIVERED ? 200 : 500,
+      error: status === DELIVERED ? null : "http_status",
+      excerpt: null,
+      status,
+      nextAttemptAt: status === PENDING ? now : null,
+      finishedAt: status === PENDING ? null : now,
+    }),
+  );
+  store.deliveries.recordAttempts(attempts, [
+    {
+      webhookId,
+      failureCount: 0,
+      lastTriggeredAt: now,
+      lastSuccessAt: null,
+      triedThrough: Math.max(...attempts.map(({ deliveryId }) => deliveryId)),
+      disabledReason: null,
+      endThrough: 0,
+    },
+  ]);
+}
+
+describe("fresh deliveries", () => {
+  test("are all found, and no others, whatever happened in whatever order", () => {
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 5, maxLength: 60, size: "max" }), (steps) => {
+        const dir = newDir();
+        const dataDir = join(dir, "data");
+        const first = openTestStore(dataDir);
+        const organizationId = addOrganization(first);
+        const webhookIds = Array.from({ length: WEBHOOKS }, () => addWebhook(first, organizationId).id);
+        const world: World = {
+          store: first,
+          organizationId,
+          webhookIds,
+          reopen() {
+            world.store.close();
+            return openTestStore(dataDir);
+          },
+        };
+        try {
+          for (const action of steps) {
+            take(world, action);
+            expectFound(world.store, webhookIds);
+          }
+        } finally {
+          world.store.close();
+          removeDir(dir);
+        }
+      }),
+      { numRuns: 40 },
+    );
+  }, 60_000);
+
+  test("are looked for among few rows, however many were delivered", () => {
+    const dir = newDir();
+    const store = openTestStore(join(dir, "data"));
+    try {
+      const organizationId = addOrganization(store);
+      const { id: webhookId } = addWebhook(store, organizationId);
+      const world = { store, organizationId, webhookIds: [webhookId], reopen: () => store };
+      for (let n = 0; n < 400; n += 1) {
+        take(world, { kind: "events", count: 4 });
+        take(world, { kind: "results", webhook: 0, picks: [0, 1, 2, 3], status: DELIVERED });
+      }
+      const between = store.database.sqlite
+        .query<{ n: number }, []>(
+          "SELECT count(*) AS n FROM deliveries d JOIN webhooks w ON w.id = webhook_id WHERE d.id BETWEEN fresh_from AND tried_through",
+        )
+        .get();
+      expect(between?.n).toBeLessThanOrEqual(64);
+    } finally {
+      store.close();
+      removeDir(dir);
+    }
+  });
+});
