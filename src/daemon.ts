@@ -266,7 +266,7 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
 
 function openOrRelease({ dataDir, secretKeyFile }: Config, log: Logger, lock: { release(): void }) {
   try {
-    const store = openStore({ dataDir, log });
+    const store = openStore({ dataDir, log, checkpointBeside: true });
     const box = openSecretBox(store, secretKeySource(dataDir, secretKeyFile));
     store.useSecretBox(box);
     return { store, box };

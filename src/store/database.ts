@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type BunSQLiteDatabase, drizzle } from "drizzle-orm/bun-sqlite";
 import { messageOf, UsageError } from "../errors.ts";
 import type { Logger } from "../log.ts";
+import { type Checkpoints, createCheckpoints } from "./checkpoints.ts";
 import { createLogSync, type Durable, type LogSync } from "./log-sync.ts";
 import { MIGRATIONS, migrate } from "./migrations.ts";
 import * as schema from "./schema.ts";
@@ -45,18 +46,27 @@ export interface OpenOptions {
   log?: Logger;
   /** Called before a database of an older version is changed; may throw to leave it as it is. */
   beforeUpgrade?: () => void;
+  /** Whether to begin a thread for the log when that is long: for a process that goes on writing. */
+  checkpointBeside?: boolean;
   /** For tests: a disk that fails. */
   syncLog?: (path: string) => LogSync;
 }
 
 /** Opens, checks and migrates the database of a data directory, making both when missing. Throws UsageError. */
-export function openDatabase({ dataDir, log, beforeUpgrade, syncLog }: OpenOptions): StoreDatabase {
+export function openDatabase({
+  dataDir,
+  log,
+  beforeUpgrade,
+  checkpointBeside = false,
+  syncLog = createLogSync,
+}: OpenOptions): StoreDatabase {
   const path = prepareFile(dataDir);
   const sqlite = openChecked(path);
   try {
     configure(sqlite);
     migrate(sqlite, MIGRATIONS, beforeUpgrade);
-    return wrap(sqlite, (syncLog ?? createLogSync)(`${path}-wal`), log);
+    const checkpoints = checkpointBeside ? createCheckpoints(sqlite, path) : null;
+    return wrap({ sqlite, logSync: syncLog(`${path}-wal`), checkpoints, log });
   } catch (error) {
     sqlite.close();
     throw isStoreFault(error) ? refusal(path, error) : error;
@@ -143,9 +153,8 @@ function isBusy(error: unknown): boolean {
 }
 
 /**
- * Pages of the write-ahead log (64 MB) after which SQLite copies them into the database. That takes 10 to 40 ms
- * in which nothing else happens. Less would mean more such pauses, more would mean longer ones: with 6,000 and
- * with 32,000 the slowest hundredth of 500 events a second to ten webhooks took longer.
+ * Pages of the write-ahead log (64 MB) after which SQLite copies them into the database, within a commit: where
+ * checkpoints.ts did not get to it before.
  */
 const CHECKPOINT_PAGES = 16_000;
 
@@ -175,7 +184,14 @@ function sizeOf(sqlite: Database): number {
   return sqlite.query<{ page_count: number }, []>("PRAGMA page_count").get()?.page_count ?? 0;
 }
 
-function wrap(sqlite: Database, logSync: LogSync, log?: Logger): StoreDatabase {
+interface Parts {
+  sqlite: Database;
+  logSync: LogSync;
+  checkpoints: Checkpoints | null;
+  log: Logger | undefined;
+}
+
+function wrap({ sqlite, logSync, checkpoints, log }: Parts): StoreDatabase {
   const begin = sqlite.prepare("BEGIN IMMEDIATE");
   const commit = sqlite.prepare("COMMIT");
   const version = sqlite.prepare<{ data_version: number }, []>("PRAGMA data_version");
@@ -220,6 +236,7 @@ function wrap(sqlite: Database, logSync: LogSync, log?: Logger): StoreDatabase {
       begin.run();
       const result = run();
       commit.run();
+      checkpoints?.committed();
       recover();
       return result;
     } catch (error) {
@@ -245,6 +262,7 @@ function wrap(sqlite: Database, logSync: LogSync, log?: Logger): StoreDatabase {
     dataVersion: () => version.get()?.data_version ?? 0,
     fault: () => fault,
     close: () => {
+      checkpoints?.close();
       logSync.close();
       sqlite.close();
     },

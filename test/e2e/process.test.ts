@@ -1,5 +1,13 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync, lstatSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { connectScanner, LOOPBACK, request, scan, until } from "../support/daemon.ts";
@@ -267,4 +275,21 @@ test("the arguments that let it reach loopback are the only reason why it does",
   const { body } = await closed.api("POST", `/v1/webhooks/${webhook.id}/test`);
   expect(body).toEqual({ success: false, error: "Target address is not allowed" });
   expect(receiver.received).toHaveLength(0);
+});
+
+describe("the write-ahead log", () => {
+  test("is copied by the binary's own thread long before SQLite would stop for it", async () => {
+    const daemon = await startBinary();
+    const scanner = await connectScanner(daemon.socket);
+    const signal = { domain: "pii", type: "x".repeat(400), confidence: 0.98, weight: 50 };
+    const line = scan({ signals: Array(90).fill(signal) });
+    for (let n = 0; n < 30; n += 1) {
+      for (const ack of await scanner.send(...Array(60).fill(line))) expect(ack).toMatchObject({ ok: true });
+    }
+    scanner.close();
+    // 72 MB went through it.
+    expect(statSync(join(daemon.dataDir, "armorhooks.db-wal")).size).toBeLessThan(40_000_000);
+    expect(await daemon.stop("SIGTERM")).toBe(0);
+    expect(existsSync(join(daemon.dataDir, "armorhooks.db-wal"))).toBe(false);
+  }, 30_000);
 });

@@ -1,0 +1,11 @@
+/** What SQLite answers to `PRAGMA wal_checkpoint`: pages in the write-ahead log, and how many of them the database has. */
+export interface LogState {
+  busy: number;
+  log: number;
+  checkpointed: number;
+}
+
+/** Only looks. */
+export const NOOP = "PRAGMA wal_checkpoint(NOOP)";
+/** Copies what can be copied without waiting for anybody. */
+export const PASSIVE = "PRAGMA wal_checkpoint(PASSIVE)";

@@ -1,0 +1,92 @@
+import { Database } from "bun:sqlite";
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { type Checkpoints, createCheckpoints } from "../../src/store/checkpoints.ts";
+import { type LogState, NOOP } from "../../src/store/log-state.ts";
+import { newDir, removeDir, until } from "../support/daemon.ts";
+
+const PAGE = 4_096;
+/** Pages of a log at which SQLite copies it itself, in this test. */
+const LIMIT = 16_000;
+
+let dir: string;
+let path: string;
+let sqlite: Database;
+let checkpoints: Checkpoints | null = null;
+
+beforeEach(() => {
+  dir = newDir();
+  path = join(dir, "some.db");
+  sqlite = new Database(path);
+  sqlite.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${LIMIT}`);
+  sqlite.exec("CREATE TABLE data (id INTEGER PRIMARY KEY, bytes BLOB)");
+});
+afterEach(() => {
+  checkpoints?.close();
+  checkpoints = null;
+  sqlite.close();
+  removeDir(dir);
+});
+
+function state(): LogState {
+  return sqlite.query<LogState, []>(NOOP).get() as LogState;
+}
+
+/** Writes about so many pages to the log, a few with each commit. */
+function write(pages: number): void {
+  for (let n = 0; n < pages / 4; n += 1) {
+    sqlite.query("INSERT INTO data (bytes) VALUES (randomblob(?))").run(3 * PAGE);
+    checkpoints?.committed();
+  }
+}
+
+const logBytes = (): number => statSync(`${path}-wal`).size;
+
+test("a long log is copied on another thread, and begins anew", async () => {
+  checkpoints = createCheckpoints(sqlite, path);
+  for (let round = 0; round < 5; round += 1) {
+    write(5_000);
+    await until("all of the log is copied", () => state().checkpointed === state().log);
+    write(20);
+    expect(state().log).toBeLessThan(1_000);
+  }
+  expect(logBytes()).toBeLessThan(8_000 * PAGE);
+  const count = "SELECT count(*) AS n, sum(length(bytes)) AS bytes FROM data";
+  const { n, bytes } = sqlite.query<{ n: number; bytes: number }, []>(count).get() as {
+    n: number;
+    bytes: number;
+  };
+  expect(bytes).toBe(n * 3 * PAGE);
+  expect(sqlite.query("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
+}, 30_000);
+
+test("what is written while the log is copied is neither lost nor left out of it", async () => {
+  checkpoints = createCheckpoints(sqlite, path);
+  for (let round = 0; round < 40; round += 1) {
+    write(500);
+    await Bun.sleep(1);
+  }
+  await until("the log has begun anew", () => {
+    write(100);
+    return state().log < 4_000;
+  });
+  expect(sqlite.query("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
+}, 30_000);
+
+test("a short log is left alone", async () => {
+  checkpoints = createCheckpoints(sqlite, path);
+  write(3_000);
+  await Bun.sleep(200);
+  expect(state().checkpointed).toBe(0);
+});
+
+test("without the thread SQLite copies a log that has become too long", async () => {
+  checkpoints = createCheckpoints(sqlite, path, new URL("./no-such-thread.ts", import.meta.url).href);
+  write(5_000);
+  await Bun.sleep(300);
+  expect(state().checkpointed).toBe(0);
+  write(LIMIT);
+  expect(logBytes()).toBeLessThan((LIMIT + 1_000) * (PAGE + 24));
+  expect(sqlite.query("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
+}, 30_000);
