@@ -13,18 +13,25 @@ export interface Checkpoints {
   close(): void;
 }
 
-/**
- * A quarter of what SQLite itself waits for, as the log goes on growing meanwhile. Fewer would be copied more
- * often than is worth it; with more, the slowest hundredth of 500 events a second to ten webhooks took longer.
- */
+/** With more, the slowest hundredth of 500 events a second to ten webhooks took longer. */
 const WORTH_COPYING_PAGES = 4_000;
+/** Under load the copying, which takes a processor too, waits for this: often the load has gone by then. SQLite itself waits for 16,000. */
+const MUST_COPY_PAGES = 12_000;
+/** Processors that this process must take for that. */
+const LOAD = 0.75;
 /** Commits between two looks at the log. */
 const LOOK_EVERY = 16;
+
+export interface CheckpointOptions {
+  thread?: string;
+  /** Whether the process has been busy since the call before. */
+  loaded?: () => boolean;
+}
 
 export function createCheckpoints(
   sqlite: Database,
   path: string,
-  threadUrl = CHECKPOINT_THREAD,
+  { thread: url = CHECKPOINT_THREAD, loaded = createLoadMeter() }: CheckpointOptions = {},
 ): Checkpoints {
   const look = sqlite.prepare<LogState, []>(NOOP);
   const copyRest = sqlite.prepare<LogState, []>(PASSIVE);
@@ -34,7 +41,7 @@ export function createCheckpoints(
   let thread: Worker | null = null;
 
   const begin = (): Worker => {
-    const begun = new Worker(threadUrl, { smol: true });
+    const begun = new Worker(url, { smol: true });
     begun.unref();
     begun.onmessage = () => {
       finish();
@@ -53,19 +60,41 @@ export function createCheckpoints(
     }
   };
 
+  const isLong = (): boolean => {
+    const enough = loaded() ? MUST_COPY_PAGES : WORTH_COPYING_PAGES;
+    const state = look.get();
+    return state !== null && state.log >= enough && state.log > state.checkpointed;
+  };
+
   return {
     committed() {
       commits += 1;
       if (copying || commits % LOOK_EVERY !== 0) return;
-      const state = look.get();
-      if (!state || state.log < WORTH_COPYING_PAGES || state.checkpointed === state.log) return;
-      copying = true;
-      thread ??= begin();
-      thread.postMessage(path);
+      try {
+        if (!isLong()) return;
+        copying = true;
+        thread ??= begin();
+        thread.postMessage(path);
+      } catch {
+        // The commit has succeeded, whatever becomes of the log; the next one tells what is wrong with the disk.
+      }
     },
     close() {
       thread?.terminate();
       copying = true;
     },
+  };
+}
+
+function createLoadMeter(): () => boolean {
+  let at = performance.now();
+  let used = 0;
+  return () => {
+    const { user, system } = process.cpuUsage();
+    const passed = performance.now() - at;
+    const taken = (user + system) / 1000 - used;
+    at += passed;
+    used += taken;
+    return taken > passed * LOAD;
   };
 }

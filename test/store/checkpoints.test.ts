@@ -44,7 +44,7 @@ function write(pages: number): void {
 const logBytes = (): number => statSync(`${path}-wal`).size;
 
 test("a long log is copied on another thread, and begins anew", async () => {
-  checkpoints = createCheckpoints(sqlite, path);
+  checkpoints = createCheckpoints(sqlite, path, { loaded: () => false });
   for (let round = 0; round < 5; round += 1) {
     write(5_000);
     await until("all of the log is copied", () => state().checkpointed === state().log);
@@ -62,7 +62,7 @@ test("a long log is copied on another thread, and begins anew", async () => {
 }, 30_000);
 
 test("what is written while the log is copied is neither lost nor left out of it", async () => {
-  checkpoints = createCheckpoints(sqlite, path);
+  checkpoints = createCheckpoints(sqlite, path, { loaded: () => false });
   for (let round = 0; round < 40; round += 1) {
     write(500);
     await Bun.sleep(1);
@@ -75,14 +75,24 @@ test("what is written while the log is copied is neither lost nor left out of it
 }, 30_000);
 
 test("a short log is left alone", async () => {
-  checkpoints = createCheckpoints(sqlite, path);
+  checkpoints = createCheckpoints(sqlite, path, { loaded: () => false });
   write(3_000);
   await Bun.sleep(200);
   expect(state().checkpointed).toBe(0);
 });
 
+test("under load that waits until it must be", async () => {
+  checkpoints = createCheckpoints(sqlite, path, { loaded: () => true });
+  write(8_000);
+  await Bun.sleep(200);
+  expect(state().checkpointed).toBe(0);
+  write(5_000);
+  await until("all of the log is copied", () => state().checkpointed === state().log);
+});
+
 test("without the thread SQLite copies a log that has become too long", async () => {
-  checkpoints = createCheckpoints(sqlite, path, new URL("./no-such-thread.ts", import.meta.url).href);
+  const thread = new URL("./no-such-thread.ts", import.meta.url).href;
+  checkpoints = createCheckpoints(sqlite, path, { thread, loaded: () => false });
   write(5_000);
   await Bun.sleep(300);
   expect(state().checkpointed).toBe(0);
