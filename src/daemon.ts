@@ -257,6 +257,7 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
       transport.close();
       tick();
       saveClock();
+      await store.database.finishCheckpoints();
       store.close();
       lock.release();
       return drained;

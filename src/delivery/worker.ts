@@ -166,8 +166,6 @@ export function createWorker(options: WorkerOptions): Worker {
     const lane = laneOf(webhookId);
     if (!lane?.target) return;
     lane.spilled = true;
-    // What was failed without an attempt may be pending again.
-    lane.freshThrough = 0;
     markReady(lane);
     pump();
   };

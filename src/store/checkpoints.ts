@@ -1,5 +1,6 @@
 import type { Database } from "bun:sqlite";
 import { CHECKPOINT_THREAD } from "../threads.ts";
+import type { CheckpointAnswer, CheckpointOrder } from "./checkpoint-thread.ts";
 import { type LogState, NOOP, PASSIVE } from "./log-state.ts";
 
 /**
@@ -10,6 +11,8 @@ import { type LogState, NOOP, PASSIVE } from "./log-state.ts";
 export interface Checkpoints {
   /** To be called after each commit. */
   committed(): void;
+  /** Lets the thread end what it is at, for a few seconds at most: then the main thread closes the database last, and whole. */
+  finish(): Promise<void>;
   close(): void;
 }
 
@@ -19,6 +22,7 @@ const WORTH_COPYING_PAGES = 4_000;
 const MUST_COPY_PAGES = 12_000;
 /** Processors that this process must take for that. */
 const LOAD = 0.75;
+const FINISH_MS = 5_000;
 /** Commits between two looks at the log. */
 const LOOK_EVERY = 16;
 
@@ -34,36 +38,49 @@ export function createCheckpoints(
   { thread: url = CHECKPOINT_THREAD, loaded = createLoadMeter() }: CheckpointOptions = {},
 ): Checkpoints {
   const look = sqlite.prepare<LogState, []>(NOOP);
-  const copyRest = sqlite.prepare<LogState, []>(PASSIVE);
+  const copy = sqlite.prepare<LogState, []>(PASSIVE);
   let commits = 0;
   let copying = false;
   /** Begun by the first log that is long enough, as it takes about 10 MB. */
   let thread: Worker | null = null;
+  let stopping: (() => void) | null = null;
 
   const begin = (): Worker => {
     const begun = new Worker(url, { smol: true });
     begun.unref();
-    begun.onmessage = () => {
-      finish();
-      copying = false;
-    };
+    begun.onmessage = ({ data }: MessageEvent<CheckpointAnswer>) => hear(data);
     // It stays "copying" then, and SQLite does what this one cannot.
-    begun.onerror = () => begun.terminate();
+    begun.onerror = stop;
     return begun;
   };
 
-  const finish = (): void => {
+  const hear = (answer: CheckpointAnswer): void => {
+    if (answer === null) stop();
+    else {
+      if (answer) copyRest();
+      copying = stopping !== null;
+    }
+  };
+
+  const copyRest = (): void => {
     try {
-      copyRest.get();
+      copy.get();
     } catch {
       // As in the thread.
     }
   };
 
+  const stop = (): void => {
+    thread?.terminate();
+    thread = null;
+    stopping?.();
+  };
+
   const isLong = (): boolean => {
     const enough = loaded() ? MUST_COPY_PAGES : WORTH_COPYING_PAGES;
     const state = look.get();
-    return state !== null && state.log >= enough && state.log > state.checkpointed;
+    // A reader may keep a log from beginning anew that was copied long ago.
+    return state !== null && state.log - state.checkpointed >= enough;
   };
 
   return {
@@ -74,14 +91,28 @@ export function createCheckpoints(
         if (!isLong()) return;
         copying = true;
         thread ??= begin();
-        thread.postMessage(path);
+        thread.postMessage(path satisfies CheckpointOrder);
       } catch {
         // The commit has succeeded, whatever becomes of the log; the next one tells what is wrong with the disk.
       }
     },
-    close() {
-      thread?.terminate();
+    finish() {
       copying = true;
+      if (!thread) return Promise.resolve();
+      return new Promise((resolve) => {
+        const timer = setTimeout(stop, FINISH_MS);
+        stopping = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        thread?.postMessage(null satisfies CheckpointOrder);
+      });
+    },
+    close() {
+      copying = true;
+      stop();
+      look.finalize();
+      copy.finalize();
     },
   };
 }

@@ -38,6 +38,8 @@ export interface StoreDatabase {
   dataVersion(): number;
   /** Null while writing works, otherwise why the last write failed. */
   fault(): string | null;
+  /** To be awaited before a close that should leave one whole file. */
+  finishCheckpoints(): Promise<void>;
   close(): void;
 }
 
@@ -261,6 +263,7 @@ function wrap({ sqlite, logSync, checkpoints, log }: Parts): StoreDatabase {
     makeDurable: logSync.finish,
     dataVersion: () => version.get()?.data_version ?? 0,
     fault: () => fault,
+    finishCheckpoints: async () => checkpoints?.finish(),
     close: () => {
       checkpoints?.close();
       logSync.close();

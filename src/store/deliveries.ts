@@ -1,13 +1,7 @@
 import type { Database } from "bun:sqlite";
 import { timeOfId } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
-import {
-  DELIVERIES_LOG,
-  FRESH_COUNT,
-  type FreshMarks,
-  freshOf,
-  prepareFreshMarks,
-} from "./fresh-deliveries.ts";
+import { DELIVERIES_LOG, FRESH_COUNT, freshOf, prepareAdvance } from "./fresh-deliveries.ts";
 import { type DisabledReason, FAILED, PENDING, TRIED } from "./schema.ts";
 
 /** Why an attempt failed (CONTRACT, section 5). */
@@ -122,9 +116,9 @@ export function createDeliveryStore({ sqlite, transaction }: StoreDatabase): Del
       WHERE webhook_id = w.id AND ${TRIED}) FROM webhooks w WHERE w.enabled = 1)`,
   );
   const writeAttempt = prepareAttemptWriter(sqlite);
-  const marks = prepareFreshMarks(sqlite);
-  const writeOutcome = prepareOutcomeWriter(sqlite, marks);
-  const failPending = preparePendingEnd(sqlite, marks);
+  const advance = prepareAdvance(sqlite);
+  const writeOutcome = prepareOutcomeWriter(sqlite, advance);
+  const failPending = preparePendingEnd(sqlite, advance);
 
   return {
     dueAgain: (webhookId, now, limit) => dueAgain.all(webhookId, now, limit),
@@ -191,10 +185,12 @@ function prepareAttemptWriter(sqlite: Database): (attempt: AttemptRecord) => voi
   };
 }
 
+type Advance = ReturnType<typeof prepareAdvance>;
+
 /** Outcomes of a webhook until its mark is moved: it is not worth a statement for each. */
 const ADVANCE_AFTER = 16;
 
-function prepareOutcomeWriter(sqlite: Database, marks: FreshMarks): (outcome: WebhookOutcome) => void {
+function prepareOutcomeWriter(sqlite: Database, advance: Advance): (outcome: WebhookOutcome) => void {
   const update = sqlite.prepare(
     `UPDATE webhooks SET failure_count = ?, last_triggered_at = ?, last_success_at = coalesce(?, last_success_at),
      tried_through = max(tried_through, ?) WHERE id = ?`,
@@ -207,12 +203,12 @@ function prepareOutcomeWriter(sqlite: Database, marks: FreshMarks): (outcome: We
     update.run(failureCount, lastTriggeredAt, lastSuccessAt, triedThrough, webhookId);
     const count = (sinceAdvance.get(webhookId) ?? 0) + 1;
     sinceAdvance.set(webhookId, count % ADVANCE_AFTER);
-    if (count === ADVANCE_AFTER) marks.advance(webhookId);
+    if (count === ADVANCE_AFTER) advance(webhookId);
     if (given.disabledReason) disable.run(given.disabledReason, given.endThrough, webhookId);
   };
 }
 
-function preparePendingEnd(sqlite: Database, marks: FreshMarks): (options: FailPending) => number {
+function preparePendingEnd(sqlite: Database, advance: Advance): (options: FailPending) => number {
   const statements = [
     `${DELIVERIES_LOG} WHERE ${freshOf("?1")}`,
     `deliveries INDEXED BY deliveries_tried WHERE webhook_id = ?1 AND ${TRIED}`,
@@ -236,7 +232,7 @@ function preparePendingEnd(sqlite: Database, marks: FreshMarks): (options: FailP
       count += fail.run(webhookId, throughId, limit - count, reason, finishedAt).changes;
     }
     tried.run(throughId, webhookId);
-    marks.advance(webhookId);
+    advance(webhookId);
     if (count < limit) ended.run(webhookId);
     return count;
   };

@@ -1,7 +1,7 @@
 import { and, desc, eq, getTableColumns, inArray, type SQL } from "drizzle-orm";
 import { idAt } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
-import { freshOf, prepareFreshMarks } from "./fresh-deliveries.ts";
+import { freshOf } from "./fresh-deliveries.ts";
 import { type NewDeliveries, prepareDeliveryInsert } from "./new-deliveries.ts";
 import {
   type attempts,
@@ -143,7 +143,6 @@ export function createDeliveryLog(
      FROM deliveries WHERE id = ?1 AND last_started_at IS NOT NULL ORDER BY 1`,
   );
 
-  const marks = prepareFreshMarks(sqlite);
   const step = createRecoverStep({ sqlite, nextId });
 
   return {
@@ -160,7 +159,7 @@ export function createDeliveryLog(
     payload: (eventId) =>
       orm.select({ body: events.body }).from(events).where(eq(events.id, eventId)).get()?.body ?? "null",
     retry: (id, dueAt) => {
-      transaction("durable", () => {
+      transaction("durable", () =>
         orm
           .update(deliveries)
           .set({
@@ -170,9 +169,8 @@ export function createDeliveryLog(
             finishedAt: null,
           })
           .where(eq(deliveries.id, id))
-          .run();
-        marks.revived(id);
-      });
+          .run(),
+      );
     },
     recoverStep: (options) => transaction("durable", () => step(options)),
   };
@@ -208,7 +206,6 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
     `UPDATE deliveries SET status = ${PENDING}, budget_from = attempt_count, next_attempt_at = ?, finished_at = NULL WHERE id = ?`,
   );
   const insert = prepareDeliveryInsert(sqlite);
-  const marks = prepareFreshMarks(sqlite);
 
   return ({ webhookId, organizationId, types, range, fromId, dueAt, now }: RecoverOptions) => {
     const { since, until } = range;
@@ -230,10 +227,7 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
     )) {
       if (!wanted.has(type)) continue;
       if (deliveryId === null) fresh.push(nextId(), webhookId, eventId, dueAt, now);
-      else {
-        revive.run(dueAt, deliveryId);
-        marks.revived(deliveryId);
-      }
+      else revive.run(dueAt, deliveryId);
       recovered += 1;
     }
     insert(fresh);

@@ -2,15 +2,15 @@ import type { Database } from "bun:sqlite";
 import { FRESH } from "./schema.ts";
 
 /**
- * Fresh deliveries are pending and were never tried. An index of them would be entered and left again by each
- * delivery, and be written to for each webhook of an event; instead, two marks in a webhook's row lead to them in
- * the index of all its deliveries (deliveries_log):
+ * Fresh deliveries have been pending since they were made and were never tried. An index of them would be entered
+ * and left again by each delivery, and be written to for each webhook of an event; instead, two marks in a
+ * webhook's row lead to them in the index of all its deliveries (deliveries_log):
  * - `fresh_from`: none of the fresh ones has a smaller id;
  * - `tried_through`: all deliveries with larger ids are fresh.
  * Between the two there are some of both, few, as a webhook's deliveries are tried in order. New ones get ids
- * above all others, so they need no care. Whoever makes a delivery other than fresh raises `tried_through` in the
- * same transaction; whoever makes an old one fresh again lowers `fresh_from`. That one is raised only over what
- * was looked at, so that nothing can be overlooked.
+ * above all others, and none becomes fresh again, so both marks only rise. Whoever makes deliveries other than
+ * fresh raises `tried_through` in the same transaction; `fresh_from` is raised only over what was looked at, so that
+ * nothing can be overlooked.
  */
 
 /** The index that has a webhook's deliveries in the order of their ids. */
@@ -29,15 +29,8 @@ export const FRESH_COUNT = `(
    WHERE webhook_id = w.id AND id BETWEEN w.fresh_from AND w.tried_through AND ${FRESH})
   + (SELECT count(*) FROM ${DELIVERIES_LOG} WHERE webhook_id = w.id AND id > max(w.tried_through, w.fresh_from - 1)))`;
 
-/** Moves the marks, each time as part of the transaction that makes it necessary. */
-export interface FreshMarks {
-  /** Raises `fresh_from` over what is fresh no longer. */
-  advance(webhookId: number): void;
-  /** A delivery may be fresh again. */
-  revived(id: number): void;
-}
-
-export function prepareFreshMarks(sqlite: Database): FreshMarks {
+/** Raises `fresh_from` of a webhook over what is fresh no longer; part of a transaction. */
+export function prepareAdvance(sqlite: Database): (webhookId: number) => void {
   // Never past an id that is still to be given: hence the latest that is there.
   const advance = sqlite.prepare<void, [number]>(
     `UPDATE webhooks SET fresh_from = max(fresh_from, coalesce(
@@ -46,16 +39,7 @@ export function prepareFreshMarks(sqlite: Database): FreshMarks {
        (SELECT max(id) + 1 FROM ${DELIVERIES_LOG} WHERE webhook_id = ?1 AND id <= tried_through), 0))
      WHERE id = ?1`,
   );
-  const revived = sqlite.prepare<void, [number]>(
-    `UPDATE webhooks SET fresh_from = min(fresh_from, ?1)
-     WHERE id = (SELECT webhook_id FROM deliveries WHERE id = ?1 AND ${FRESH})`,
-  );
-  return {
-    advance: (webhookId) => {
-      advance.run(webhookId);
-    },
-    revived: (id) => {
-      revived.run(id);
-    },
+  return (webhookId) => {
+    advance.run(webhookId);
   };
 }

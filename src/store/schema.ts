@@ -132,10 +132,13 @@ export const externalIdFilters = sqliteTable("external_id_filters", {
   bits: blob({ mode: "buffer" }).notNull(),
 });
 
-/** What was never tried; has no index of its own (fresh-deliveries.ts). */
-export const FRESH = `status = ${PENDING} AND attempt_count = 0`;
-/** The condition of partial indexes. SQLite takes such an index only where a query says the same. */
-export const TRIED = `status = ${PENDING} AND attempt_count > 0`;
+/**
+ * What has been pending since it was made and was never tried; has no index of its own (fresh-deliveries.ts).
+ * What was ended without an attempt carries its reason in `last_error`, also once it is pending again.
+ */
+export const FRESH = `status = ${PENDING} AND attempt_count = 0 AND last_error IS NULL`;
+/** Pending and not fresh: the condition of partial indexes. SQLite takes such an index only where a query says the same. */
+export const TRIED = `status = ${PENDING} AND (attempt_count > 0 OR last_error IS NOT NULL)`;
 
 export const deliveries = sqliteTable(
   "deliveries",

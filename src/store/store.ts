@@ -122,7 +122,12 @@ function makeTag({ orm }: StoreDatabase): string {
 function newestId({ sqlite }: StoreDatabase): number {
   const newest = (table: string): number =>
     sqlite.query<{ id: number | null }, []>(`SELECT max(id) AS id FROM ${table}`).get()?.id ?? 0;
-  return Math.max(newest("events"), newest("deliveries"));
+  // What was there may have been pruned, but the marks of fresh deliveries rely on larger ids.
+  const marked =
+    sqlite
+      .query<{ id: number | null }, []>("SELECT max(max(fresh_from - 1, tried_through)) AS id FROM webhooks")
+      .get()?.id ?? 0;
+  return Math.max(newest("events"), newest("deliveries"), marked);
 }
 
 /** Schedule time never goes back, also when the daemon was killed before it could write its clock down. */

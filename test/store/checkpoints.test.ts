@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type Checkpoints, createCheckpoints } from "../../src/store/checkpoints.ts";
 import { type LogState, NOOP } from "../../src/store/log-state.ts";
@@ -80,6 +80,35 @@ test("a short log is left alone", async () => {
   await Bun.sleep(200);
   expect(state().checkpointed).toBe(0);
 });
+
+test("whoever waits for the thread closes the database whole, also while it copies", async () => {
+  checkpoints = createCheckpoints(sqlite, path, { loaded: () => false });
+  for (const pause of [0, 5, 15, 30]) {
+    write(8_000);
+    await Bun.sleep(pause);
+    await checkpoints.finish();
+    checkpoints.close();
+    sqlite.close();
+    expect(existsSync(`${path}-wal`)).toBe(false);
+    sqlite = new Database(path);
+    sqlite.exec("PRAGMA synchronous = NORMAL");
+    checkpoints = createCheckpoints(sqlite, path, { loaded: () => false });
+  }
+  expect(sqlite.query("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
+}, 30_000);
+
+test("little is left for the thread that writes, however fast it does", async () => {
+  checkpoints = createCheckpoints(sqlite, path, { loaded: () => false });
+  const rests: number[] = [];
+  for (let n = 0; n < 600; n += 1) {
+    const { log, checkpointed } = state();
+    if (checkpointed > 0) rests.push(log - checkpointed);
+    write(40);
+    await Bun.sleep(1);
+  }
+  expect(rests.length).toBeGreaterThan(0);
+  expect(Math.max(...rests)).toBeLessThan(4_000);
+}, 30_000);
 
 test("under load that waits until it must be", async () => {
   checkpoints = createCheckpoints(sqlite, path, { loaded: () => true });

@@ -15,18 +15,21 @@ interface Row {
   webhookId: number;
   status: number;
   attempts: number;
+  error: string | null;
 }
 
 /** Looks at every row: what the marks must lead to. */
 function rowsOf({ database }: Store): Row[] {
   return database.sqlite
     .query<Row, []>(
-      "SELECT id, webhook_id AS webhookId, status, attempt_count AS attempts FROM deliveries ORDER BY id",
+      "SELECT id, webhook_id AS webhookId, status, attempt_count AS attempts, last_error AS error FROM deliveries ORDER BY id",
     )
     .all();
 }
 
-const isFresh = ({ status, attempts }: Row): boolean => status === PENDING && attempts === 0;
+/** Not what was ended without an attempt and is pending again. */
+const isFresh = ({ status, attempts, error }: Row): boolean =>
+  status === PENDING && attempts === 0 && error === null;
 
 function expectFound(store: Store, webhookIds: readonly number[]): void {
   const rows = rowsOf(store);
@@ -40,6 +43,9 @@ function expectFound(store: Store, webhookIds: readonly number[]): void {
     expect(store.deliveries.fresh(webhookId, middle, ALL).map(({ id }) => id)).toEqual(
       fresh.filter((id) => id > middle),
     );
+    const again = own.filter((row) => !isFresh(row)).map(({ id }) => id);
+    const due = store.deliveries.dueAgain(webhookId, Number.MAX_SAFE_INTEGER, ALL).map(({ id }) => id);
+    expect(due.toSorted((a, b) => a - b)).toEqual(again);
     expect(store.deliveries.hasPending(webhookId)).toBe(own.length > 0);
     const listed = store.deliveryLog.list({
       webhookId,
