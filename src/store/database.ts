@@ -227,7 +227,8 @@ function wrap({ sqlite, logSync, checkpoints, log }: Parts): StoreDatabase {
   /** Has the database, which is synced too, take over what the log holds, and the log begin anew. */
   const leaveLog = (): void => {
     const result = sqlite.query<{ busy: number }, []>("PRAGMA wal_checkpoint(TRUNCATE)").get();
-    if (result?.busy !== 0) throw new StoreFault("the database is locked by another program");
+    if (result?.busy !== 0)
+      throw new StoreFault("the database is locked, by another program or while its log is copied");
     unsure = false;
   };
 
