@@ -16,14 +16,8 @@ const FEW_PAGES = 200;
 
 let sqlite: Database | null = null;
 
-function open(path: string): Database {
-  const opened = new Database(path, { readwrite: true, create: false });
-  opened.exec("PRAGMA synchronous = NORMAL");
-  return opened;
-}
-
 function copyLog(path: string): void {
-  sqlite ??= open(path);
+  sqlite ??= new Database(path, { readwrite: true, create: false });
   for (let pass = 0; pass < PASSES; pass += 1) {
     sqlite.query(PASSIVE).get();
     // A pass answers with the length that the log had when it began.

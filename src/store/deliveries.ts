@@ -199,12 +199,12 @@ function prepareOutcomeWriter(sqlite: Database, advance: Advance): (outcome: Web
     "UPDATE webhooks SET enabled = 0, disabled_reason = ?, end_through = ? WHERE id = ?",
   );
   const sinceAdvance = new Map<number, number>();
-  return ({ webhookId, failureCount, lastTriggeredAt, lastSuccessAt, triedThrough, ...given }) => {
-    update.run(failureCount, lastTriggeredAt, lastSuccessAt, triedThrough, webhookId);
-    const count = (sinceAdvance.get(webhookId) ?? 0) + 1;
-    sinceAdvance.set(webhookId, count % ADVANCE_AFTER);
-    if (count === ADVANCE_AFTER) advance(webhookId);
-    if (given.disabledReason) disable.run(given.disabledReason, given.endThrough, webhookId);
+  return (o) => {
+    update.run(o.failureCount, o.lastTriggeredAt, o.lastSuccessAt, o.triedThrough, o.webhookId);
+    const count = (sinceAdvance.get(o.webhookId) ?? 0) + 1;
+    sinceAdvance.set(o.webhookId, count % ADVANCE_AFTER);
+    if (count === ADVANCE_AFTER) advance(o.webhookId);
+    if (o.disabledReason) disable.run(o.disabledReason, o.endThrough, o.webhookId);
   };
 }
 

@@ -278,7 +278,7 @@ test("the arguments that let it reach loopback are the only reason why it does",
 });
 
 describe("the write-ahead log", () => {
-  test("is copied by the binary's own thread long before SQLite would stop for it", async () => {
+  test("is copied by the binary's own thread before SQLite would stop for it", async () => {
     const daemon = await startBinary();
     const scanner = await connectScanner(daemon.socket);
     const signal = { domain: "pii", type: "x".repeat(400), confidence: 0.98, weight: 50 };

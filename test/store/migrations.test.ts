@@ -55,37 +55,32 @@ describe("migrate", () => {
     const old = new Database(":memory:");
     migrate(old, MIGRATIONS.slice(0, 3));
     old.exec("INSERT INTO organizations (uuid, name, plan, created_at) VALUES ('o', 'acme', 'pro', 1)");
-    for (const uuid of ["none", "fresh", "delivered", "mixed"]) {
+    for (const uuid of ["none", "fresh", "delivered", "mixed", "revived"]) {
       old.exec(
         `INSERT INTO webhooks (uuid, organization_id, url, events, secret, created_at) VALUES ('${uuid}', 1, 'https://a.example/', '[]', x'00', 1)`,
       );
     }
-    // By webhook: status and attempts of the deliveries 10, 11, …
-    const rows: [number, number][][] = [
+    // By webhook: status, attempts and error of its deliveries, with the ids 10, 20, … and its place.
+    const DELIVERED = "1, 1, NULL";
+    const FRESH = "0, 0, NULL";
+    const TRIED = "0, 1, 'timeout'";
+    const ENDED = "2, 0, 'webhook_disabled'";
+    const REVIVED = "0, 0, 'webhook_disabled'";
+    const rows = [
       [],
-      [
-        [0, 0],
-        [0, 0],
-      ],
-      [
-        [1, 1],
-        [2, 0],
-      ],
-      [
-        [1, 1],
-        [0, 0],
-        [0, 1],
-        [0, 0],
-      ],
+      [FRESH, FRESH],
+      [DELIVERED, ENDED],
+      [DELIVERED, FRESH, TRIED, FRESH],
+      [REVIVED, FRESH, REVIVED, FRESH],
     ];
     for (const [i, own] of rows.entries()) {
-      for (const [j, [status, attempts]] of own.entries()) {
+      for (const [j, state] of own.entries()) {
         const id = 10 + j * 10 + i;
         old.exec(
           `INSERT INTO events (id, organization_id, type, body, received_at) VALUES (${id}, 1, 2, '{}', 1)`,
         );
         old.exec(
-          `INSERT INTO deliveries (id, webhook_id, event_id, status, attempt_count, created_at) VALUES (${id}, ${i + 1}, ${id}, ${status}, ${attempts}, 1)`,
+          `INSERT INTO deliveries (id, webhook_id, event_id, status, attempt_count, last_error, created_at) VALUES (${id}, ${i + 1}, ${id}, ${state}, 1)`,
         );
       }
     }
@@ -97,6 +92,8 @@ describe("migrate", () => {
       { uuid: "fresh", freshFrom: 11, triedThrough: 0 },
       { uuid: "delivered", freshFrom: 23, triedThrough: 22 },
       { uuid: "mixed", freshFrom: 23, triedThrough: 33 },
+      // Lower than it must be, as the old index had the revived ones too.
+      { uuid: "revived", freshFrom: 14, triedThrough: 34 },
     ]);
   });
 
