@@ -16,13 +16,14 @@ export const bullmqRow: Row = {
   async run(bench): Promise<Line[]> {
     const events = bench.size(50_000, 5_000);
     const name = `whole way of ${events.toLocaleString("en")} events, beside BullMQ and Redis`;
-    if (!Bun.which("redis-server")) return [skipped(name, "redis-server is missing")];
+    const server = Bun.which("redis-server");
+    if (!server) return [skipped(name, "redis-server is missing")];
     const receiver = await startReceiver(bench);
     const webhooks = webhooksAt(receiver);
     const pairs = await measurePairs(
       bench.rounds,
       () => wholeWay(bench, { receiver, events, webhooks }),
-      () => bullmqRate(bench, receiver, events),
+      () => bullmqRate(bench, { server, receiver, events }),
     );
     return [
       {
@@ -38,15 +39,22 @@ export const bullmqRow: Row = {
   },
 };
 
-async function bullmqRate(bench: Bench, receiver: Receiver, count: number): Promise<number> {
-  const redisUrl = await startRedis(bench);
+interface BullmqInput {
+  server: string;
+  receiver: Receiver;
+  events: number;
+}
+
+async function bullmqRate(bench: Bench, { server, receiver, events: count }: BullmqInput): Promise<number> {
+  const redis = await startRedis(bench, server);
   const url = webhooksAt(receiver)[0]?.url ?? "";
   await receiver.expect(count);
   const program = bench.program<BullmqMethods>("bullmq");
-  const run = program.call("run", { redisUrl: redisUrl ?? "", url, secret: SECRET, count });
+  const run = program.call("run", { redisUrl: redis.url, url, secret: SECRET, count });
   const { startedAt, remaining } = await within("BullMQ", LONGEST_MS, run);
   check(`BullMQ has nothing left (${remaining})`, remaining === 0);
   const { lastAt } = await receiver.reached([SECRET]);
   await program.stop();
+  await redis.stop();
   return perSecond(count, lastAt - startedAt);
 }

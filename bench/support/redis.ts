@@ -1,11 +1,16 @@
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { RedisClient } from "bun";
 import type { Bench } from "./bench.ts";
 
-/** A redis-server of the system with an append-only file; null where there is none. Answers its URL. */
-export async function startRedis(bench: Bench): Promise<string | null> {
-  const program = Bun.which("redis-server");
-  if (!program) return null;
+export interface RedisServer {
+  url: string;
+  /** Ends it and removes its files, so that what it left does not fall on what is measured next. */
+  stop(): Promise<void>;
+}
+
+/** A redis-server of the system with an append-only file. */
+export async function startRedis(bench: Bench, program: string): Promise<RedisServer> {
   const dir = bench.newDir();
   const socket = join(dir, "redis.sock");
   const settings = ["--port", "0", "--unixsocket", socket, "--dir", dir, "--save", ""];
@@ -14,13 +19,15 @@ export async function startRedis(bench: Bench): Promise<string | null> {
     stdout: "ignore",
     stderr: "inherit",
   });
-  bench.defer(async () => {
+  const stop = async (): Promise<void> => {
     child.kill("SIGKILL");
     await child.exited;
-  });
+    rmSync(dir, { recursive: true, force: true });
+  };
+  bench.defer(stop);
   const url = `redis+unix://${socket}`;
   await answering(url);
-  return url;
+  return { url, stop };
 }
 
 async function answering(url: string): Promise<void> {
