@@ -38,9 +38,9 @@ export function createObserver(
     } else if (record.status === FAILED) metrics.finished.add("failed");
   };
 
-  const write = ({ lane, target, deliveryId, eventIdText, record }: AttemptOutcome): void => {
+  const write = ({ lane, target, deliveryId, eventId, record }: AttemptOutcome): void => {
     const ids =
-      `,"event_id":"${eventIdText}","delivery_id":"${store.formatId(deliveryId)}"` +
+      `,"event_id":"${store.formatId(eventId)}","delivery_id":"${store.formatId(deliveryId)}"` +
       `,"webhook_id":"${lane.webhookUuid}","organization_id":"${lane.organizationUuid}"`;
     const { number, httpStatus, error, durationMs } = record;
     const outcome = `,"attempt":${number},"status":${httpStatus},"error":${error && `"${error}"`},"duration_ms":${durationMs}`;

@@ -4,7 +4,7 @@ import type { Job, Lane } from "./lane.ts";
 /** The deliveries that wait in memory, of all webhooks; whatever does not fit waits in the table. */
 export interface Backlog {
   /** Puts a delivery at the end of its webhook's line. */
-  add(lane: Lane, due: Waiting, eventIdText: string): void;
+  add(lane: Lane, due: DueDelivery): void;
   /** Takes the first of a webhook's line, which is not empty. */
   takeFirst(lane: Lane): Job;
   /** Empties a webhook's line, but for those whose latest result is not written yet. */
@@ -15,14 +15,6 @@ export interface Backlog {
   refill(lane: Lane, now: number): void;
 }
 
-/** What is known of a delivery that waits. */
-type Waiting = Omit<DueDelivery, "eventId">;
-
-export interface BacklogOptions {
-  store: Pick<DeliveryStore, "dueAgain" | "fresh">;
-  formatId: (id: number) => string;
-}
-
 /** Deliveries of one webhook, and of all, and the bytes of their bodies. */
 const MAX_PER_WEBHOOK = 256;
 const MAX_IN_ALL = 8_000;
@@ -30,12 +22,12 @@ const MAX_BYTES = 32 * 1024 * 1024;
 /** Fetched at once for a webhook that can take hardly any. */
 const MIN_REFILL = 8;
 
-export function createBacklog({ store, formatId }: BacklogOptions): Backlog {
+export function createBacklog(store: Pick<DeliveryStore, "dueAgain" | "fresh">): Backlog {
   let count = 0;
   let bytes = 0;
 
-  const add = (lane: Lane, due: Waiting, eventIdText: string): void => {
-    const job = createJob(lane, due, eventIdText);
+  const add = (lane: Lane, due: DueDelivery): void => {
+    const job = createJob(lane, due);
     lane.held.set(job.id, job);
     lane.queue.push(job);
     count += 1;
@@ -69,7 +61,7 @@ export function createBacklog({ store, formatId }: BacklogOptions): Backlog {
       const again = store.dueAgain(lane.webhookId, now, limitAgain);
       const fresh = store.fresh(lane.webhookId, lane.freshThrough, limit);
       for (const due of again.concat(fresh)) {
-        if (!lane.held.has(due.id)) add(lane, due, formatId(due.eventId));
+        if (!lane.held.has(due.id)) add(lane, due);
       }
       lane.freshThrough = fresh.at(-1)?.id ?? lane.freshThrough;
       lane.spilled = again.length === limitAgain || fresh.length === limit;
@@ -77,13 +69,13 @@ export function createBacklog({ store, formatId }: BacklogOptions): Backlog {
   };
 }
 
-function createJob({ trust }: Lane, due: Waiting, eventIdText: string): Job {
+function createJob({ trust }: Lane, due: DueDelivery): Job {
   return {
     id: due.id,
+    eventId: due.eventId,
     body: due.body,
     attemptCount: due.attemptCount,
     budgetFrom: due.budgetFrom,
-    eventIdText,
     controller: null,
     target: null,
     granted: false,

@@ -8,9 +8,7 @@ import type { Target } from "./send.ts";
 export type Trust = "proven" | "untried" | "failing";
 
 /** A pending delivery in memory. */
-export interface Job extends Omit<DueDelivery, "eventId"> {
-  /** The event's id as the receiver sees it. */
-  eventIdText: string;
+export interface Job extends DueDelivery {
   /** Ends its run of attempts; null until one has failed. */
   controller: AbortController | null;
   /** Where the present attempt goes. */

@@ -29,7 +29,7 @@ export interface AttemptOutcome {
   lane: Lane;
   target: Target;
   deliveryId: number;
-  eventIdText: string;
+  eventId: number;
   record: AttemptRecord;
   /** The webhook's failures in a row before and after this attempt. */
   failures: { before: number; after: number };
@@ -82,7 +82,7 @@ export function createWorker(options: WorkerOptions): Worker {
   });
   const ready = createReadyLanes();
   const load = createLaneLoader({ store, sender, clock });
-  const backlog = createBacklog({ store: store.deliveries, formatId: store.formatId });
+  const backlog = createBacklog(store.deliveries);
   const endPending = createPendingEnd({
     store,
     clock,
@@ -180,7 +180,6 @@ export function createWorker(options: WorkerOptions): Worker {
   };
 
   const acceptOne = ({ event: { body, webhookIds }, eventId, deliveryIds }: StoredEvent): void => {
-    let eventIdText = "";
     for (let i = 0; i < webhookIds.length; i += 1) {
       const webhookId = webhookIds[i] as number;
       const lane = laneOf(webhookId);
@@ -189,8 +188,7 @@ export function createWorker(options: WorkerOptions): Worker {
       else {
         const id = deliveryIds[i] as number;
         lane.freshThrough = id;
-        eventIdText ||= store.formatId(eventId);
-        backlog.add(lane, { id, body, attemptCount: 0, budgetFrom: 0 }, eventIdText);
+        backlog.add(lane, { id, eventId, body, attemptCount: 0, budgetFrom: 0 });
       }
       markReady(lane);
     }
@@ -278,6 +276,8 @@ export function createWorker(options: WorkerOptions): Worker {
   };
 
   // ── one delivery ──────────────────────────────────────────────────────────────────────────────────
+
+  const messageOf = ({ eventId, body }: Job): Message => ({ eventId: store.formatId(eventId), body });
 
   const run = (lane: Lane, job: Job): void => {
     job.granted = false;
@@ -393,7 +393,7 @@ export function createWorker(options: WorkerOptions): Worker {
         lane,
         target,
         deliveryId: job.id,
-        eventIdText: job.eventIdText,
+        eventId: job.eventId,
         record,
         failures,
       });
@@ -468,8 +468,4 @@ export function createWorker(options: WorkerOptions): Worker {
     stop,
     inFlight: () => slots.inUse,
   };
-}
-
-function messageOf({ eventIdText, body }: Job): Message {
-  return { eventId: eventIdText, body };
 }
