@@ -1,7 +1,7 @@
 import type { Worker } from "./delivery/worker.ts";
 import { TIERS } from "./ingest/scan-event.ts";
-import type { IngestEvent, StoredScan } from "./ingest/server.ts";
-import type { Logger } from "./log.ts";
+import type { IngestEvent, IngestOrganization, StoredScan } from "./ingest/server.ts";
+import { createLineForm, ID_HOLE, type LineForm, type Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { NewEvent, StoredEvent } from "./store/events.ts";
 import type { Store } from "./store/store.ts";
@@ -11,6 +11,12 @@ export interface EventIntakeOptions {
   worker: Pick<Worker, "accept">;
   log: Logger;
   metrics: Metrics;
+}
+
+/** The lines that tell of one organization's events. */
+interface Forms {
+  received: LineForm;
+  duplicate: LineForm;
 }
 
 const NOBODY: readonly number[] = [];
@@ -26,15 +32,26 @@ export function createEventIntake({ store, worker, log, metrics }: EventIntakeOp
     webhookIds: organization.hasAlerts ? store.webhooks.subscribers(organization.id, scan.type) : NOBODY,
   });
 
-  const note = ({ scan, organization }: IngestEvent, id: string, stored: StoredEvent): void => {
+  const forms = new WeakMap<IngestOrganization, Forms>();
+
+  const formsOf = (organization: IngestOrganization): Forms => {
+    const known = forms.get(organization);
+    if (known) return known;
+    const fields = `,"event_id":"${ID_HOLE}","organization_id":"${organization.uuid}","deliveries":`;
+    const made = {
+      received: createLineForm("event received", fields, store.writeId),
+      duplicate: createLineForm("duplicate event", fields, store.writeId),
+    };
+    forms.set(organization, made);
+    return made;
+  };
+
+  const note = ({ scan, organization }: IngestEvent, stored: StoredEvent): void => {
     if (stored.duplicate) metrics.duplicates.inc();
     else metrics.events.add(TIERS[scan.type] as string);
     if (!log.enabled("info")) return;
-    log.append(
-      "info",
-      stored.duplicate ? "duplicate event" : "event received",
-      `,"event_id":"${id}","organization_id":"${organization.uuid}","deliveries":${stored.deliveryIds.length}`,
-    );
+    const forms = formsOf(organization);
+    log.fill(stored.duplicate ? forms.duplicate : forms.received, stored, stored.deliveryIds.length);
   };
 
   return (batch: readonly IngestEvent[]): StoredScan[] => {
@@ -42,9 +59,12 @@ export function createEventIntake({ store, worker, log, metrics }: EventIntakeOp
     // In the turn of the commit, before anything else can look into the table.
     worker.accept(stored);
     return stored.map((event, i) => {
-      const id = store.formatId(event.eventId);
-      note(batch[i] as IngestEvent, id, event);
-      return { id, deliveries: event.deliveryIds.length, duplicate: event.duplicate };
+      note(batch[i] as IngestEvent, event);
+      return {
+        id: store.formatId(event.eventId),
+        deliveries: event.deliveryIds.length,
+        duplicate: event.duplicate,
+      };
     });
   };
 }

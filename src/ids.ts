@@ -49,6 +49,26 @@ export function formatId(id: number, tag: InstallationTag): string {
   return `${latest.text}-7${counter.toString(16).slice(1)}${ending.text}`;
 }
 
+/** Bytes of an id's text, which is ASCII. */
+export const ID_LENGTH = 36;
+const COUNTER_AT = 15;
+const HEX_DIGITS = Buffer.from("0123456789abcdef");
+
+let image = { time: -1, tag: "", bytes: new Uint8Array() };
+
+/** Writes the same text into bytes, without making it. */
+export function writeId(id: number, tag: InstallationTag, into: Uint8Array, at: number): void {
+  const time = Math.floor(id / PER_MILLISECOND);
+  if (image.time !== time || image.tag !== tag) {
+    image = { time, tag, bytes: Buffer.from(formatId(id, tag)) };
+  }
+  into.set(image.bytes, at);
+  const counter = id - time * PER_MILLISECOND;
+  into[at + COUNTER_AT] = HEX_DIGITS[counter >> 8] as number;
+  into[at + COUNTER_AT + 1] = HEX_DIGITS[(counter >> 4) & 15] as number;
+  into[at + COUNTER_AT + 2] = HEX_DIGITS[counter & 15] as number;
+}
+
 function formatTime(milliseconds: number): string {
   const digits = milliseconds.toString(16).padStart(12, "0");
   return `${digits.slice(0, 8)}-${digits.slice(8)}`;

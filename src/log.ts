@@ -1,3 +1,5 @@
+import { ID_LENGTH } from "./ids.ts";
+
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
@@ -8,47 +10,130 @@ export interface Logger {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
-  /** A line whose fields are JSON already (`,"name":value…`): for lines that come by the thousand. */
-  append(level: LogLevel, message: string, fields: string): void;
+  /** Fills in a line that comes by the thousand: the ids in the order of its form's, and the number that it ends with. */
+  fill(form: LineForm, ids: LineIds, number: number): void;
   /** Whether a line of this level would be written: lets hot paths skip building fields. */
   enabled(level: LogLevel): boolean;
   /** Writes what is buffered now; call before the process ends. */
   flush(): void;
 }
 
+/** A line of which all is known beforehand but its time, its ids and the number at its end. Its level is info. */
+export interface LineForm {
+  /** What stands between the time and that number. */
+  readonly bytes: Uint8Array;
+  /** Where in them the ids go. */
+  readonly idsAt: readonly number[];
+  readonly writeId: WriteId;
+}
+
+/** Writes an id as the outside sees it, ID_LENGTH bytes of ASCII. */
+export type WriteId = (id: number, into: Uint8Array, at: number) => void;
+
+/** The ids of one line; the second is left out where its form has but one. */
+export interface LineIds {
+  eventId: number;
+  deliveryId?: number;
+}
+
+/** Stands in a form's fields where an id goes. */
+export const ID_HOLE = "?".repeat(ID_LENGTH);
+
+/** `fields` is JSON (`,"name":value…`) up to the number at the end of the line. */
+export function createLineForm(message: string, fields: string, writeId: WriteId): LineForm {
+  const bytes = Buffer.from(`,"msg":"${message}"${fields}`);
+  const idsAt: number[] = [];
+  for (let at = bytes.indexOf(ID_HOLE); at >= 0; at = bytes.indexOf(ID_HOLE, at + ID_LENGTH)) idsAt.push(at);
+  return { bytes, idsAt, writeId };
+}
+
+/** Takes bytes that are to be written; they may be overwritten once `taken` was called. */
+export type LogWriter = (bytes: Uint8Array, taken: () => void) => void;
+
 export interface LoggerOptions {
   level: LogLevel;
-  write: (text: string) => void;
+  write: LogWriter;
   now?: () => number;
 }
 
-const FLUSH_BYTES = 64 * 1024;
+const CHUNK_BYTES = 64 * 1024;
 const FLUSH_DELAY_MS = 10;
+/** Chunks that are kept for what comes next. */
+const SPARE_CHUNKS = 2;
+/** Most that a form's line has besides its bytes: level and time before, a number and the line's end behind. */
+const FRAME_BYTES = 128;
 
-/** A logger that gathers lines for up to 10 ms, because a write per line would cost more than the line itself. */
+/**
+ * A logger that gathers lines for up to 10 ms, because a write per line would cost more than the line itself. It
+ * keeps them as bytes: as texts, three lines for every event were a tenth of all the time that one takes, most of
+ * it the garbage collector's.
+ */
 export function createLogger({ level, write, now = Date.now }: LoggerOptions): Logger {
   const threshold = LOG_LEVELS.indexOf(level);
-  let buffer = "";
+  const enabled = (at: LogLevel): boolean => LOG_LEVELS.indexOf(at) >= threshold;
+  const infoEnabled = enabled("info");
+  const spare: Buffer[] = [];
+  let chunk: Buffer = Buffer.allocUnsafeSlow(0);
+  let used = 0;
   let timer: ReturnType<typeof setTimeout> | null = null;
+  /** How lines of the present millisecond begin. */
+  let beginning = { time: Number.NaN, bytes: new Uint8Array() };
 
   const flush = (): void => {
     if (timer) clearTimeout(timer);
     timer = null;
-    if (buffer === "") return;
-    const text = buffer;
-    buffer = "";
-    write(text);
+    if (used === 0) return;
+    const full = chunk;
+    const bytes = chunk.subarray(0, used);
+    chunk = spare.pop() ?? Buffer.allocUnsafeSlow(0);
+    used = 0;
+    write(bytes, () => {
+      if (full.length === CHUNK_BYTES && spare.length < SPARE_CHUNKS) spare.push(full);
+    });
+  };
+
+  const makeRoom = (bytes: number): void => {
+    if (used + bytes <= chunk.length) return;
+    flush();
+    if (bytes > chunk.length) chunk = Buffer.allocUnsafeSlow(Math.max(bytes, CHUNK_BYTES));
+  };
+
+  const flushSoon = (): void => {
+    timer ??= setTimeout(flush, FLUSH_DELAY_MS);
   };
 
   const log = (at: LogLevel, message: string, fields?: LogFields): void => {
-    if (LOG_LEVELS.indexOf(at) >= threshold) append(at, message, fields ? formatFields(fields) : "");
+    if (!enabled(at)) return;
+    const text = `{"level":"${at}","time":${now()},"msg":"${message}"${fields ? formatFields(fields) : ""}}\n`;
+    makeRoom(Buffer.byteLength(text));
+    used += chunk.write(text, used);
+    flushSoon();
   };
 
-  const append = (at: LogLevel, message: string, fields: string): void => {
-    if (LOG_LEVELS.indexOf(at) < threshold) return;
-    buffer += `{"level":"${at}","time":${now()},"msg":"${message}"${fields}}\n`;
-    if (buffer.length > FLUSH_BYTES) flush();
-    else timer ??= setTimeout(flush, FLUSH_DELAY_MS);
+  const put = (bytes: Uint8Array): void => {
+    chunk.set(bytes, used);
+    used += bytes.length;
+  };
+
+  const fill = (form: LineForm, { eventId, deliveryId }: LineIds, number: number): void => {
+    if (!infoEnabled) return;
+    makeRoom(form.bytes.length + FRAME_BYTES);
+    const time = now();
+    if (beginning.time !== time) beginning = { time, bytes: Buffer.from(`{"level":"info","time":${time}`) };
+    put(beginning.bytes);
+    const { idsAt, writeId } = form;
+    const at = used;
+    put(form.bytes);
+    writeId(eventId, chunk, at + (idsAt[0] as number));
+    if (deliveryId !== undefined) writeId(deliveryId, chunk, at + (idsAt[1] as number));
+    if (number >= 0 && number < 10) {
+      chunk[used] = 48 + number;
+      used += 1;
+    } else used += chunk.write(String(number), used, "latin1");
+    chunk[used] = 125;
+    chunk[used + 1] = 10;
+    used += 2;
+    flushSoon();
   };
 
   return {
@@ -56,8 +141,8 @@ export function createLogger({ level, write, now = Date.now }: LoggerOptions): L
     info: (message, fields) => log("info", message, fields),
     warn: (message, fields) => log("warn", message, fields),
     error: (message, fields) => log("error", message, fields),
-    append,
-    enabled: (at) => LOG_LEVELS.indexOf(at) >= threshold,
+    fill,
+    enabled,
     flush,
   };
 }

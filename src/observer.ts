@@ -1,9 +1,11 @@
+import type { Target } from "./delivery/send.ts";
 import type { AttemptOutcome, DeliveryObserver } from "./delivery/worker.ts";
 import { messageOf } from "./errors.ts";
 import { timeOfId } from "./ids.ts";
-import type { Logger } from "./log.ts";
+import { createLineForm, ID_HOLE, type LineForm, type Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { isStoreFault } from "./store/database.ts";
+import type { AttemptRecord } from "./store/deliveries.ts";
 import { DELIVERED, FAILED, PENDING } from "./store/schema.ts";
 import type { Store } from "./store/store.ts";
 
@@ -14,6 +16,12 @@ export interface ObserverOptions {
   /** Told of each attempt and of each webhook that was disabled: failure notices. */
   onAttempt: (outcome: AttemptOutcome) => void;
   onDisabled: (webhook: { id: string; organizationId: string }, reason: string) => void;
+}
+
+/** The lines that tell of attempts of one webhook that came to the same: receivers answer alike for long. */
+interface Forms extends Pick<AttemptRecord, "number" | "httpStatus" | "error" | "status"> {
+  made: LineForm;
+  finished: LineForm;
 }
 
 /** Turns what the delivery engine does into logs and metrics. A receiver's 500 is an outcome, not an error of ours. */
@@ -38,16 +46,39 @@ export function createObserver(
     } else if (record.status === FAILED) metrics.finished.add("failed");
   };
 
-  const write = ({ lane, target, deliveryId, eventId, record }: AttemptOutcome): void => {
-    const ids =
-      `,"event_id":"${store.formatId(eventId)}","delivery_id":"${store.formatId(deliveryId)}"` +
-      `,"webhook_id":"${lane.webhookUuid}","organization_id":"${lane.organizationUuid}"`;
-    const { number, httpStatus, error, durationMs } = record;
-    const outcome = `,"attempt":${number},"status":${httpStatus},"error":${error && `"${error}"`},"duration_ms":${durationMs}`;
-    log.append("info", "attempt made", `${ids},"host":${target.logHost}${outcome}`);
-    if (record.status === PENDING) return;
-    const status = record.status === DELIVERED ? "delivered" : "failed";
-    log.append("info", "delivery finished", `${ids},"status":"${status}","attempts":${number}`);
+  const forms = new WeakMap<Target, Forms>();
+
+  const formsOf = ({ lane, target, record }: AttemptOutcome): Forms => {
+    const { number, httpStatus, error, status } = record;
+    const known = forms.get(target);
+    if (
+      known &&
+      known.number === number &&
+      known.httpStatus === httpStatus &&
+      known.error === error &&
+      known.status === status
+    )
+      return known;
+    const ids = `,"event_id":"${ID_HOLE}","delivery_id":"${ID_HOLE}","webhook_id":"${lane.webhookUuid}","organization_id":"${lane.organizationUuid}"`;
+    const outcome = `,"attempt":${number},"status":${httpStatus},"error":${error && `"${error}"`},"duration_ms":`;
+    const end = `,"status":"${status === DELIVERED ? "delivered" : "failed"}","attempts":`;
+    const made = {
+      number,
+      httpStatus,
+      error,
+      status,
+      made: createLineForm("attempt made", `${ids},"host":${target.logHost}${outcome}`, store.writeId),
+      finished: createLineForm("delivery finished", `${ids}${end}`, store.writeId),
+    };
+    forms.set(target, made);
+    return made;
+  };
+
+  const write = (outcome: AttemptOutcome): void => {
+    const { made, finished } = formsOf(outcome);
+    const { durationMs, status, number } = outcome.record;
+    log.fill(made, outcome, durationMs);
+    if (status !== PENDING) log.fill(finished, outcome, number);
   };
 
   return {

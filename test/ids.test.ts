@@ -9,6 +9,7 @@ import {
   newRequestId,
   parseId,
   timeOfId,
+  writeId,
 } from "../src/ids.ts";
 
 const tag = newInstallationTag();
@@ -18,6 +19,19 @@ const times = fc.integer({ min: Date.UTC(2020, 0, 1), max: Date.UTC(2089, 0, 1) 
 describe("ids", () => {
   test("come back from the text that the outside sees", () => {
     fc.assert(fc.property(ids, (id) => parseId(formatId(id, tag), tag) === id));
+  });
+
+  test("are the same as bytes", () => {
+    const other = newInstallationTag();
+    fc.assert(
+      fc.property(ids, fc.nat(10), fc.boolean(), (id, at, own) => {
+        const bytes = Buffer.alloc(60, "-");
+        writeId(id, own ? tag : other, bytes, at);
+        expect(bytes.toString()).toBe(
+          "-".repeat(at) + formatId(id, own ? tag : other) + "-".repeat(60 - 36 - at),
+        );
+      }),
+    );
   });
 
   test("look like UUIDs of version 7, and sort as text as they do as numbers", () => {

@@ -1,6 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { printable } from "../src/cli/output.ts";
-import { createLogger, type LogFields } from "../src/log.ts";
+import {
+  createLineForm,
+  createLogger,
+  ID_HOLE,
+  type LogFields,
+  type LogLevel,
+  type WriteId,
+} from "../src/log.ts";
 
 /** Controls of both kinds, marks that turn text around, line separators, half a character. */
 const HOSTILE =
@@ -8,11 +15,76 @@ const HOSTILE =
 
 function lineOf(message: string, fields?: LogFields): string {
   let text = "";
-  const log = createLogger({ level: "info", write: (part) => (text += part), now: () => 1 });
+  const log = createLogger({
+    level: "info",
+    write: (bytes) => (text += Buffer.from(bytes).toString()),
+    now: () => 1,
+  });
   log.info(message, fields);
   log.flush();
   return text;
 }
+
+/** A logger, and a form with two ids; what was written is given piece by piece. */
+function formLogger(options: { level?: LogLevel; now?: () => number } = {}) {
+  const pieces: Buffer[] = [];
+  const log = createLogger({
+    level: "info",
+    now: () => 1_700_000_000_000,
+    ...options,
+    write: (bytes, taken) => {
+      pieces.push(Buffer.from(bytes));
+      bytes.fill(0);
+      taken();
+    },
+  });
+  const writeId: WriteId = (id, into, at) => into.set(Buffer.from(String(id).padStart(36, "0")), at);
+  const form = createLineForm("made", `,"event_id":"${ID_HOLE}","delivery_id":"${ID_HOLE}","n":`, writeId);
+  const written = (): string => Buffer.concat(pieces).toString();
+  return { log, form, pieces, written };
+}
+
+describe("a line with a form", () => {
+  test("is the line that its fields would make", () => {
+    const { log, form, written } = formLogger();
+    for (const n of [0, 9, 10, 12_345, -1, 2 ** 52]) log.fill(form, { eventId: 7, deliveryId: 8 }, n);
+    log.flush();
+    const lines = written().trimEnd().split("\n");
+    const start = '{"level":"info","time":1700000000000,"msg":"made"';
+    const ids = `,"event_id":"${"7".padStart(36, "0")}","delivery_id":"${"8".padStart(36, "0")}"`;
+    expect(lines).toEqual([0, 9, 10, 12_345, -1, 2 ** 52].map((n) => `${start}${ids},"n":${n}}`));
+  });
+
+  test("keeps its place among others, whatever their lengths, through many chunks", () => {
+    let time = 1;
+    const { log, form, pieces, written } = formLogger({ now: () => time });
+    const expected: [string, number, number][] = [];
+    for (let n = 0; n < 5_000; n += 1) {
+      time = Math.floor(n / 3);
+      if (n % 10 === 3) log.warn("said", { n, text: "é".repeat(n % 100 === 3 ? 70_000 : n) });
+      else log.fill(form, { eventId: n, deliveryId: n + 1 }, n);
+      expected.push([n % 10 === 3 ? "said" : "made", time, n]);
+    }
+    log.flush();
+    expect(pieces.length).toBeGreaterThan(50);
+    for (const piece of pieces) expect(piece.at(-1)).toBe(10);
+    const seen = written()
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line))
+      .map(({ msg, time, n }) => [msg, time, n]);
+    expect(seen).toEqual(expected);
+  });
+
+  test("is written within moments without a flush, and not at all below the level", async () => {
+    const info = formLogger();
+    const warn = formLogger({ level: "warn" });
+    for (const { log, form } of [info, warn]) log.fill(form, { eventId: 1, deliveryId: 2 }, 3);
+    await Bun.sleep(50);
+    expect(JSON.parse(info.written())).toMatchObject({ msg: "made", n: 3 });
+    expect(warn.written()).toBe("");
+  });
+});
 
 describe("a log line", () => {
   test("is one line of JSON that says what it was given, in order", () => {
@@ -30,7 +102,7 @@ describe("a log line", () => {
 
   test("below the level is not written", () => {
     const lines: string[] = [];
-    const log = createLogger({ level: "warn", write: (part) => lines.push(part) });
+    const log = createLogger({ level: "warn", write: (bytes) => lines.push(Buffer.from(bytes).toString()) });
     log.info("not this");
     log.warn("this");
     log.flush();

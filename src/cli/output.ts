@@ -1,49 +1,108 @@
+import { fstatSync, write } from "node:fs";
+import type { LogWriter } from "../log.ts";
+
 /** Writing to the terminal, or to whatever the standard streams are. */
 
-/** Text that a log reader has not taken yet; past this, lines are dropped and counted rather than kept in memory. */
+const STDOUT = 1;
+/** Bytes that a log reader has not taken yet; past this, lines are dropped and counted rather than kept in memory. */
 const MAX_BACKLOG = 4 * 1024 * 1024;
+/** A reader who is slow gets so long for the last lines. */
+const LAST_LINES_MS = 1_000;
+
+/** Writes all of the bytes and calls back, perhaps at once. */
+export type Send = (bytes: Uint8Array, done: (error: NodeJS.ErrnoException | null) => void) => void;
+
+export interface Output {
+  write: LogWriter;
+  /** Waits until everything is written, as far as somebody takes it. */
+  finish(): Promise<void>;
+}
 
 /** A writer to standard output that neither blocks the process nor grows without bound when nobody reads. */
-export function createOutput(): (text: string) => void {
-  const sink = Bun.stdout.writer();
-  let backlog = "";
+export function createOutput(
+  send: Send = fstatSync(STDOUT).isFile() ? sendToFile : createStreamSend(),
+): Output {
+  let backlog: Uint8Array[] = [];
+  let backlogBytes = 0;
   let dropped = 0;
-  let pending = false;
+  let busy = false;
   let closed = false;
+  let onIdle = (): void => {};
 
-  const settle = (): void => {
-    pending = false;
-    if (dropped > 0) backlog += `{"level":"warn","msg":"log lines dropped","bytes":${dropped}}\n`;
+  const begin = (bytes: Uint8Array, taken: () => void): void => {
+    busy = true;
+    send(bytes, (error) => {
+      busy = false;
+      taken();
+      if (error === null) writeBacklog();
+      else fail(error, bytes.length);
+      if (!busy) onIdle();
+    });
+  };
+
+  /** The reader has gone: a daemon goes on without its log. A full disk may have room again later. */
+  const fail = ({ code }: NodeJS.ErrnoException, bytes: number): void => {
+    if (code === "EPIPE") closed = true;
+    dropped += bytes + backlogBytes;
+    backlog = [];
+    backlogBytes = 0;
+  };
+
+  const writeBacklog = (): void => {
+    if (dropped > 0) {
+      const line = `{"level":"warn","time":${Date.now()},"msg":"log lines dropped","bytes":${dropped}}\n`;
+      backlog.push(Buffer.from(line));
+    }
     dropped = 0;
-    const text = backlog;
-    backlog = "";
-    if (text !== "") write(text);
-  };
-  // The reader has gone (EPIPE): a daemon goes on without its log.
-  const fail = (): void => {
-    closed = true;
+    if (backlog.length === 0) return;
+    const bytes = Buffer.concat(backlog);
+    backlog = [];
+    backlogBytes = 0;
+    begin(bytes, () => {});
   };
 
-  const write = (text: string): void => {
-    if (closed) return;
-    if (pending) {
-      if (backlog.length + text.length > MAX_BACKLOG) dropped += text.length;
-      else backlog += text;
-      return;
-    }
-    try {
-      const written: unknown = sink.write(text);
-      const flushed: unknown = sink.flush();
-      for (const outcome of [written, flushed]) {
-        if (!(outcome instanceof Promise)) continue;
-        pending = true;
-        outcome.then(settle, fail);
+  return {
+    write(bytes, taken) {
+      if (closed) return taken();
+      if (!busy) return begin(bytes, taken);
+      if (backlogBytes + bytes.length > MAX_BACKLOG) dropped += bytes.length;
+      else {
+        backlog.push(Buffer.from(bytes));
+        backlogBytes += bytes.length;
       }
-    } catch {
-      fail();
+      taken();
+    },
+    async finish() {
+      if (!busy) return;
+      await new Promise<void>((resolve) => {
+        onIdle = resolve;
+        setTimeout(resolve, LAST_LINES_MS);
+      });
+    },
+  };
+}
+
+/** A file takes everything, but not for nothing: that is left to a thread of the runtime's. */
+function sendToFile(bytes: Uint8Array, done: Parameters<Send>[1]): void {
+  write(STDOUT, bytes, (error, written) => {
+    if (error || written === bytes.length) done(error);
+    else sendToFile(bytes.subarray(written), done);
+  });
+}
+
+/** A pipe or a terminal takes what its reader has room for; the rest is written as the reader goes on. */
+function createStreamSend(): Send {
+  const sink = Bun.stdout.writer();
+  return (bytes, done) => {
+    try {
+      const outcomes: unknown[] = [sink.write(bytes), sink.flush()];
+      if (outcomes.some((outcome) => outcome instanceof Promise)) {
+        Promise.all(outcomes).then(() => done(null), done);
+      } else done(null);
+    } catch (error) {
+      done(error as NodeJS.ErrnoException);
     }
   };
-  return write;
 }
 
 /** Prints a value as JSON. */

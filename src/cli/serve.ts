@@ -9,7 +9,17 @@ import { createOutput } from "./output.ts";
 
 /** Runs the daemon until SIGTERM or SIGINT; the answer is the exit code. */
 export async function serve(config: Config, bootstrap: boolean): Promise<number> {
-  const log = createLogger({ level: config.logLevel, write: createOutput() });
+  const output = createOutput();
+  const log = createLogger({ level: config.logLevel, write: output.write });
+  try {
+    return await run(config, bootstrap, log);
+  } finally {
+    log.flush();
+    await output.finish();
+  }
+}
+
+async function run(config: Config, bootstrap: boolean, log: Logger): Promise<number> {
   // One faulty promise must not end the deliveries of everybody; it is logged and counted as what it is.
   process.on("unhandledRejection", (error) =>
     log.error("fault", { where: "promise", error: messageOf(error) }),
@@ -37,7 +47,6 @@ async function shutDown(daemon: Daemon, log: Logger, signal: string): Promise<nu
   const drained = await Promise.race([daemon.stop(), second]);
   if (!drained) log.warn("stopped before everything in flight had ended; those attempts will be repeated");
   log.info("stopped");
-  log.flush();
   return 0;
 }
 

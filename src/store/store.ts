@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { type Clock, type ClockSources, type ClockState, clockState, createClock } from "../clock.ts";
 import { UsageError } from "../errors.ts";
-import { createIdSource, formatId, newInstallationTag, parseId, timeOfId } from "../ids.ts";
+import { createIdSource, formatId, newInstallationTag, parseId, timeOfId, writeId } from "../ids.ts";
 import { type ApiKeyStore, createApiKeyStore } from "./api-keys.ts";
 import {
   DATABASE_FILE,
@@ -34,6 +34,8 @@ export interface Store {
   retention: Retention;
   /** An event's or delivery's id as the outside sees it, and back. */
   formatId(id: number): string;
+  /** The same text as bytes. */
+  writeId(id: number, into: Uint8Array, at: number): void;
   parseId(text: string): number | null;
   /** An id for a message that is not stored. */
   newId(): number;
@@ -93,6 +95,7 @@ function assemble(database: StoreDatabase, path: string, clockSources?: ClockSou
     deliveryLog: createDeliveryLog(database, issue),
     retention: createRetention(database, externalIds),
     formatId: (id) => formatId(id, tag),
+    writeId: (id, into, at) => writeId(id, tag, into, at),
     parseId: (text) => parseId(text, tag),
     newId: issue,
     loadExternalIds: () => {
