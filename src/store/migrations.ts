@@ -4,6 +4,7 @@ import init from "../../drizzle/0000_init.sql" with { type: "text" };
 import leanDeliveries from "../../drizzle/0001_lean_deliveries.sql" with { type: "text" };
 import externalIdRuns from "../../drizzle/0002_external_id_runs.sql" with { type: "text" };
 import freshMarks from "../../drizzle/0003_fresh_marks.sql" with { type: "text" };
+import statusRange from "../../drizzle/0004_status_range.sql" with { type: "text" };
 import journal from "../../drizzle/meta/_journal.json";
 import { UsageError } from "../errors.ts";
 
@@ -13,6 +14,7 @@ const SQL_BY_TAG: Readonly<Record<string, string>> = {
   "0001_lean_deliveries": leanDeliveries,
   "0002_external_id_runs": externalIdRuns,
   "0003_fresh_marks": freshMarks,
+  "0004_status_range": statusRange,
 };
 
 export interface Migration {

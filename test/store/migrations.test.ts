@@ -49,6 +49,9 @@ describe("migrate", () => {
     expect(shapeOf(old)).toEqual(shapeOf(fresh));
     expect(old.query("SELECT id, status FROM deliveries").all()).toEqual([{ id: 11, status: 0 }]);
     expect(old.query("PRAGMA foreign_key_check").all()).toEqual([]);
+    for (const status of [-1, 3]) {
+      expect(() => old.exec(`UPDATE deliveries SET status = ${status}`)).toThrow("deliveries_status");
+    }
   });
 
   test("the marks of fresh deliveries are set for what is there", () => {
