@@ -51,7 +51,7 @@ export function createEventIntake({ store, worker, log, metrics }: EventIntakeOp
     else metrics.events.add(TIERS[scan.type] as string);
     if (!log.enabled("info")) return;
     const forms = formsOf(organization);
-    log.fill(stored.duplicate ? forms.duplicate : forms.received, stored, stored.deliveryIds.length);
+    log.fill(stored.duplicate ? forms.duplicate : forms.received, stored, stored.deliveries);
   };
 
   return (batch: readonly IngestEvent[]): StoredScan[] => {
@@ -62,7 +62,7 @@ export function createEventIntake({ store, worker, log, metrics }: EventIntakeOp
       note(batch[i] as IngestEvent, event);
       return {
         id: store.formatId(event.eventId),
-        deliveries: event.deliveryIds.length,
+        deliveries: event.deliveries,
         duplicate: event.duplicate,
       };
     });

@@ -27,12 +27,16 @@ export function timeOfId(id: number): number {
   return Math.floor(id / PER_MILLISECOND) + EPOCH;
 }
 
+/** Gives the first of so many ids in a row. */
+export type IdSource = (count?: number) => number;
+
 /** Ids that only ever grow, also when the clock stands still or goes back. */
-export function createIdSource(now: () => number, last = 0): () => number {
+export function createIdSource(now: () => number, last = 0): IdSource {
   let previous = last;
-  return () => {
-    previous = Math.max(previous + 1, idAt(now()));
-    return previous;
+  return (count = 1) => {
+    const first = Math.max(previous + 1, idAt(now()));
+    previous = first + count - 1;
+    return first;
   };
 }
 

@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import { timeOfId } from "../ids.ts";
 import type { AttemptRecord } from "../store/deliveries.ts";
 import type { StoredEvent } from "../store/events.ts";
+import { deliveryIdOf } from "../store/new-deliveries.ts";
 import { DELIVERED, type DisabledReason, FAILED, PENDING } from "../store/schema.ts";
 import type { Store } from "../store/store.ts";
 import { createAttemptRecorder } from "./attempt-recorder.ts";
@@ -174,19 +175,19 @@ export function createWorker(options: WorkerOptions): Worker {
 
   const accept = (events: readonly StoredEvent[]): void => {
     if (!running) return;
-    for (const event of events) if (event.deliveryIds.length > 0) acceptOne(event);
+    for (const event of events) if (event.deliveries > 0) acceptOne(event);
     // Acks go first: what begins now may take a while under load.
     setImmediate(pump);
   };
 
-  const acceptOne = ({ event: { body, webhookIds }, eventId, deliveryIds }: StoredEvent): void => {
+  const acceptOne = ({ event: { body, webhookIds }, eventId }: StoredEvent): void => {
     for (let i = 0; i < webhookIds.length; i += 1) {
       const webhookId = webhookIds[i] as number;
       const lane = laneOf(webhookId);
       if (!lane?.target) continue;
       if (lane.spilled || backlog.isFull(lane)) lane.spilled = true;
       else {
-        const id = deliveryIds[i] as number;
+        const id = deliveryIdOf(eventId, i);
         lane.freshThrough = id;
         backlog.add(lane, { id, eventId, body, attemptCount: 0, budgetFrom: 0 });
       }

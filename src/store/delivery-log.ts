@@ -2,7 +2,6 @@ import { and, desc, eq, getTableColumns, inArray, type SQL } from "drizzle-orm";
 import { idAt } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
 import { freshOf } from "./fresh-deliveries.ts";
-import { type NewDeliveries, prepareDeliveryInsert } from "./new-deliveries.ts";
 import {
   type attempts,
   DELIVERED,
@@ -205,7 +204,9 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
   const revive = sqlite.prepare(
     `UPDATE deliveries SET status = ${PENDING}, budget_from = attempt_count, next_attempt_at = ?, finished_at = NULL WHERE id = ?`,
   );
-  const insert = prepareDeliveryInsert(sqlite);
+  const insert = sqlite.prepare(
+    `INSERT INTO deliveries (id, webhook_id, event_id, status, next_attempt_at, created_at) VALUES (?, ?, ?, ${PENDING}, ?, ?)`,
+  );
 
   return ({ webhookId, organizationId, types, range, fromId, dueAt, now }: RecoverOptions) => {
     const { since, until } = range;
@@ -215,7 +216,6 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
     const { lastId, n } = stretch.get(from, idAt(until + CLOCK_MARGIN_MS)) ?? { lastId: null, n: 0 };
     if (lastId === null) return { recovered: 0, nextFromId: null };
     const wanted = new Set(types.map((type) => EVENT_TYPES.indexOf(type)));
-    const fresh: NewDeliveries = [];
     let recovered = 0;
     for (const { eventId, type, deliveryId } of missing.all(
       webhookId,
@@ -226,11 +226,10 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
       until,
     )) {
       if (!wanted.has(type)) continue;
-      if (deliveryId === null) fresh.push(nextId(), webhookId, eventId, dueAt, now);
+      if (deliveryId === null) insert.run(nextId(), webhookId, eventId, dueAt, now);
       else revive.run(dueAt, deliveryId);
       recovered += 1;
     }
-    insert(fresh);
     return { recovered, nextFromId: n === RECOVER_STEP ? lastId + 1 : null };
   };
 }

@@ -1,3 +1,4 @@
+import type { IdSource } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
 import type { ExternalIds } from "./external-ids.ts";
 import { type NewDeliveries, prepareDeliveryInsert } from "./new-deliveries.ts";
@@ -22,8 +23,8 @@ export interface StoredEvent {
   eventId: number;
   /** True when the organization had sent this external id before: then nothing was stored. */
   duplicate: boolean;
-  /** The ids of its deliveries, in the order of `webhookIds`. */
-  deliveryIds: readonly number[];
+  /** How many deliveries were made: one for each of `webhookIds`, unless it is a duplicate. */
+  deliveries: number;
 }
 
 export interface EventStore {
@@ -34,12 +35,10 @@ export interface EventStore {
   insertEvents(batch: readonly NewEvent[], dueAt: number): StoredEvent[];
 }
 
-const NONE: readonly number[] = [];
-
 export function createEventStore(
   database: StoreDatabase,
   externalIds: ExternalIds,
-  nextId: () => number,
+  nextId: IdSource,
 ): EventStore {
   const { sqlite, transaction } = database;
   const insertEvent = sqlite.prepare(
@@ -47,29 +46,20 @@ export function createEventStore(
   );
   const insertDeliveries = prepareDeliveryInsert(sqlite);
 
-  /** Its deliveries are only noted, to be inserted with those of the whole batch. */
-  const insertOne = (event: NewEvent, dueAt: number, deliveries: NewDeliveries): StoredEvent => {
+  const insertOne = (event: NewEvent): StoredEvent => {
     const { organizationId, externalId, type, body, receivedAt, webhookIds } = event;
-    const eventId = nextId();
+    const eventId = nextId(1 + webhookIds.length);
     if (externalId !== null) {
       const first = externalIds.claim({ id: eventId, organizationId, externalId });
-      if (first !== null) return { event, eventId: first, duplicate: true, deliveryIds: NONE };
+      if (first !== null) return { event, eventId: first, duplicate: true, deliveries: 0 };
     }
     insertEvent.run(eventId, organizationId, externalId, type, body, receivedAt);
-    if (webhookIds.length === 0) return { event, eventId, duplicate: false, deliveryIds: NONE };
-    const deliveryIds: number[] = [];
-    for (const webhookId of webhookIds) {
-      const deliveryId = nextId();
-      deliveries.push(deliveryId, webhookId, eventId, dueAt, receivedAt);
-      deliveryIds.push(deliveryId);
-    }
-    return { event, eventId, duplicate: false, deliveryIds };
+    return { event, eventId, duplicate: false, deliveries: webhookIds.length };
   };
 
   const insertAll = (batch: readonly NewEvent[], dueAt: number): StoredEvent[] => {
-    const deliveries: NewDeliveries = [];
-    const stored = batch.map((event) => insertOne(event, dueAt, deliveries));
-    insertDeliveries(deliveries);
+    const stored = batch.map((event) => insertOne(event));
+    for (const run of runsOf(stored)) insertDeliveries({ ...run, dueAt });
     return stored;
   };
 
@@ -87,4 +77,22 @@ export function createEventStore(
       return stored;
     },
   };
+}
+
+type Run = Pick<NewDeliveries, "firstEventId" | "lastEventId" | "webhookIds">;
+
+/** Stretches of events with the same receivers; events without any lie in none. */
+function runsOf(stored: readonly StoredEvent[]): Run[] {
+  const runs: Run[] = [];
+  let run: Run | undefined;
+  for (const { event, eventId, duplicate, deliveries } of stored) {
+    if (duplicate) continue;
+    if (deliveries === 0) run = undefined;
+    else if (run?.webhookIds === event.webhookIds) run.lastEventId = eventId;
+    else {
+      run = { firstEventId: eventId, lastEventId: eventId, webhookIds: event.webhookIds };
+      runs.push(run);
+    }
+  }
+  return runs;
 }

@@ -71,9 +71,10 @@ function assemble(database: StoreDatabase, path: string, clockSources?: ClockSou
   const clock = createClock(savedClock(database), clockSources);
   let last = newestId(database);
   const nextId = createIdSource(() => clock.schedule(), last);
-  const issue = (): number => {
-    last = nextId();
-    return last;
+  const issue = (count = 1): number => {
+    const first = nextId(count);
+    last = first + count - 1;
+    return first;
   };
 
   let box: SecretBox | null = null;
@@ -97,7 +98,7 @@ function assemble(database: StoreDatabase, path: string, clockSources?: ClockSou
     formatId: (id) => formatId(id, tag),
     writeId: (id, into, at) => writeId(id, tag, into, at),
     parseId: (text) => parseId(text, tag),
-    newId: issue,
+    newId: () => issue(),
     loadExternalIds: () => {
       try {
         externalIds.load();
