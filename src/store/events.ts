@@ -1,7 +1,7 @@
 import type { IdSource } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
 import type { ExternalIds } from "./external-ids.ts";
-import { type NewDeliveries, prepareDeliveryInsert } from "./new-deliveries.ts";
+import { prepareDeliveryInsert } from "./new-deliveries.ts";
 
 /** One accepted scan event, ready to be stored. */
 export interface NewEvent {
@@ -59,7 +59,7 @@ export function createEventStore(
 
   const insertAll = (batch: readonly NewEvent[], dueAt: number): StoredEvent[] => {
     const stored = batch.map((event) => insertOne(event));
-    for (const run of runsOf(stored)) insertDeliveries({ ...run, dueAt });
+    insertDeliveries(stored, dueAt);
     return stored;
   };
 
@@ -77,22 +77,4 @@ export function createEventStore(
       return stored;
     },
   };
-}
-
-type Run = Pick<NewDeliveries, "firstEventId" | "lastEventId" | "webhookIds">;
-
-/** Stretches of events with the same receivers; events without any lie in none. */
-function runsOf(stored: readonly StoredEvent[]): Run[] {
-  const runs: Run[] = [];
-  let run: Run | undefined;
-  for (const { event, eventId, duplicate, deliveries } of stored) {
-    if (duplicate) continue;
-    if (deliveries === 0) run = undefined;
-    else if (run?.webhookIds === event.webhookIds) run.lastEventId = eventId;
-    else {
-      run = { firstEventId: eventId, lastEventId: eventId, webhookIds: event.webhookIds };
-      runs.push(run);
-    }
-  }
-  return runs;
 }

@@ -1,37 +1,98 @@
 import type { Database } from "bun:sqlite";
+import type { StoredEvent } from "./events.ts";
 import { PENDING } from "./schema.ts";
 
-/** Events that were stored one after another, with no others between them, and go to the same webhooks. */
-export interface NewDeliveries {
-  firstEventId: number;
-  lastEventId: number;
-  /** Not empty. */
-  webhookIds: readonly number[];
-  /** Schedule time. */
-  dueAt: number;
-}
-
-/** The ids of an event's deliveries follow its own, in the order of their webhooks. */
+/** The ids of an event's deliveries follow its own, in the order of its webhooks. */
 export function deliveryIdOf(eventId: number, position: number): number {
   return eventId + 1 + position;
 }
 
-/**
- * Gives every event of a run its deliveries; part of a transaction. They are made of the events' own rows by one
- * statement: half as long as giving each one's values, which leaves garbage too.
- */
-export function prepareDeliveryInsert(sqlite: Database): (deliveries: NewDeliveries) => void {
-  const into = "INSERT INTO deliveries (id, webhook_id, event_id, status, next_attempt_at, created_at)";
+/** Events that were stored one after another, with no others between them, and go to the same webhooks. */
+interface Run {
+  events: StoredEvent[];
+  webhookIds: readonly number[];
+}
+
+/** From so many deliveries on, making them of their events is faster than giving the values of each. */
+const LONG_RUN = 8;
+
+const INTO = "INSERT INTO deliveries (id, webhook_id, event_id, status, next_attempt_at, created_at)";
+
+/** Gives events that were just stored their deliveries; part of the same transaction. */
+export function prepareDeliveryInsert(
+  sqlite: Database,
+): (stored: readonly StoredEvent[], dueAt: number) => void {
+  const insertValues = prepareValues(sqlite);
+  const insertRun = prepareRun(sqlite);
+  return (stored, dueAt) => {
+    // Rows are inserted in the order of their ids, which SQLite does much faster.
+    let values: number[] = [];
+    for (const { events, webhookIds } of runsOf(stored)) {
+      if (events.length * webhookIds.length < LONG_RUN) {
+        for (const { eventId, event } of events) {
+          for (let i = 0; i < webhookIds.length; i += 1) {
+            const id = deliveryIdOf(eventId, i);
+            values.push(id, webhookIds[i] as number, eventId, dueAt, event.receivedAt);
+          }
+        }
+      } else {
+        insertValues(values);
+        values = [];
+        insertRun({ events, webhookIds }, dueAt);
+      }
+    }
+    insertValues(values);
+  };
+}
+
+function runsOf(stored: readonly StoredEvent[]): Run[] {
+  const runs: Run[] = [];
+  let run: Run | undefined;
+  for (const one of stored) {
+    const { webhookIds } = one.event;
+    // What was not stored does not lie between the others.
+    if (one.duplicate) continue;
+    if (webhookIds.length === 0) run = undefined;
+    else if (run?.webhookIds === webhookIds) run.events.push(one);
+    else {
+      run = { events: [one], webhookIds };
+      runs.push(run);
+    }
+  }
+  return runs;
+}
+
+function prepareRun(sqlite: Database): (run: Run, dueAt: number) => void {
   const toOne = sqlite.prepare<void, [number, number, number, number]>(
-    `${into} SELECT id + 1, ?1, id, ${PENDING}, ?2, received_at FROM events WHERE id BETWEEN ?3 AND ?4`,
+    `${INTO} SELECT id + 1, ?1, id, ${PENDING}, ?2, received_at FROM events WHERE id BETWEEN ?3 AND ?4`,
   );
   const toMany = sqlite.prepare<void, [string, number, number, number]>(
-    `${into} SELECT e.id + 1 + w.key, w.value, e.id, ${PENDING}, ?2, e.received_at
+    `${INTO} SELECT e.id + 1 + w.key, w.value, e.id, ${PENDING}, ?2, e.received_at
      FROM events e CROSS JOIN json_each(?1) w WHERE e.id BETWEEN ?3 AND ?4`,
   );
-  return ({ firstEventId, lastEventId, webhookIds, dueAt }) => {
-    const [only] = webhookIds;
-    if (webhookIds.length === 1) toOne.run(only as number, dueAt, firstEventId, lastEventId);
-    else toMany.run(JSON.stringify(webhookIds), dueAt, firstEventId, lastEventId);
+  return ({ events, webhookIds }, dueAt) => {
+    const first = (events[0] as StoredEvent).eventId;
+    const last = (events.at(-1) as StoredEvent).eventId;
+    if (webhookIds.length === 1) toOne.run(webhookIds[0] as number, dueAt, first, last);
+    else toMany.run(JSON.stringify(webhookIds), dueAt, first, last);
+  };
+}
+
+const ROW = `(?, ?, ?, ${PENDING}, ?, ?)`;
+const VALUES_IN_ROW = 5;
+/** Rows of one statement. Many at once take little more than half the time of one by one; more than these, or sizes between, gain nothing. */
+const ROWS_AT_ONCE = [16, 4, 1] as const;
+
+/** Takes the values of one row after another, and inserts them in as few statements as that allows. */
+function prepareValues(sqlite: Database): (values: number[]) => void {
+  const statements = ROWS_AT_ONCE.map((rows) => ({
+    length: rows * VALUES_IN_ROW,
+    insert: sqlite.prepare<void, number[]>(`${INTO} VALUES ${Array(rows).fill(ROW).join(", ")}`),
+  }));
+  return (values) => {
+    let at = 0;
+    for (const { length, insert } of statements) {
+      for (; at + length <= values.length; at += length) insert.run(...values.slice(at, at + length));
+    }
   };
 }
