@@ -1,3 +1,4 @@
+import { yieldToDeliveries } from "../compiler-threads.ts";
 import type { Config } from "../config.ts";
 import { createDaemon, type Daemon } from "../daemon.ts";
 import { messageOf } from "../errors.ts";
@@ -26,6 +27,7 @@ async function run(config: Config, bootstrap: boolean, log: Logger): Promise<num
   );
   const daemon = createDaemon({ config, log });
   if (bootstrap) bootstrapStore(daemon.store);
+  yieldToDeliveries();
   const signal = nextSignal();
   const { url, socket } = await daemon.start();
   announce(log, config, { url, socket });

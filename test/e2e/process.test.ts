@@ -9,6 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
+import { getPriority } from "node:os";
 import { join } from "node:path";
 import { connectScanner, LOOPBACK, request, scan, until } from "../support/daemon.ts";
 import {
@@ -25,6 +26,7 @@ import {
   startBinary,
   untilLogged,
 } from "../support/e2e.ts";
+import { threadsOf } from "../support/proc.ts";
 
 afterEach(cleanUp);
 
@@ -275,6 +277,21 @@ test("the arguments that let it reach loopback are the only reason why it does",
   const { body } = await closed.api("POST", `/v1/webhooks/${webhook.id}/test`);
   expect(body).toEqual({ success: false, error: "Target address is not allowed" });
   expect(receiver.received).toHaveLength(0);
+});
+
+test("the runtime's compiler steps back behind deliveries, and nothing else does", async () => {
+  const daemon = await startBinary();
+  const scanner = await connectScanner(daemon.socket);
+  atEnd(() => scanner.close());
+  const nicenessOf = (compiler: boolean) =>
+    threadsOf(daemon.pid)
+      .filter(({ name }) => (name === "JITWorker") === compiler)
+      .map(({ niceness }) => niceness);
+  await until("a compiler thread has stepped back", async () => {
+    await scanner.send(...Array.from({ length: 200 }, () => scan()));
+    return nicenessOf(true).includes(10);
+  });
+  expect(new Set(nicenessOf(false))).toEqual(new Set([getPriority()]));
 });
 
 describe("the write-ahead log", () => {

@@ -16,3 +16,16 @@ export function peakMemory(pid: number): number {
 export function openDescriptors(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
+
+/** The threads of a process: what each is called, and its niceness. */
+export function threadsOf(pid: number): { name: string; niceness: number }[] {
+  return readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8");
+    const end = stat.lastIndexOf(")");
+    // Behind the name come the fields from the third on; niceness is the nineteenth.
+    return {
+      name: stat.slice(stat.indexOf("(") + 1, end),
+      niceness: Number(stat.slice(end + 2).split(" ")[16]),
+    };
+  });
+}
