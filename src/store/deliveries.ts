@@ -1,8 +1,9 @@
 import type { Database } from "bun:sqlite";
 import { timeOfId } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
-import { DELIVERIES_LOG, FRESH_COUNT, freshOf, prepareAdvance } from "./fresh-deliveries.ts";
+import { FRESH_COUNT, freshOf, LOGGED_DELIVERIES, prepareAdvance } from "./fresh-deliveries.ts";
 import { type DisabledReason, FAILED, PENDING, TRIED } from "./schema.ts";
+import type { WebhookLog } from "./webhook-log.ts";
 
 /** Why an attempt failed (CONTRACT, section 5). */
 export type AttemptError =
@@ -63,7 +64,7 @@ export interface DeliveryStore {
   fresh(webhookId: number, afterId: number, limit: number): DueDelivery[];
   /** When the next pending delivery of a webhook is due after `now`; null when there is none. */
   nextDueAfter(webhookId: number, now: number): number | null;
-  /** Whether a webhook has any pending delivery. */
+  /** Whether a webhook has any pending delivery, or may have while the store cannot write. */
   hasPending(webhookId: number): boolean;
   /** Writes attempts, their deliveries' next states and their webhooks' counters in one transaction. */
   recordAttempts(attempts: readonly AttemptRecord[], webhooks: readonly WebhookOutcome[]): void;
@@ -87,21 +88,24 @@ export interface FailPending {
 const DUE_COLUMNS =
   "deliveries.id AS id, event_id AS eventId, body, attempt_count AS attemptCount, budget_from AS budgetFrom";
 
-export function createDeliveryStore({ sqlite, transaction }: StoreDatabase): DeliveryStore {
+export function createDeliveryStore(
+  { sqlite, transaction }: StoreDatabase,
+  webhookLog: WebhookLog,
+): DeliveryStore {
   const dueAgain = sqlite.prepare<DueDelivery, [number, number, number]>(
     `SELECT ${DUE_COLUMNS} FROM deliveries INDEXED BY deliveries_waiting JOIN events e ON e.id = event_id
      WHERE webhook_id = ? AND ${TRIED} AND next_attempt_at <= ? ORDER BY next_attempt_at, deliveries.id LIMIT ?`,
   );
   const fresh = sqlite.prepare<DueDelivery, [number, number, number]>(
-    `SELECT ${DUE_COLUMNS} FROM ${DELIVERIES_LOG} JOIN events e ON e.id = event_id
-     WHERE ${freshOf("?1", "?2 + 1")} ORDER BY deliveries.id LIMIT ?3`,
+    `SELECT ${DUE_COLUMNS} FROM ${LOGGED_DELIVERIES} JOIN events e ON e.id = event_id
+     WHERE ${freshOf("?1", "?2 + 1")} ORDER BY l.delivery_id LIMIT ?3`,
   );
   const next = sqlite.prepare<{ at: number | null }, [number, number]>(
     `SELECT min(next_attempt_at) AS at FROM deliveries INDEXED BY deliveries_waiting
      WHERE webhook_id = ? AND ${TRIED} AND next_attempt_at > ?`,
   );
   const any = sqlite.prepare<{ one: number }, [number]>(
-    `SELECT 1 AS one WHERE EXISTS (SELECT 1 FROM ${DELIVERIES_LOG} WHERE ${freshOf("?1")})
+    `SELECT 1 AS one WHERE EXISTS (SELECT 1 FROM ${LOGGED_DELIVERIES} WHERE ${freshOf("?1")})
      OR EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_tried WHERE webhook_id = ?1 AND ${TRIED})`,
   );
   const pendingCount = sqlite.prepare<{ n: number }, []>(
@@ -110,7 +114,7 @@ export function createDeliveryStore({ sqlite, transaction }: StoreDatabase): Del
   );
   const oldest = sqlite.prepare<{ id: number | null }, []>(
     `SELECT min(id) AS id FROM
-     (SELECT (SELECT id FROM ${DELIVERIES_LOG} WHERE ${freshOf("w.id")} ORDER BY id LIMIT 1) AS id
+     (SELECT (SELECT l.delivery_id FROM ${LOGGED_DELIVERIES} WHERE ${freshOf("w.id")} ORDER BY l.delivery_id LIMIT 1) AS id
       FROM webhooks w WHERE w.enabled = 1
       UNION ALL SELECT (SELECT min(id) FROM deliveries INDEXED BY deliveries_tried
       WHERE webhook_id = w.id AND ${TRIED}) FROM webhooks w WHERE w.enabled = 1)`,
@@ -122,20 +126,32 @@ export function createDeliveryStore({ sqlite, transaction }: StoreDatabase): Del
 
   return {
     dueAgain: (webhookId, now, limit) => dueAgain.all(webhookId, now, limit),
-    fresh: (webhookId, afterId, limit) => fresh.all(webhookId, afterId, limit),
+    fresh: (webhookId, afterId, limit) => {
+      // What it lacks would be taken for not being there.
+      webhookLog.catchUp();
+      return fresh.all(webhookId, afterId, limit);
+    },
     nextDueAfter: (webhookId, now) => next.get(webhookId, now)?.at ?? null,
-    hasPending: (webhookId) => any.get(webhookId) !== null,
-    countPending: () => pendingCount.get()?.n ?? 0,
+    // What nobody can tell now is to be looked for until it can be told.
+    hasPending: (webhookId) => !webhookLog.catchUpIfPossible() || any.get(webhookId) !== null,
+    countPending: () => {
+      webhookLog.catchUpIfPossible();
+      return pendingCount.get()?.n ?? 0;
+    },
     oldestPending: () => {
+      webhookLog.catchUpIfPossible();
       const id = oldest.get()?.id ?? null;
       return id === null ? null : timeOfId(id);
     },
     recordAttempts: (attempts, webhooks) =>
-      transaction("relaxed", () => {
+      webhookLog.transaction((takeIn) => {
         for (const attempt of attempts) writeAttempt(attempt);
-        for (const webhook of webhooks) writeOutcome(webhook);
+        for (const webhook of webhooks) writeOutcome(webhook, takeIn);
       }),
-    failPending: (options) => transaction("relaxed", () => failPending(options)),
+    failPending: (options) => {
+      webhookLog.catchUp();
+      return transaction("relaxed", () => failPending(options));
+    },
   };
 }
 
@@ -190,7 +206,10 @@ type Advance = ReturnType<typeof prepareAdvance>;
 /** Outcomes of a webhook until its mark is moved: it is not worth a statement for each. */
 const ADVANCE_AFTER = 16;
 
-function prepareOutcomeWriter(sqlite: Database, advance: Advance): (outcome: WebhookOutcome) => void {
+function prepareOutcomeWriter(
+  sqlite: Database,
+  advance: Advance,
+): (outcome: WebhookOutcome, takeIn: () => void) => void {
   const update = sqlite.prepare(
     `UPDATE webhooks SET failure_count = ?, last_triggered_at = ?, last_success_at = coalesce(?, last_success_at),
      tried_through = max(tried_through, ?) WHERE id = ?`,
@@ -199,21 +218,25 @@ function prepareOutcomeWriter(sqlite: Database, advance: Advance): (outcome: Web
     "UPDATE webhooks SET enabled = 0, disabled_reason = ?, end_through = ? WHERE id = ?",
   );
   const sinceAdvance = new Map<number, number>();
-  return (o) => {
+  return (o, takeIn) => {
     update.run(o.failureCount, o.lastTriggeredAt, o.lastSuccessAt, o.triedThrough, o.webhookId);
     const count = (sinceAdvance.get(o.webhookId) ?? 0) + 1;
     sinceAdvance.set(o.webhookId, count % ADVANCE_AFTER);
-    if (count === ADVANCE_AFTER) advance(o.webhookId);
+    if (count === ADVANCE_AFTER) {
+      // The mark can be moved over what is in the log.
+      takeIn();
+      advance(o.webhookId);
+    }
     if (o.disabledReason) disable.run(o.disabledReason, o.endThrough, o.webhookId);
   };
 }
 
 function preparePendingEnd(sqlite: Database, advance: Advance): (options: FailPending) => number {
   const statements = [
-    `${DELIVERIES_LOG} WHERE ${freshOf("?1")}`,
+    `${LOGGED_DELIVERIES} WHERE ${freshOf("?1")}`,
     `deliveries INDEXED BY deliveries_tried WHERE webhook_id = ?1 AND ${TRIED}`,
   ].map((found) => {
-    const chosen = `SELECT id FROM ${found} AND id <= ?2 ORDER BY id LIMIT ?3`;
+    const chosen = `SELECT deliveries.id FROM ${found} AND deliveries.id <= ?2 ORDER BY deliveries.id LIMIT ?3`;
     return {
       keepLatest: sqlite.prepare(keepLatestAttempt(`id IN (${chosen})`)),
       // What ended them takes the place of their latest attempt.

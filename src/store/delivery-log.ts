@@ -1,7 +1,7 @@
 import { and, desc, eq, getTableColumns, inArray, type SQL } from "drizzle-orm";
 import { idAt } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
-import { freshOf } from "./fresh-deliveries.ts";
+import { freshOf, LOGGED_DELIVERIES } from "./fresh-deliveries.ts";
 import {
   type attempts,
   DELIVERED,
@@ -14,6 +14,7 @@ import {
   TRIED,
   webhooks,
 } from "./schema.ts";
+import type { WebhookLog } from "./webhook-log.ts";
 
 export type AttemptRow = Omit<typeof attempts.$inferSelect, "deliveryId">;
 
@@ -88,6 +89,7 @@ const CLOCK_MARGIN_MS = 2 * 86_400_000;
 export function createDeliveryLog(
   { orm, sqlite, transaction }: StoreDatabase,
   nextId: () => number,
+  webhookLog: WebhookLog,
 ): DeliveryLog {
   const columns = { delivery: deliveryColumns, webhookUuid: webhooks.uuid, eventType: events.type };
   const select = (where: SQL | undefined) =>
@@ -99,17 +101,17 @@ export function createDeliveryLog(
       .where(where);
 
   /** Ids of a webhook's deliveries below one, newest first, off the index that holds just those. */
-  const idsFrom = (index: string, condition = "true") =>
+  const idsFrom = (source: string, condition: string, id = "id") =>
     sqlite.prepare<{ id: number }, [webhookId: number, beforeId: number, limit: number]>(
-      `SELECT id FROM deliveries INDEXED BY ${index} WHERE webhook_id = ?1 AND id < ?2 AND ${condition} ORDER BY id DESC LIMIT ?3`,
+      `SELECT ${id} AS id FROM ${source} WHERE ${condition} AND ${id} < ?2 ORDER BY ${id} DESC LIMIT ?3`,
     );
-  const all = idsFrom("deliveries_log");
-  const failed = idsFrom("deliveries_failed", `status = ${FAILED}`);
-  const fresh = idsFrom("deliveries_log", freshOf("?1"));
-  const tried = idsFrom("deliveries_tried", TRIED);
+  const all = idsFrom("webhook_log", "webhook_id = ?1", "delivery_id");
+  const failed = idsFrom("deliveries INDEXED BY deliveries_failed", `webhook_id = ?1 AND status = ${FAILED}`);
+  const fresh = idsFrom(LOGGED_DELIVERIES, freshOf("?1"), "l.delivery_id");
+  const tried = idsFrom("deliveries INDEXED BY deliveries_tried", `webhook_id = ?1 AND ${TRIED}`);
   const lookedAt = sqlite.prepare<{ id: number; status: number }, [webhookId: number, beforeId: number]>(
-    `SELECT id, status FROM deliveries INDEXED BY deliveries_log WHERE webhook_id = ? AND id < ?
-     ORDER BY id DESC LIMIT ${LOOKED_AT}`,
+    `SELECT deliveries.id AS id, status FROM ${LOGGED_DELIVERIES} WHERE l.webhook_id = ? AND l.delivery_id < ?
+     ORDER BY l.delivery_id DESC LIMIT ${LOOKED_AT}`,
   );
 
   const sourcesOf = (status: number | null) =>
@@ -146,6 +148,7 @@ export function createDeliveryLog(
 
   return {
     list: (options) => {
+      webhookLog.catchUpIfPossible();
       const { ids, nextBeforeId } = findIds(options);
       const rows = select(inArray(deliveries.id, ids)).orderBy(desc(deliveries.id)).all().map(flatten);
       return { rows, nextBeforeId };
@@ -171,7 +174,11 @@ export function createDeliveryLog(
           .run(),
       );
     },
-    recoverStep: (options) => transaction("durable", () => step(options)),
+    recoverStep: (options) => {
+      const done = transaction("durable", () => step(options));
+      webhookLog.grew(done.recovered);
+      return done;
+    },
   };
 }
 

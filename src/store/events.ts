@@ -2,6 +2,7 @@ import type { IdSource } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
 import type { ExternalIds } from "./external-ids.ts";
 import { prepareDeliveryInsert } from "./new-deliveries.ts";
+import type { WebhookLog } from "./webhook-log.ts";
 
 /** One accepted scan event, ready to be stored. */
 export interface NewEvent {
@@ -37,10 +38,10 @@ export interface EventStore {
 
 export function createEventStore(
   database: StoreDatabase,
-  externalIds: ExternalIds,
+  { externalIds, webhookLog }: { externalIds: ExternalIds; webhookLog: WebhookLog },
   nextId: IdSource,
 ): EventStore {
-  const { sqlite, transaction } = database;
+  const { sqlite } = database;
   const insertEvent = sqlite.prepare(
     "INSERT INTO events (id, organization_id, external_id, type, body, received_at) VALUES (?, ?, ?, ?, ?, ?)",
   );
@@ -68,7 +69,12 @@ export function createEventStore(
       externalIds.load();
       let stored: StoredEvent[];
       try {
-        stored = transaction("relaxed", () => insertAll(batch, dueAt));
+        stored = webhookLog.transaction((takeIn) => {
+          const inserted = insertAll(batch, dueAt);
+          webhookLog.grew(inserted.reduce((sum, { deliveries }) => sum + deliveries, 0));
+          if (webhookLog.isWorthwhile(batch.length)) takeIn();
+          return inserted;
+        });
       } catch (error) {
         externalIds.rolledBack();
         throw error;

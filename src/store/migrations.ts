@@ -5,6 +5,7 @@ import leanDeliveries from "../../drizzle/0001_lean_deliveries.sql" with { type:
 import externalIdRuns from "../../drizzle/0002_external_id_runs.sql" with { type: "text" };
 import freshMarks from "../../drizzle/0003_fresh_marks.sql" with { type: "text" };
 import statusRange from "../../drizzle/0004_status_range.sql" with { type: "text" };
+import webhookLog from "../../drizzle/0005_webhook_log.sql" with { type: "text" };
 import journal from "../../drizzle/meta/_journal.json";
 import { UsageError } from "../errors.ts";
 
@@ -15,6 +16,7 @@ const SQL_BY_TAG: Readonly<Record<string, string>> = {
   "0002_external_id_runs": externalIdRuns,
   "0003_fresh_marks": freshMarks,
   "0004_status_range": statusRange,
+  "0005_webhook_log": webhookLog,
 };
 
 export interface Migration {

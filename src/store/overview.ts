@@ -1,7 +1,8 @@
 import { idAt } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
 import { FRESH_COUNT } from "./fresh-deliveries.ts";
-import { PENDING, TRIED } from "./schema.ts";
+import { FRESH, PENDING, TRIED } from "./schema.ts";
+import { LOGGED_THROUGH } from "./webhook-log.ts";
 
 /** What `armorhooks status` asks: read once, by a process of its own, so a second is not too long. */
 export interface Overview {
@@ -17,12 +18,15 @@ export interface Overview {
 export function createOverview({ sqlite }: StoreDatabase): Overview {
   return {
     pendingByWebhook: () => {
+      // The daemon's log may lack what came a moment ago.
       const rows = sqlite
         .query<{ webhookId: number; n: number }, []>(
           `SELECT webhook_id AS webhookId, sum(n) AS n FROM (
              SELECT w.id AS webhook_id, ${FRESH_COUNT} AS n FROM webhooks w
              UNION ALL SELECT webhook_id, count(*) FROM deliveries INDEXED BY deliveries_tried
-             WHERE ${TRIED} GROUP BY webhook_id) GROUP BY webhook_id HAVING sum(n) > 0`,
+             WHERE ${TRIED} GROUP BY webhook_id
+             UNION ALL SELECT webhook_id, count(*) FROM deliveries
+             WHERE id > ${LOGGED_THROUGH} AND ${FRESH} GROUP BY webhook_id) GROUP BY webhook_id HAVING sum(n) > 0`,
         )
         .all();
       return new Map(rows.map(({ webhookId, n }) => [webhookId, n]));

@@ -2,6 +2,7 @@ import { idAt } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
 import type { ExternalIds } from "./external-ids.ts";
 import { PENDING } from "./schema.ts";
+import type { WebhookLog } from "./webhook-log.ts";
 
 export interface PruneStep {
   deliveries: number;
@@ -38,8 +39,14 @@ const SPARE_PART = 0.1;
 
 const NOTHING: PruneStep = { deliveries: 0, attempts: 0, events: 0, done: false };
 
+interface RetentionParts {
+  externalIds: Pick<ExternalIds, "load" | "dropOldRun">;
+  webhookLog: Pick<WebhookLog, "catchUp">;
+}
+
 interface OldDelivery {
   id: number;
+  webhookId: number;
   old: number;
   /** How many attempts lie in its own row. */
   attempts: number;
@@ -58,26 +65,43 @@ interface Walk<Row> {
  */
 export function createRetention(
   { sqlite, transaction }: StoreDatabase,
-  externalIds: Pick<ExternalIds, "load" | "dropOldRun">,
+  { externalIds, webhookLog }: RetentionParts,
 ): Retention {
   const oldDeliveries = sqlite.prepare<OldDelivery, [number, number, number, number]>(
-    `SELECT id, status <> ${PENDING} AND finished_at < ? AS old, last_started_at IS NOT NULL AS attempts FROM deliveries
+    `SELECT id, webhook_id AS webhookId, status <> ${PENDING} AND finished_at < ? AS old, last_started_at IS NOT NULL AS attempts FROM deliveries
      WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?`,
   );
   const dropAttempts = sqlite.prepare("DELETE FROM attempts WHERE delivery_id = ?");
   const dropDelivery = sqlite.prepare("DELETE FROM deliveries WHERE id = ?");
+  const dropLogged = sqlite.prepare("DELETE FROM webhook_log WHERE webhook_id = ? AND delivery_id = ?");
   const oldEvents = sqlite.prepare<{ id: number; old: number }, [number, number, number]>(
     `SELECT id, NOT EXISTS (SELECT 1 FROM deliveries WHERE event_id = events.id) AS old FROM events
      WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?`,
   );
   const dropEvent = sqlite.prepare("DELETE FROM events WHERE id = ?");
-  const dropWebhooks = sqlite.prepare(
-    `DELETE FROM webhooks WHERE deleted_at IS NOT NULL
-     AND NOT EXISTS (SELECT 1 FROM deliveries WHERE webhook_id = webhooks.id)`,
+  const spentWebhooks = sqlite.prepare<{ id: number }, []>(
+    `SELECT id FROM webhooks WHERE deleted_at IS NOT NULL
+     AND NOT EXISTS (SELECT 1 FROM webhook_log WHERE webhook_id = webhooks.id)`,
   );
   const pages = sqlite.prepare<{ free: number; all: number }, []>(
     "SELECT freelist_count AS free, page_count AS 'all' FROM pragma_freelist_count, pragma_page_count",
   );
+
+  /** Drops deleted webhooks that have no delivery left. */
+  const dropWebhooks = (): void => {
+    webhookLog.catchUp();
+    const spent = spentWebhooks.all();
+    if (spent.length === 0) return;
+    // The log says that no delivery refers to them; SQLite would look through all deliveries to see the same.
+    sqlite.exec("PRAGMA foreign_keys = OFF");
+    try {
+      transaction("relaxed", () => {
+        for (const { id } of spent) sqlite.query("DELETE FROM webhooks WHERE id = ?").run(id);
+      });
+    } finally {
+      sqlite.exec("PRAGMA foreign_keys = ON");
+    }
+  };
 
   /** Gives some free pages back; false when only the spare ones are left. */
   const giveBack = (): boolean => {
@@ -94,7 +118,8 @@ export function createRetention(
       let attempts = 0;
       const deliveries = createWalk({
         rows: (from, limit) => oldDeliveries.all(finishedBefore, from, through, limit),
-        drop: ({ id, attempts: inRow }) => {
+        drop: ({ id, webhookId, attempts: inRow }) => {
+          dropLogged.run(webhookId, id);
           attempts += dropAttempts.run(id).changes + inRow;
           return dropDelivery.run(id).changes > 0;
         },
@@ -120,7 +145,7 @@ export function createRetention(
             gaveBack = true;
             return NOTHING;
           }
-          transaction("relaxed", () => dropWebhooks.run());
+          dropWebhooks();
           // The file itself shrinks when the log is copied into it, which could be long from now.
           if (gaveBack) sqlite.exec("PRAGMA wal_checkpoint(PASSIVE)");
           return { ...NOTHING, done: true };

@@ -19,6 +19,7 @@ import { getMeta, setMeta } from "./meta.ts";
 import { createOrganizationStore, type OrganizationStore } from "./organizations.ts";
 import { createRetention, type Retention } from "./retention.ts";
 import type { SecretBox } from "./secret-box.ts";
+import { createWebhookLog } from "./webhook-log.ts";
 import { createWebhookStore, type WebhookStore } from "./webhooks.ts";
 
 /** Everything that is kept. The functions are few and take batches: another database would be put behind these. */
@@ -84,6 +85,7 @@ function assemble(database: StoreDatabase, path: string, clockSources?: ClockSou
   });
 
   const externalIds = createExternalIds(database);
+  const webhookLog = createWebhookLog(database.sqlite, transaction);
 
   return {
     database,
@@ -91,10 +93,10 @@ function assemble(database: StoreDatabase, path: string, clockSources?: ClockSou
     organizations: createOrganizationStore(database),
     apiKeys: createApiKeyStore(database),
     webhooks,
-    events: createEventStore(database, externalIds, issue),
-    deliveries: createDeliveryStore(database),
-    deliveryLog: createDeliveryLog(database, issue),
-    retention: createRetention(database, externalIds),
+    events: createEventStore(database, { externalIds, webhookLog }, issue),
+    deliveries: createDeliveryStore(database, webhookLog),
+    deliveryLog: createDeliveryLog(database, issue, webhookLog),
+    retention: createRetention(database, { externalIds, webhookLog }),
     formatId: (id) => formatId(id, tag),
     writeId: (id, into, at) => writeId(id, tag, into, at),
     parseId: (text) => parseId(text, tag),
@@ -111,7 +113,10 @@ function assemble(database: StoreDatabase, path: string, clockSources?: ClockSou
     useSecretBox: (opened) => {
       box = opened;
     },
-    close: database.close,
+    close: () => {
+      webhookLog.close();
+      database.close();
+    },
   };
 }
 

@@ -48,6 +48,7 @@ describe("migrate", () => {
     migrate(fresh);
     expect(shapeOf(old)).toEqual(shapeOf(fresh));
     expect(old.query("SELECT id, status FROM deliveries").all()).toEqual([{ id: 11, status: 0 }]);
+    expect(old.query("SELECT * FROM webhook_log").all()).toEqual([{ webhook_id: 1, delivery_id: 11 }]);
     expect(old.query("PRAGMA foreign_key_check").all()).toEqual([]);
     for (const status of [-1, 3]) {
       expect(() => old.exec(`UPDATE deliveries SET status = ${status}`)).toThrow("deliveries_status");

@@ -119,6 +119,9 @@ describe("a round of pruning", () => {
     round({ createdBefore: NOW, finishedBefore: NOW });
     expect(store.webhooks.uuidOf(id)).toBe("");
     expect(store.webhooks.uuidOf(webhookId)).not.toBe("");
+    const { sqlite } = store.database;
+    expect(sqlite.query("PRAGMA foreign_keys").get()).toEqual({ foreign_keys: 1 });
+    expect(sqlite.query("SELECT * FROM webhook_log WHERE webhook_id = ?").all(id)).toEqual([]);
   });
 
   test("gives the space back to the file system", () => {

@@ -82,6 +82,9 @@ export function seed({ database }: Store, { webhookId, organizationId, count, at
         at,
         status === "failed" ? "http_status" : null,
       );
+    sqlite
+      .query("INSERT OR IGNORE INTO webhook_log SELECT webhook_id, id FROM deliveries WHERE webhook_id = ?")
+      .run(webhookId);
     sqlite.query(MARKS).run(webhookId);
   })();
 }

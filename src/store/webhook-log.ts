@@ -1,0 +1,95 @@
+import type { Database } from "bun:sqlite";
+import { isStoreFault, type StoreDatabase } from "./database.ts";
+
+/**
+ * Each webhook's deliveries in the order of their ids: the table `webhook_log`. An index would say the same, but
+ * would be written to at once, in another page for each webhook of an event, which made up most of what an event
+ * for ten webhooks cost. The table is brought up to date for many events together, and before it is read: what it
+ * lacks has larger ids than all that it has, so that after a crash too nobody needs to be told what that is.
+ */
+export interface WebhookLog {
+  /** Notes that deliveries were made; too many, where their transaction fails, do no harm. */
+  grew(deliveries: number): void;
+  /** Whether new deliveries should be taken in with the transaction that makes them. */
+  isWorthwhile(events: number): boolean;
+  /** A transaction that may take in all that is new, what it has made itself included. */
+  transaction<T>(run: (takeIn: () => void) => T): T;
+  /** Takes in all that is new, if there is any; throws when the store cannot write. */
+  catchUp(): void;
+  /** The same for who can do without the latest deliveries; false when the store cannot write. */
+  catchUpIfPossible(): boolean;
+  close(): void;
+}
+
+/** With so many events at once, each webhook's page is written for many. */
+const MANY_EVENTS = 16;
+/** Deliveries that the log may lack: reading them again takes about a millisecond. */
+const MOST_BEHIND = 4_096;
+/** The log lacks nothing for longer than this, unless the store cannot write. */
+const CATCH_UP_AFTER_MS = 100;
+
+/** The largest delivery id in the log, as SQL: all deliveries up to it are there. */
+export const LOGGED_THROUGH = `(SELECT coalesce(max((SELECT max(delivery_id) FROM webhook_log
+  WHERE webhook_id = logged.id)), 0) FROM webhooks logged)`;
+
+export function createWebhookLog(sqlite: Database, transaction: StoreDatabase["transaction"]): WebhookLog {
+  const loggedThrough = sqlite.prepare<{ id: number }, []>(`SELECT ${LOGGED_THROUGH} AS id`);
+  const newest = sqlite.prepare<{ id: number }, []>("SELECT coalesce(max(id), 0) AS id FROM deliveries");
+  const insert = sqlite.prepare<void, [number]>(
+    "INSERT OR IGNORE INTO webhook_log SELECT webhook_id, id FROM deliveries WHERE id > ?",
+  );
+  /** Null until it is read: another process may have been at work before this one. */
+  let through: number | null = null;
+  let behind = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const inTransaction: WebhookLog["transaction"] = (run) => {
+    // It is in the log only once that is committed.
+    let next: number | null = null;
+    const takeIn = (): void => {
+      if (through !== null && behind === 0) return;
+      through ??= loggedThrough.get()?.id ?? 0;
+      insert.run(through);
+      next = newest.get()?.id ?? 0;
+    };
+    const result = transaction("relaxed", () => run(takeIn));
+    if (next !== null) {
+      through = next;
+      behind = 0;
+      clearTimeout(timer);
+      timer = undefined;
+    }
+    return result;
+  };
+
+  const catchUp = (): void => {
+    if (through === null || behind > 0) inTransaction((takeIn) => takeIn());
+  };
+
+  const catchUpIfPossible = (): boolean => {
+    try {
+      catchUp();
+      return true;
+    } catch (error) {
+      // The store has said why, and a later one takes in what this one did not.
+      if (isStoreFault(error)) return false;
+      throw error;
+    }
+  };
+
+  return {
+    grew(deliveries) {
+      if (deliveries === 0) return;
+      behind += deliveries;
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        catchUpIfPossible();
+      }, CATCH_UP_AFTER_MS).unref();
+    },
+    isWorthwhile: (events) => events >= MANY_EVENTS || behind >= MOST_BEHIND,
+    transaction: inTransaction,
+    catchUp,
+    catchUpIfPossible,
+    close: () => clearTimeout(timer),
+  };
+}
