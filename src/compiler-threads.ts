@@ -6,6 +6,8 @@ const NAME = "JITWorker";
 /** On a busy processor a tenth of it is left to them; an idle one they have to themselves. */
 const NICENESS = 10;
 const LOOK_EVERY_MS = 500;
+const LOOKS = 2;
+const TASKS = "/proc/self/task";
 
 /**
  * Has the runtime's compiler step back behind deliveries. It computes for milliseconds at a time, and with few
@@ -13,22 +15,30 @@ const LOOK_EVERY_MS = 500;
  * Linux only; elsewhere there are no threads to be found, and nothing happens.
  */
 export function yieldToDeliveries(): void {
-  const seen = new Set<string>();
+  /** How often each was looked at: a new one may not have its name yet, and of one that ended the number comes again. */
+  let looks = new Map<string, number>();
   const look = (): void => {
-    try {
-      for (const thread of readdirSync("/proc/self/task")) {
-        if (seen.has(thread)) continue;
-        seen.add(thread);
-        if (nameOf(thread) === NAME) setPriority(Number(thread), NICENESS);
-      }
-    } catch {
-      // A thread that has just ended, or no such system: what is left is as fast as it was.
-    }
+    const before = looks;
+    looks = new Map(threads().map((thread) => [thread, (before.get(thread) ?? 0) + 1]));
+    for (const [thread, count] of looks) if (count <= LOOKS) stepBack(thread);
   };
   look();
   setInterval(look, LOOK_EVERY_MS).unref();
 }
 
-function nameOf(thread: string): string {
-  return readFileSync(`/proc/self/task/${thread}/comm`, "utf8").trim();
+function threads(): string[] {
+  try {
+    return readdirSync(TASKS);
+  } catch {
+    return [];
+  }
+}
+
+function stepBack(thread: string): void {
+  try {
+    if (readFileSync(`${TASKS}/${thread}/comm`, "utf8").trim() === NAME)
+      setPriority(Number(thread), NICENESS);
+  } catch {
+    // It has just ended, or we run with less priority than that already.
+  }
 }

@@ -1,16 +1,21 @@
 import { fstatSync, write } from "node:fs";
+import { isatty } from "node:tty";
 import type { LogWriter } from "../log.ts";
 
 /** Writing to the terminal, or to whatever the standard streams are. */
 
 const STDOUT = 1;
+const LINE_BREAK = Buffer.from("\n");
 /** Bytes that a log reader has not taken yet; past this, lines are dropped and counted rather than kept in memory. */
 const MAX_BACKLOG = 4 * 1024 * 1024;
 /** A reader who is slow gets so long for the last lines. */
 const LAST_LINES_MS = 1_000;
 
-/** Writes all of the bytes and calls back, perhaps at once. */
-export type Send = (bytes: Uint8Array, done: (error: NodeJS.ErrnoException | null) => void) => void;
+/** Writes all of the bytes and calls back, perhaps at once; after an error, with how many of them were written. */
+export type Send = (
+  bytes: Uint8Array,
+  done: (error: NodeJS.ErrnoException | null, written: number) => void,
+) => void;
 
 export interface Output {
   write: LogWriter;
@@ -20,22 +25,27 @@ export interface Output {
 
 /** A writer to standard output that neither blocks the process nor grows without bound when nobody reads. */
 export function createOutput(
-  send: Send = fstatSync(STDOUT).isFile() ? sendToFile : createStreamSend(),
+  send: Send = fstatSync(STDOUT).isFile() || isatty(STDOUT) ? sendFromThread : createStreamSend(),
 ): Output {
   let backlog: Uint8Array[] = [];
   let backlogBytes = 0;
   let dropped = 0;
   let busy = false;
   let closed = false;
+  /** Whether what was written last ends within a line. */
+  let torn = false;
   let onIdle = (): void => {};
 
   const begin = (bytes: Uint8Array, taken: () => void): void => {
     busy = true;
-    send(bytes, (error) => {
+    // What a full disk cut off must not spoil the next line too.
+    const whole = torn ? Buffer.concat([LINE_BREAK, bytes]) : bytes;
+    send(whole, (error, written) => {
       busy = false;
+      if (written > 0) torn = whole[written - 1] !== LINE_BREAK[0];
       taken();
       if (error === null) writeBacklog();
-      else fail(error, bytes.length);
+      else fail(error, whole.length - written);
       if (!busy) onIdle();
     });
   };
@@ -75,32 +85,39 @@ export function createOutput(
     async finish() {
       if (!busy) return;
       await new Promise<void>((resolve) => {
-        onIdle = resolve;
-        setTimeout(resolve, LAST_LINES_MS);
+        const timer = setTimeout(resolve, LAST_LINES_MS);
+        onIdle = () => {
+          clearTimeout(timer);
+          resolve();
+        };
       });
     },
   };
 }
 
-/** A file takes everything, but not for nothing: that is left to a thread of the runtime's. */
-function sendToFile(bytes: Uint8Array, done: Parameters<Send>[1]): void {
-  write(STDOUT, bytes, (error, written) => {
-    if (error || written === bytes.length) done(error);
-    else sendToFile(bytes.subarray(written), done);
+/** A file takes everything, but not for nothing, and a stopped terminal makes wait: that is left to a thread of the runtime's. */
+function sendFromThread(bytes: Uint8Array, done: Parameters<Send>[1], from = 0): void {
+  write(STDOUT, bytes, from, bytes.length - from, null, (error, written) => {
+    const to = error ? from : from + written;
+    if (error || to === bytes.length) done(error, to);
+    else sendFromThread(bytes, done, to);
   });
 }
 
-/** A pipe or a terminal takes what its reader has room for; the rest is written as the reader goes on. */
+/** A pipe takes what its reader has room for; the rest is written as the reader goes on. */
 function createStreamSend(): Send {
   const sink = Bun.stdout.writer();
   return (bytes, done) => {
     try {
       const outcomes: unknown[] = [sink.write(bytes), sink.flush()];
       if (outcomes.some((outcome) => outcome instanceof Promise)) {
-        Promise.all(outcomes).then(() => done(null), done);
-      } else done(null);
+        Promise.all(outcomes).then(
+          () => done(null, bytes.length),
+          (error) => done(error, 0),
+        );
+      } else done(null, bytes.length);
     } catch (error) {
-      done(error as NodeJS.ErrnoException);
+      done(error as NodeJS.ErrnoException, 0);
     }
   };
 }

@@ -1,4 +1,4 @@
-import type { Database } from "bun:sqlite";
+import type { Database, Statement } from "bun:sqlite";
 import { timeOfId } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
 import { FRESH_COUNT, freshOf, LOGGED_DELIVERIES, prepareAdvance } from "./fresh-deliveries.ts";
@@ -232,28 +232,25 @@ function prepareOutcomeWriter(
 }
 
 function preparePendingEnd(sqlite: Database, advance: Advance): (options: FailPending) => number {
-  const statements = [
-    `${LOGGED_DELIVERIES} WHERE ${freshOf("?1")}`,
-    `deliveries INDEXED BY deliveries_tried WHERE webhook_id = ?1 AND ${TRIED}`,
-  ].map((found) => {
-    const chosen = `SELECT deliveries.id FROM ${found} AND deliveries.id <= ?2 ORDER BY deliveries.id LIMIT ?3`;
-    return {
-      keepLatest: sqlite.prepare(keepLatestAttempt(`id IN (${chosen})`)),
-      // What ended them takes the place of their latest attempt.
-      fail: sqlite.prepare(
-        `UPDATE deliveries SET status = ${FAILED}, next_attempt_at = NULL, last_error = ?4, finished_at = ?5,
-         last_started_at = NULL, last_duration_ms = NULL, last_excerpt = NULL WHERE id IN (${chosen})`,
-      ),
-    };
-  });
+  // By the id that the table is read by, as otherwise all that is pending would be sorted for each step.
+  const fresh = `SELECT l.delivery_id FROM ${LOGGED_DELIVERIES} WHERE ${freshOf("?1")}
+    AND l.delivery_id <= ?2 ORDER BY l.delivery_id LIMIT ?3`;
+  const again = `SELECT id FROM deliveries INDEXED BY deliveries_tried WHERE webhook_id = ?1 AND ${TRIED}
+    AND id <= ?2 ORDER BY id LIMIT ?3`;
+  const keepLatest = sqlite.prepare(keepLatestAttempt(`id IN (${again})`));
+  // What ended them takes the place of their latest attempt.
+  const [failFresh, failAgain] = [fresh, again].map((chosen) =>
+    sqlite.prepare(
+      `UPDATE deliveries SET status = ${FAILED}, next_attempt_at = NULL, last_error = ?4, finished_at = ?5,
+       last_started_at = NULL, last_duration_ms = NULL, last_excerpt = NULL WHERE id IN (${chosen})`,
+    ),
+  ) as [Statement, Statement];
   const tried = sqlite.prepare("UPDATE webhooks SET tried_through = max(tried_through, ?) WHERE id = ?");
   const ended = sqlite.prepare("UPDATE webhooks SET end_through = NULL WHERE id = ?");
   return ({ webhookId, reason, finishedAt, limit, throughId }) => {
-    let count = 0;
-    for (const { keepLatest, fail } of statements) {
-      keepLatest.run(webhookId, throughId, limit - count);
-      count += fail.run(webhookId, throughId, limit - count, reason, finishedAt).changes;
-    }
+    let count = failFresh.run(webhookId, throughId, limit, reason, finishedAt).changes;
+    keepLatest.run(webhookId, throughId, limit - count);
+    count += failAgain.run(webhookId, throughId, limit - count, reason, finishedAt).changes;
     tried.run(throughId, webhookId);
     advance(webhookId);
     if (count < limit) ended.run(webhookId);

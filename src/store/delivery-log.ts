@@ -174,11 +174,12 @@ export function createDeliveryLog(
           .run(),
       );
     },
-    recoverStep: (options) => {
-      const done = transaction("durable", () => step(options));
-      webhookLog.grew(done.recovered);
-      return done;
-    },
+    recoverStep: (options) =>
+      transaction("durable", () => {
+        const done = step(options);
+        webhookLog.grew(done.recovered);
+        return done;
+      }),
   };
 }
 

@@ -2,7 +2,7 @@ import { idAt } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
 import type { ExternalIds } from "./external-ids.ts";
 import { PENDING } from "./schema.ts";
-import type { WebhookLog } from "./webhook-log.ts";
+import { LOGGED_THROUGH, type WebhookLog } from "./webhook-log.ts";
 
 export interface PruneStep {
   deliveries: number;
@@ -87,6 +87,12 @@ export function createRetention(
     "SELECT freelist_count AS free, page_count AS 'all' FROM pragma_freelist_count, pragma_page_count",
   );
 
+  // With foreign keys off it must be certain: also of what the log might lack.
+  const dropWebhook = sqlite.prepare(
+    `DELETE FROM webhooks WHERE id = ?1
+     AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id > ${LOGGED_THROUGH} AND webhook_id = ?1)`,
+  );
+
   /** Drops deleted webhooks that have no delivery left. */
   const dropWebhooks = (): void => {
     webhookLog.catchUp();
@@ -96,7 +102,7 @@ export function createRetention(
     sqlite.exec("PRAGMA foreign_keys = OFF");
     try {
       transaction("relaxed", () => {
-        for (const { id } of spent) sqlite.query("DELETE FROM webhooks WHERE id = ?").run(id);
+        for (const { id } of spent) dropWebhook.run(id);
       });
     } finally {
       sqlite.exec("PRAGMA foreign_keys = ON");

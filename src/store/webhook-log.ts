@@ -38,7 +38,7 @@ export function createWebhookLog(sqlite: Database, transaction: StoreDatabase["t
   const insert = sqlite.prepare<void, [number]>(
     "INSERT OR IGNORE INTO webhook_log SELECT webhook_id, id FROM deliveries WHERE id > ?",
   );
-  /** Null until it is read: another process may have been at work before this one. */
+  /** Null until all is known to be in: another process may have been at work before this one. */
   let through: number | null = null;
   let behind = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -48,8 +48,7 @@ export function createWebhookLog(sqlite: Database, transaction: StoreDatabase["t
     let next: number | null = null;
     const takeIn = (): void => {
       if (through !== null && behind === 0) return;
-      through ??= loggedThrough.get()?.id ?? 0;
-      insert.run(through);
+      insert.run(through ?? loggedThrough.get()?.id ?? 0);
       next = newest.get()?.id ?? 0;
     };
     const result = transaction("relaxed", () => run(takeIn));

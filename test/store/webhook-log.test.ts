@@ -107,6 +107,19 @@ describe("the log of each webhook's deliveries", () => {
     expect(store.deliveries.fresh(webhookIds[0] as number, 0, 100)).toHaveLength(22);
   });
 
+  test("a first look that fails after a crash does not take the log for complete", () => {
+    insert(3);
+    store.close();
+    store = openTestStore(dir);
+    store.database.sqlite.exec(
+      "CREATE TEMP TRIGGER full BEFORE INSERT ON webhook_log BEGIN SELECT RAISE(ABORT, 'full'); END",
+    );
+    expect(() => store.deliveries.fresh(webhookIds[0] as number, 0, 100)).toThrow("full");
+    store.database.sqlite.exec("DROP TRIGGER full");
+    expect(store.deliveries.fresh(webhookIds[0] as number, 0, 100)).toHaveLength(3);
+    expect(logged()).toEqual({ of: 6, has: 6 });
+  });
+
   test("a transaction that fails took nothing in", () => {
     insert(2);
     store.database.sqlite.exec(
