@@ -5,7 +5,7 @@ import { setPriority } from "node:os";
 const NAME = "JITWorker";
 /** On a busy processor a tenth of it is left to them; an idle one they have to themselves. */
 const NICENESS = 10;
-const LOOK_EVERY_MS = 500;
+const LOOK_EVERY_MS = 100;
 const LOOKS = 2;
 const TASKS = "/proc/self/task";
 
