@@ -1,4 +1,4 @@
-import type { Database, Statement } from "bun:sqlite";
+import type { Database } from "bun:sqlite";
 import { timeOfId } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
 import { FRESH_COUNT, freshOf, LOGGED_DELIVERIES, prepareAdvance } from "./fresh-deliveries.ts";
@@ -239,12 +239,13 @@ function preparePendingEnd(sqlite: Database, advance: Advance): (options: FailPe
     AND id <= ?2 ORDER BY id LIMIT ?3`;
   const keepLatest = sqlite.prepare(keepLatestAttempt(`id IN (${again})`));
   // What ended them takes the place of their latest attempt.
-  const [failFresh, failAgain] = [fresh, again].map((chosen) =>
+  const fail = (chosen: string) =>
     sqlite.prepare(
       `UPDATE deliveries SET status = ${FAILED}, next_attempt_at = NULL, last_error = ?4, finished_at = ?5,
        last_started_at = NULL, last_duration_ms = NULL, last_excerpt = NULL WHERE id IN (${chosen})`,
-    ),
-  ) as [Statement, Statement];
+    );
+  const failFresh = fail(fresh);
+  const failAgain = fail(again);
   const tried = sqlite.prepare("UPDATE webhooks SET tried_through = max(tried_through, ?) WHERE id = ?");
   const ended = sqlite.prepare("UPDATE webhooks SET end_through = NULL WHERE id = ?");
   return ({ webhookId, reason, finishedAt, limit, throughId }) => {

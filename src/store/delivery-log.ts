@@ -2,6 +2,7 @@ import { and, desc, eq, getTableColumns, inArray, type SQL } from "drizzle-orm";
 import { idAt } from "../ids.ts";
 import type { StoreDatabase } from "./database.ts";
 import { freshOf, LOGGED_DELIVERIES } from "./fresh-deliveries.ts";
+import { prepareValuesInsert } from "./new-deliveries.ts";
 import {
   type attempts,
   DELIVERED,
@@ -100,7 +101,7 @@ export function createDeliveryLog(
       .innerJoin(events, eq(events.id, deliveries.eventId))
       .where(where);
 
-  /** Ids of a webhook's deliveries below one, newest first, off the index that holds just those. */
+  /** Ids of a webhook's deliveries below one, newest first, off what holds just those. */
   const idsFrom = (source: string, condition: string, id = "id") =>
     sqlite.prepare<{ id: number }, [webhookId: number, beforeId: number, limit: number]>(
       `SELECT ${id} AS id FROM ${source} WHERE ${condition} AND ${id} < ?2 ORDER BY ${id} DESC LIMIT ?3`,
@@ -212,9 +213,7 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
   const revive = sqlite.prepare(
     `UPDATE deliveries SET status = ${PENDING}, budget_from = attempt_count, next_attempt_at = ?, finished_at = NULL WHERE id = ?`,
   );
-  const insert = sqlite.prepare(
-    `INSERT INTO deliveries (id, webhook_id, event_id, status, next_attempt_at, created_at) VALUES (?, ?, ?, ${PENDING}, ?, ?)`,
-  );
+  const insert = prepareValuesInsert(sqlite);
 
   return ({ webhookId, organizationId, types, range, fromId, dueAt, now }: RecoverOptions) => {
     const { since, until } = range;
@@ -224,6 +223,7 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
     const { lastId, n } = stretch.get(from, idAt(until + CLOCK_MARGIN_MS)) ?? { lastId: null, n: 0 };
     if (lastId === null) return { recovered: 0, nextFromId: null };
     const wanted = new Set(types.map((type) => EVENT_TYPES.indexOf(type)));
+    const fresh: number[] = [];
     let recovered = 0;
     for (const { eventId, type, deliveryId } of missing.all(
       webhookId,
@@ -234,10 +234,11 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
       until,
     )) {
       if (!wanted.has(type)) continue;
-      if (deliveryId === null) insert.run(nextId(), webhookId, eventId, dueAt, now);
+      if (deliveryId === null) fresh.push(nextId(), webhookId, eventId, dueAt, now);
       else revive.run(dueAt, deliveryId);
       recovered += 1;
     }
+    insert(fresh);
     return { recovered, nextFromId: n === RECOVER_STEP ? lastId + 1 : null };
   };
 }

@@ -22,7 +22,7 @@ const INTO = "INSERT INTO deliveries (id, webhook_id, event_id, status, next_att
 export function prepareDeliveryInsert(
   sqlite: Database,
 ): (stored: readonly StoredEvent[], dueAt: number) => void {
-  const insertValues = prepareValues(sqlite);
+  const insertValues = prepareValuesInsert(sqlite);
   const insertRun = prepareRun(sqlite);
   return (stored, dueAt) => {
     // Rows are inserted in the order of their ids, which SQLite does much faster.
@@ -83,8 +83,8 @@ const VALUES_IN_ROW = 5;
 /** Rows of one statement. Many at once take little more than half the time of one by one; more than these, or sizes between, gain nothing. */
 const ROWS_AT_ONCE = [16, 4, 1] as const;
 
-/** Takes the values of one row after another, and inserts them in as few statements as that allows. */
-function prepareValues(sqlite: Database): (values: number[]) => void {
+/** Inserts deliveries (of each its id, webhook, event, schedule time when due, and wall time) in as few statements as that allows. */
+export function prepareValuesInsert(sqlite: Database): (values: number[]) => void {
   const statements = ROWS_AT_ONCE.map((rows) => ({
     length: rows * VALUES_IN_ROW,
     insert: sqlite.prepare<void, number[]>(`${INTO} VALUES ${Array(rows).fill(ROW).join(", ")}`),

@@ -48,7 +48,8 @@ export function createWebhookLog(sqlite: Database, transaction: StoreDatabase["t
     let next: number | null = null;
     const takeIn = (): void => {
       if (through !== null && behind === 0) return;
-      insert.run(through ?? loggedThrough.get()?.id ?? 0);
+      // Asked for once more, by another webhook's result: only what is newer still.
+      insert.run(next ?? through ?? loggedThrough.get()?.id ?? 0);
       next = newest.get()?.id ?? 0;
     };
     const result = transaction("relaxed", () => run(takeIn));
