@@ -22,12 +22,12 @@ import { createNotifier, NOTICE_PURPOSE } from "./notifier.ts";
 import { createObserver } from "./observer.ts";
 import { createOrganizationDirectory } from "./organization-directory.ts";
 import { createPruner } from "./pruner.ts";
-import { DATABASE_FILE } from "./store/database.ts";
-import type { RecoverStep } from "./store/delivery-log.ts";
-import { lockDataDir } from "./store/lock.ts";
-import { openSecretBox, secretKeySource } from "./store/secret-key.ts";
-import { openStore, type Store } from "./store/store.ts";
-import type { Webhook } from "./store/webhooks.ts";
+import { DATABASE_FILE } from "./store/sqlite/database.ts";
+import type { RecoverStep } from "./store/sqlite/delivery-log.ts";
+import { lockDataDir } from "./store/sqlite/lock.ts";
+import { openSecretBox, secretKeySource } from "./store/sqlite/secret-key.ts";
+import { openStore, type Store } from "./store/sqlite/store.ts";
+import type { Webhook } from "./store/sqlite/webhooks.ts";
 import { VERSION } from "./version.ts";
 
 export interface Daemon {

@@ -3,8 +3,8 @@ import { TIERS } from "./ingest/scan-event.ts";
 import type { IngestEvent, IngestOrganization, StoredScan } from "./ingest/server.ts";
 import { createLineForm, ID_HOLE, type LineForm, type Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
-import type { NewEvent, StoredEvent } from "./store/events.ts";
-import type { Store } from "./store/store.ts";
+import type { NewEvent, StoredEvent } from "./store/sqlite/events.ts";
+import type { Store } from "./store/sqlite/store.ts";
 
 export interface EventIntakeOptions {
   store: Store;

@@ -7,7 +7,7 @@ import type { HostVerdict, TargetGuard } from "./delivery/target-guard.ts";
 import type { AttemptOutcome } from "./delivery/worker.ts";
 import { messageOf } from "./errors.ts";
 import type { Logger } from "./log.ts";
-import type { Store } from "./store/store.ts";
+import type { Store } from "./store/sqlite/store.ts";
 import { VERSION } from "./version.ts";
 
 /** Tells the operator's own webhook when a webhook starts failing, is disabled, or recovers: once per change. */

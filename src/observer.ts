@@ -4,10 +4,10 @@ import { messageOf } from "./errors.ts";
 import { timeOfId } from "./ids.ts";
 import { createLineForm, ID_HOLE, type LineForm, type Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
-import { isStoreFault } from "./store/database.ts";
-import type { AttemptRecord } from "./store/deliveries.ts";
-import { DELIVERED, FAILED, PENDING } from "./store/schema.ts";
-import type { Store } from "./store/store.ts";
+import { isStoreFault } from "./store/sqlite/database.ts";
+import type { AttemptRecord } from "./store/sqlite/deliveries.ts";
+import { DELIVERED, FAILED, PENDING } from "./store/sqlite/schema.ts";
+import type { Store } from "./store/sqlite/store.ts";
 
 export interface ObserverOptions {
   store: Store;

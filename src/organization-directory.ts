@@ -1,7 +1,7 @@
 import { AppError } from "./errors.ts";
 import type { IngestOrganization } from "./ingest/server.ts";
 import { hasWebhookAlerts } from "./plans.ts";
-import type { Store } from "./store/store.ts";
+import type { Store } from "./store/sqlite/store.ts";
 
 /** The organizations in memory, because every event asks for one. */
 export interface OrganizationDirectory {

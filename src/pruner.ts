@@ -1,6 +1,6 @@
 import type { Metrics } from "./metrics.ts";
-import type { PruneRound } from "./store/retention.ts";
-import type { Store } from "./store/store.ts";
+import type { PruneRound } from "./store/sqlite/retention.ts";
+import type { Store } from "./store/sqlite/store.ts";
 
 export interface Pruner {
   start(): void;

@@ -7,7 +7,7 @@ import { createTargetGuard, parseCidr } from "../src/delivery/target-guard.ts";
 import { type AttemptOutcome, createWorker, type Worker } from "../src/delivery/worker.ts";
 import { createMetrics } from "../src/metrics.ts";
 import { createPruner } from "../src/pruner.ts";
-import type { Store } from "../src/store/store.ts";
+import type { Store } from "../src/store/sqlite/store.ts";
 import { addOrganization, addWebhook, BODY, openTestStore, seed } from "./store/seed.ts";
 import { newDir, removeDir, until } from "./support/daemon.ts";
 import { type Receiver, startReceiver } from "./support/receiver.ts";

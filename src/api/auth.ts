@@ -1,7 +1,7 @@
 import { AppError } from "../errors.ts";
 import { hasWebhookAlerts, WEBHOOK_FEATURE } from "../plans.ts";
-import type { ApiKey } from "../store/api-keys.ts";
-import type { Organization } from "../store/organizations.ts";
+import type { ApiKey } from "../store/sqlite/api-keys.ts";
+import type { Organization } from "../store/sqlite/organizations.ts";
 
 export interface Identity {
   key: ApiKey;

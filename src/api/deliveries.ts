@@ -1,8 +1,8 @@
 import { Elysia, status } from "elysia";
 import { AppError } from "../errors.ts";
-import type { DeliveryLog, DeliveryRow } from "../store/delivery-log.ts";
-import { DELIVERY_STATUSES } from "../store/schema.ts";
-import type { Webhook, WebhookStore } from "../store/webhooks.ts";
+import type { DeliveryLog, DeliveryRow } from "../store/sqlite/delivery-log.ts";
+import { DELIVERY_STATUSES } from "../store/sqlite/schema.ts";
+import type { Webhook, WebhookStore } from "../store/sqlite/webhooks.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
 import { documentRoute, listOf, ref, wrap } from "./documents.ts";
 import { READ_JSON } from "./gate.ts";

@@ -1,6 +1,6 @@
-import type { AttemptRow, DeliveryRow } from "../store/delivery-log.ts";
-import { DELIVERY_STATUSES, EVENT_TYPES } from "../store/schema.ts";
-import type { Webhook } from "../store/webhooks.ts";
+import type { AttemptRow, DeliveryRow } from "../store/sqlite/delivery-log.ts";
+import { DELIVERY_STATUSES, EVENT_TYPES } from "../store/sqlite/schema.ts";
+import type { Webhook } from "../store/sqlite/webhooks.ts";
 
 /** How rows are shown: snake_case, ISO 8601 times in UTC. */
 

@@ -1,8 +1,8 @@
 import { Elysia, status } from "elysia";
 import { AppError } from "../errors.ts";
-import type { AttemptError } from "../store/deliveries.ts";
-import type { EventType } from "../store/schema.ts";
-import type { WebhookStore } from "../store/webhooks.ts";
+import type { AttemptError } from "../store/sqlite/deliveries.ts";
+import type { EventType } from "../store/sqlite/schema.ts";
+import type { WebhookStore } from "../store/sqlite/webhooks.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
 import { documentRoute, listOf, ref, wrap } from "./documents.ts";
 import { READ_JSON } from "./gate.ts";

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError, type Option } from "commander";
 import { serveOptions, toConfig, unknownVariables } from "../config.ts";
 import { messageOf } from "../errors.ts";
-import { DATABASE_FILE } from "../store/database.ts";
-import { inspectDatabase } from "../store/inspect.ts";
-import { isLocked } from "../store/lock.ts";
+import { DATABASE_FILE } from "../store/sqlite/database.ts";
+import { inspectDatabase } from "../store/sqlite/inspect.ts";
+import { isLocked } from "../store/sqlite/lock.ts";
 import {
   checkClock,
   checkDatabase,

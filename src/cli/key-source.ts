@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { secretKeyPath } from "../config.ts";
-import { type SecretKeySource, secretKeySource } from "../store/secret-key.ts";
+import { type SecretKeySource, secretKeySource } from "../store/sqlite/secret-key.ts";
 
 export interface KeyOptions {
   dataDir: string;

@@ -1,9 +1,9 @@
 import { Command, InvalidArgumentError } from "commander";
 import { optionFor } from "../config.ts";
 import { UsageError } from "../errors.ts";
-import { DEFAULT_RATE_LIMIT_PER_MINUTE } from "../store/api-keys.ts";
-import type { Organization } from "../store/organizations.ts";
-import type { Store } from "../store/store.ts";
+import { DEFAULT_RATE_LIMIT_PER_MINUTE } from "../store/sqlite/api-keys.ts";
+import type { Organization } from "../store/sqlite/organizations.ts";
+import type { Store } from "../store/sqlite/store.ts";
 import { parseName } from "./organizations.ts";
 import { paint, printable, printJson, printTable } from "./output.ts";
 import { keyView } from "./views.ts";

@@ -3,8 +3,8 @@ import type { Config } from "../config.ts";
 import { createDaemon, type Daemon } from "../daemon.ts";
 import { messageOf } from "../errors.ts";
 import { createLogger, type Logger } from "../log.ts";
-import { DEFAULT_RATE_LIMIT_PER_MINUTE } from "../store/api-keys.ts";
-import type { Store } from "../store/store.ts";
+import { DEFAULT_RATE_LIMIT_PER_MINUTE } from "../store/sqlite/api-keys.ts";
+import type { Store } from "../store/sqlite/store.ts";
 import { VERSION } from "../version.ts";
 import { createOutput } from "./output.ts";
 

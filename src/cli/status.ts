@@ -1,11 +1,11 @@
 import { resolve } from "node:path";
 import { Command } from "commander";
 import { optionFor } from "../config.ts";
-import { isLocked } from "../store/lock.ts";
-import type { Organization } from "../store/organizations.ts";
-import { createOverview } from "../store/overview.ts";
-import type { Store } from "../store/store.ts";
-import type { Webhook } from "../store/webhooks.ts";
+import { isLocked } from "../store/sqlite/lock.ts";
+import type { Organization } from "../store/sqlite/organizations.ts";
+import { createOverview } from "../store/sqlite/overview.ts";
+import type { Store } from "../store/sqlite/store.ts";
+import type { Webhook } from "../store/sqlite/webhooks.ts";
 import { VERSION } from "../version.ts";
 import { paint, printable, printJson, printTable } from "./output.ts";
 import { withExistingStore } from "./with-store.ts";

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { UsageError } from "../errors.ts";
-import { DATABASE_FILE } from "../store/database.ts";
-import { isLocked } from "../store/lock.ts";
-import { openStore, type Store } from "../store/store.ts";
+import { DATABASE_FILE } from "../store/sqlite/database.ts";
+import { isLocked } from "../store/sqlite/lock.ts";
+import { openStore, type Store } from "../store/sqlite/store.ts";
 
 /** Opens the store of a data directory, beside a running daemon if need be, and closes it again. */
 export function withStore<T>(dataDir: string, run: (store: Store) => T): T {

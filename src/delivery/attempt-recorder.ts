@@ -1,4 +1,4 @@
-import type { AttemptRecord, DeliveryStore, WebhookOutcome } from "../store/deliveries.ts";
+import type { AttemptRecord, DeliveryStore, WebhookOutcome } from "../store/sqlite/deliveries.ts";
 import type { Lane } from "./lane.ts";
 
 /** Writes attempt results, all that are waiting in one transaction. */

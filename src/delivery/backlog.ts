@@ -1,4 +1,4 @@
-import type { DeliveryStore, DueDelivery } from "../store/deliveries.ts";
+import type { DeliveryStore, DueDelivery } from "../store/sqlite/deliveries.ts";
 import type { Job, Lane } from "./lane.ts";
 
 /** The deliveries that wait in memory, of all webhooks; whatever does not fit waits in the table. */

@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
-import type { Store } from "../store/store.ts";
-import type { Webhook } from "../store/webhooks.ts";
+import type { Store } from "../store/sqlite/store.ts";
+import type { Webhook } from "../store/sqlite/webhooks.ts";
 import { createLane, type Lane } from "./lane.ts";
 import type { Sender, Target } from "./send.ts";
 

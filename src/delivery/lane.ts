@@ -1,5 +1,5 @@
-import type { DueDelivery } from "../store/deliveries.ts";
-import type { DisabledReason } from "../store/schema.ts";
+import type { DueDelivery } from "../store/sqlite/deliveries.ts";
+import type { DisabledReason } from "../store/sqlite/schema.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
 import { restAfter } from "./retry-policy.ts";
 import type { Target } from "./send.ts";

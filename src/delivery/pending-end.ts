@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { Store } from "../store/store.ts";
+import type { Store } from "../store/sqlite/store.ts";
 
 export interface PendingEndOptions {
   store: Pick<Store, "deliveries" | "webhooks">;

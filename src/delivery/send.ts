@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { WebhookFormat } from "../formats.ts";
 import { quote } from "../log.ts";
-import type { AttemptError } from "../store/deliveries.ts";
+import type { AttemptError } from "../store/sqlite/deliveries.ts";
 import { splitRoutingKey } from "./formats/pagerduty.ts";
 import { renderRequest } from "./formats/render.ts";
 import {

@@ -1,10 +1,10 @@
 import type { Clock } from "../clock.ts";
 import { timeOfId } from "../ids.ts";
-import type { AttemptRecord } from "../store/deliveries.ts";
-import type { StoredEvent } from "../store/events.ts";
-import { deliveryIdOf } from "../store/new-deliveries.ts";
-import { DELIVERED, type DisabledReason, FAILED, PENDING } from "../store/schema.ts";
-import type { Store } from "../store/store.ts";
+import type { AttemptRecord } from "../store/sqlite/deliveries.ts";
+import type { StoredEvent } from "../store/sqlite/events.ts";
+import { deliveryIdOf } from "../store/sqlite/new-deliveries.ts";
+import { DELIVERED, type DisabledReason, FAILED, PENDING } from "../store/sqlite/schema.ts";
+import type { Store } from "../store/sqlite/store.ts";
 import { createAttemptRecorder } from "./attempt-recorder.ts";
 import { createBacklog } from "./backlog.ts";
 import { retryDelivery, SLEEP_LIMIT_MS } from "./deliver.ts";

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkClock } from "../../src/cli/checks.ts";
-import type { Inspection } from "../../src/store/inspect.ts";
+import type { Inspection } from "../../src/store/sqlite/inspect.ts";
 import { addOrganization, addWebhook, closeWhole, openTestStore } from "../store/seed.ts";
 import { newDir, removeDir, runCommand, startDaemon } from "../support/daemon.ts";
 import { startReceiver } from "../support/receiver.ts";

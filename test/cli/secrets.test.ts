@@ -11,8 +11,13 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { createSecretBox } from "../../src/store/secret-box.ts";
-import { newSecretKey, openSecretBox, readSecretKey, secretKeySource } from "../../src/store/secret-key.ts";
-import { openStore } from "../../src/store/store.ts";
+import {
+  newSecretKey,
+  openSecretBox,
+  readSecretKey,
+  secretKeySource,
+} from "../../src/store/sqlite/secret-key.ts";
+import { openStore } from "../../src/store/sqlite/store.ts";
 import { addOrganization, addWebhook, openTestStore } from "../store/seed.ts";
 import { newDir, removeDir, runCommand, startDaemon } from "../support/daemon.ts";
 

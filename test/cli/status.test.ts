@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { formatAge } from "../../src/cli/status.ts";
-import type { Store } from "../../src/store/store.ts";
+import type { Store } from "../../src/store/sqlite/store.ts";
 import { addOrganization, addWebhook, openTestStore, seed } from "../store/seed.ts";
 import {
   connectScanner,

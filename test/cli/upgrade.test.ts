@@ -2,8 +2,8 @@ import { Database } from "bun:sqlite";
 import { afterEach, expect, test } from "bun:test";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { lockDataDir } from "../../src/store/lock.ts";
-import { MIGRATIONS, migrate } from "../../src/store/migrations.ts";
+import { lockDataDir } from "../../src/store/sqlite/lock.ts";
+import { MIGRATIONS, migrate } from "../../src/store/sqlite/migrations.ts";
 import { runCommand } from "../support/daemon.ts";
 import { cleanUp, emptyDir } from "../support/e2e.ts";
 

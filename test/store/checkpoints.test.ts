@@ -2,8 +2,8 @@ import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { type Checkpoints, createCheckpoints } from "../../src/store/checkpoints.ts";
-import { type LogState, NOOP } from "../../src/store/log-state.ts";
+import { type Checkpoints, createCheckpoints } from "../../src/store/sqlite/checkpoints.ts";
+import { type LogState, NOOP } from "../../src/store/sqlite/log-state.ts";
 import { CHECKPOINT_THREAD } from "../../src/threads.ts";
 import { newDir, removeDir, until } from "../support/daemon.ts";
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { idAt } from "../../src/ids.ts";
-import type { RecoverOptions } from "../../src/store/delivery-log.ts";
-import { PENDING } from "../../src/store/schema.ts";
-import type { Store } from "../../src/store/store.ts";
+import type { RecoverOptions } from "../../src/store/sqlite/delivery-log.ts";
+import { PENDING } from "../../src/store/sqlite/schema.ts";
+import type { Store } from "../../src/store/sqlite/store.ts";
 import { newDir, removeDir } from "../support/daemon.ts";
 import { addOrganization, addWebhook, BODY, openTestStore, seed } from "./seed.ts";
 

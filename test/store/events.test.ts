@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import type { NewEvent } from "../../src/store/events.ts";
+import type { NewEvent } from "../../src/store/sqlite/events.ts";
 import { newDir, removeDir } from "../support/daemon.ts";
 import { addOrganization, addWebhook, BODY, openTestStore } from "./seed.ts";
 

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import fc from "fast-check";
-import type { AttemptRecord } from "../../src/store/deliveries.ts";
-import { DELIVERED, FAILED, PENDING } from "../../src/store/schema.ts";
-import type { Store } from "../../src/store/store.ts";
+import type { AttemptRecord } from "../../src/store/sqlite/deliveries.ts";
+import { DELIVERED, FAILED, PENDING } from "../../src/store/sqlite/schema.ts";
+import type { Store } from "../../src/store/sqlite/store.ts";
 import { newDir, removeDir } from "../support/daemon.ts";
 import { addOrganization, addWebhook, BODY, openTestStore } from "./seed.ts";
 

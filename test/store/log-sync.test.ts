@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { isStoreFault, openDatabase } from "../../src/store/database.ts";
-import { createLogSync, type Durable, type LogSync } from "../../src/store/log-sync.ts";
-import { getMeta, setMeta } from "../../src/store/meta.ts";
+import { isStoreFault, openDatabase } from "../../src/store/sqlite/database.ts";
+import { createLogSync, type Durable, type LogSync } from "../../src/store/sqlite/log-sync.ts";
+import { getMeta, setMeta } from "../../src/store/sqlite/meta.ts";
 import { newDir, removeDir, until } from "../support/daemon.ts";
 
 let dir: string;

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { idAt } from "../../src/ids.ts";
-import type { PruneStep } from "../../src/store/retention.ts";
-import type { Store } from "../../src/store/store.ts";
+import type { PruneStep } from "../../src/store/sqlite/retention.ts";
+import type { Store } from "../../src/store/sqlite/store.ts";
 import {
   connectScanner,
   LOOPBACK,

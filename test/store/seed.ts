@@ -1,8 +1,8 @@
 import { idAt } from "../../src/ids.ts";
-import { FRESH } from "../../src/store/schema.ts";
-import { openSecretBox, secretKeySource } from "../../src/store/secret-key.ts";
-import { openStore, type Store, type StoreOptions } from "../../src/store/store.ts";
-import type { Webhook } from "../../src/store/webhooks.ts";
+import { FRESH } from "../../src/store/sqlite/schema.ts";
+import { openSecretBox, secretKeySource } from "../../src/store/sqlite/secret-key.ts";
+import { openStore, type Store, type StoreOptions } from "../../src/store/sqlite/store.ts";
+import type { Webhook } from "../../src/store/sqlite/webhooks.ts";
 
 /** A store on a data directory, ready to make webhooks. */
 export function openTestStore(dataDir: string, options: Partial<StoreOptions> = {}): Store {

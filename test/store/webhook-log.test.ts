@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { createOverview } from "../../src/store/overview.ts";
-import type { Store } from "../../src/store/store.ts";
+import { createOverview } from "../../src/store/sqlite/overview.ts";
+import type { Store } from "../../src/store/sqlite/store.ts";
 import { newDir, removeDir } from "../support/daemon.ts";
 import { addOrganization, addWebhook, BODY, openTestStore } from "./seed.ts";
 

@@ -1,5 +1,5 @@
-import type { NewEvent } from "../../../src/store/events.ts";
-import { openStore, type Store } from "../../../src/store/store.ts";
+import type { NewEvent } from "../../../src/store/sqlite/events.ts";
+import { openStore, type Store } from "../../../src/store/sqlite/store.ts";
 import { eventBody } from "../event.ts";
 import { offer } from "../program.ts";
 

@@ -9,8 +9,8 @@ import {
   text,
   uniqueIndex,
 } from "drizzle-orm/sqlite-core";
-import type { WebhookFormat } from "../formats.ts";
-import type { Plan } from "../plans.ts";
+import type { WebhookFormat } from "../../formats.ts";
+import type { Plan } from "../../plans.ts";
 
 /** Times are milliseconds since 1970: wall time, except where a comment says schedule time (see clock.ts). */
 

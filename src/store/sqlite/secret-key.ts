@@ -12,9 +12,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { messageOf, UsageError } from "../errors.ts";
+import { messageOf, UsageError } from "../../errors.ts";
+import { createSecretBox, SECRET_KEY_BYTES, type SecretBox, sealedKeyId } from "../secret-box.ts";
 import { deleteMeta, getMeta } from "./meta.ts";
-import { createSecretBox, SECRET_KEY_BYTES, type SecretBox, sealedKeyId } from "./secret-box.ts";
 import type { Store } from "./store.ts";
 
 export const SECRET_KEY_FILE = "secret.key";

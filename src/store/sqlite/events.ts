@@ -1,4 +1,4 @@
-import type { IdSource } from "../ids.ts";
+import type { IdSource } from "../../ids.ts";
 import type { StoreDatabase } from "./database.ts";
 import type { ExternalIds } from "./external-ids.ts";
 import { prepareDeliveryInsert } from "./new-deliveries.ts";

@@ -1,4 +1,4 @@
-import { idAt } from "../ids.ts";
+import { idAt } from "../../ids.ts";
 import type { StoreDatabase } from "./database.ts";
 import type { ExternalIds } from "./external-ids.ts";
 import { PENDING } from "./schema.ts";

@@ -1,4 +1,4 @@
-import { idAt } from "../ids.ts";
+import { idAt } from "../../ids.ts";
 import type { StoreDatabase } from "./database.ts";
 import { FRESH_COUNT } from "./fresh-deliveries.ts";
 import { FRESH, PENDING, TRIED } from "./schema.ts";

@@ -1,5 +1,5 @@
 import type { Database } from "bun:sqlite";
-import { timeOfId } from "../ids.ts";
+import { timeOfId } from "../../ids.ts";
 import type { StoreDatabase } from "./database.ts";
 import { FRESH_COUNT, freshOf, LOGGED_DELIVERIES, prepareAdvance } from "./fresh-deliveries.ts";
 import { type DisabledReason, FAILED, PENDING, TRIED } from "./schema.ts";

@@ -1,5 +1,5 @@
 import { and, desc, eq, getTableColumns, inArray, type SQL } from "drizzle-orm";
-import { idAt } from "../ids.ts";
+import { idAt } from "../../ids.ts";
 import type { StoreDatabase } from "./database.ts";
 import { freshOf, LOGGED_DELIVERIES } from "./fresh-deliveries.ts";
 import { prepareValuesInsert } from "./new-deliveries.ts";

@@ -2,7 +2,7 @@ import { Database } from "bun:sqlite";
 import { closeSync, existsSync, fsyncSync, lstatSync, openSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { drizzle } from "drizzle-orm/bun-sqlite";
-import { messageOf, UsageError } from "../errors.ts";
+import { messageOf, UsageError } from "../../errors.ts";
 import { DATABASE_FILE, type Orm } from "./database.ts";
 import { sealedSecretIn } from "./inspect.ts";
 import { deleteMeta, setMeta } from "./meta.ts";

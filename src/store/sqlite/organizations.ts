@@ -1,5 +1,5 @@
 import { eq } from "drizzle-orm";
-import type { Plan } from "../plans.ts";
+import type { Plan } from "../../plans.ts";
 import type { StoreDatabase } from "./database.ts";
 import { organizations } from "./schema.ts";
 

@@ -1,7 +1,7 @@
 import { Database } from "bun:sqlite";
 import { join } from "node:path";
-import type { ClockState } from "../clock.ts";
-import { messageOf } from "../errors.ts";
+import type { ClockState } from "../../clock.ts";
+import { messageOf } from "../../errors.ts";
 import { DATABASE_FILE } from "./database.ts";
 import { MIGRATIONS } from "./migrations.ts";
 

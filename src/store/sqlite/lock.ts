@@ -1,7 +1,7 @@
 import { Database } from "bun:sqlite";
 import { closeSync, existsSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
-import { messageOf, UsageError } from "../errors.ts";
+import { messageOf, UsageError } from "../../errors.ts";
 
 const LOCK_FILE = "armorhooks.lock";
 

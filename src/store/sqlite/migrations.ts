@@ -1,13 +1,13 @@
 import type { Database } from "bun:sqlite";
 import { createHash } from "node:crypto";
-import init from "../../drizzle/0000_init.sql" with { type: "text" };
-import leanDeliveries from "../../drizzle/0001_lean_deliveries.sql" with { type: "text" };
-import externalIdRuns from "../../drizzle/0002_external_id_runs.sql" with { type: "text" };
-import freshMarks from "../../drizzle/0003_fresh_marks.sql" with { type: "text" };
-import statusRange from "../../drizzle/0004_status_range.sql" with { type: "text" };
-import webhookLog from "../../drizzle/0005_webhook_log.sql" with { type: "text" };
-import journal from "../../drizzle/meta/_journal.json";
-import { UsageError } from "../errors.ts";
+import init from "../../../drizzle/0000_init.sql" with { type: "text" };
+import leanDeliveries from "../../../drizzle/0001_lean_deliveries.sql" with { type: "text" };
+import externalIdRuns from "../../../drizzle/0002_external_id_runs.sql" with { type: "text" };
+import freshMarks from "../../../drizzle/0003_fresh_marks.sql" with { type: "text" };
+import statusRange from "../../../drizzle/0004_status_range.sql" with { type: "text" };
+import webhookLog from "../../../drizzle/0005_webhook_log.sql" with { type: "text" };
+import journal from "../../../drizzle/meta/_journal.json";
+import { UsageError } from "../../errors.ts";
 
 /** drizzle-kit's migrations by tag. They are imported as text because the compiled binary has no folder to read. */
 const SQL_BY_TAG: Readonly<Record<string, string>> = {
@@ -29,7 +29,7 @@ export interface Migration {
 export const MIGRATIONS: readonly Migration[] = journal.entries.map(({ tag, when }) => {
   const sql = SQL_BY_TAG[tag];
   if (sql === undefined)
-    throw new Error(`migration ${tag} is in the journal but not in src/store/migrations.ts`);
+    throw new Error(`migration ${tag} is in the journal but not in src/store/sqlite/migrations.ts`);
   return { tag, when, sql };
 });
 

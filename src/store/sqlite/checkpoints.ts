@@ -1,5 +1,5 @@
 import type { Database } from "bun:sqlite";
-import { CHECKPOINT_THREAD } from "../threads.ts";
+import { CHECKPOINT_THREAD } from "../../threads.ts";
 import type { CheckpointAnswer, CheckpointOrder } from "./checkpoint-thread.ts";
 import { type LogState, NOOP, PASSIVE } from "./log-state.ts";
 

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { and, asc, count, desc, eq, isNotNull, isNull } from "drizzle-orm";
-import type { WebhookFormat } from "../formats.ts";
+import type { WebhookFormat } from "../../formats.ts";
+import type { SecretBox } from "../secret-box.ts";
 import type { StoreDatabase } from "./database.ts";
 import { EVENT_TYPES, type EventType, organizations, webhooks } from "./schema.ts";
-import type { SecretBox } from "./secret-box.ts";
 
 export type WebhookRow = typeof webhooks.$inferSelect;
 

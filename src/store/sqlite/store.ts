@@ -1,7 +1,8 @@
 import { join } from "node:path";
-import { type Clock, type ClockSources, type ClockState, clockState, createClock } from "../clock.ts";
-import { UsageError } from "../errors.ts";
-import { createIdSource, formatId, newInstallationTag, parseId, timeOfId, writeId } from "../ids.ts";
+import { type Clock, type ClockSources, type ClockState, clockState, createClock } from "../../clock.ts";
+import { UsageError } from "../../errors.ts";
+import { createIdSource, formatId, newInstallationTag, parseId, timeOfId, writeId } from "../../ids.ts";
+import type { SecretBox } from "../secret-box.ts";
 import { type ApiKeyStore, createApiKeyStore } from "./api-keys.ts";
 import {
   DATABASE_FILE,
@@ -18,7 +19,6 @@ import { createExternalIds } from "./external-ids.ts";
 import { getMeta, setMeta } from "./meta.ts";
 import { createOrganizationStore, type OrganizationStore } from "./organizations.ts";
 import { createRetention, type Retention } from "./retention.ts";
-import type { SecretBox } from "./secret-box.ts";
 import { createWebhookLog } from "./webhook-log.ts";
 import { createWebhookStore, type WebhookStore } from "./webhooks.ts";
 
