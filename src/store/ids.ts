@@ -1,0 +1,11 @@
+/** Ids of events and deliveries: 53-bit integers inside, UUIDs of version 7 outside (ids.ts). Nothing here waits or fails. */
+export interface Ids {
+  /** An id that was never given before, for a message that is not stored. */
+  next(): number;
+  /** An id as the outside sees it. */
+  format(id: number): string;
+  /** Writes the same text, 36 bytes of ASCII, into bytes. */
+  write(id: number, into: Uint8Array, at: number): void;
+  /** The id behind a text; null for what this installation cannot have made. */
+  parse(text: string): number | null;
+}
