@@ -117,6 +117,8 @@ function parseLevel(text: string): LogLevel {
 
 function parseNotifyUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
+  if (url?.port === "0")
+    throw new InvalidArgumentError("It must not have port 0, to which nobody can connect.");
   if (url?.protocol === "https:" || url?.protocol === "http:") return text;
   throw new InvalidArgumentError("It must be an http or https URL.");
 }

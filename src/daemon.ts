@@ -31,8 +31,11 @@ import type { Webhook } from "./store/sqlite/webhooks.ts";
 import { VERSION } from "./version.ts";
 
 export interface Daemon {
-  /** Begins to take events, to deliver and to serve; throws UsageError for what the operator can mend. */
-  start(): Promise<{ url: string; socket: string }>;
+  /**
+   * Begins to take events, to deliver and to serve; throws UsageError for what the operator can mend. `prepare` runs
+   * once nothing else can fail, before the first event is read.
+   */
+  start(prepare?: () => void): Promise<{ url: string; socket: string }>;
   /** Drains and closes; true when nothing was cut short. */
   stop(): Promise<boolean>;
   store: Store;
@@ -120,6 +123,10 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     whenDurable: store.database.whenDurable,
     makeDurable: store.database.makeDurable,
     onRefused: (code) => metrics.refusedLines.add(code),
+    onCutOff: () => {
+      metrics.cutLines.inc();
+      log.info("line cut off");
+    },
     onFault: observer.faultOf("ingest"),
   });
 
@@ -229,11 +236,12 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
 
   return {
     store,
-    async start() {
+    async start(prepare = () => {}) {
       try {
         store.loadExternalIds();
         await ingest.start();
         const url = await listen(app, config, observer.faultOf("http server"));
+        prepare();
         if (!config.paused) worker.start();
         timers.push(setInterval(tick, TICK_MS), setInterval(saveClock, CLOCK_MS));
         pruner.start();

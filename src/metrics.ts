@@ -80,6 +80,7 @@ export function createMetrics() {
     registry,
     events: labelled("events_total", "Scan events stored, by tier.", "tier"),
     duplicates: counter("duplicate_events_total", "Scan events recognised as repeats and not stored."),
+    cutLines: counter("cut_lines_total", "Socket lines forgotten as the connection ended amid them."),
     refusedLines: labelled("refused_lines_total", "Socket lines answered with an error, by code.", "code"),
     attempts: labelled("attempts_total", "Attempts made, by outcome.", "outcome"),
     finished: labelled("deliveries_finished_total", "Deliveries that ended, by status.", "status"),

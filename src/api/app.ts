@@ -31,9 +31,12 @@ export function createApp({ version, gate: gateOptions, onFault, ...options }: A
 
   const app = new Elysia({ normalize: false })
     .onRequest(({ request, set }) => {
+      if (contexts.has(request)) return;
       const context = { requestId: newRequestId(), identity: null as ReturnType<typeof gate.admit> };
       contexts.set(request, context);
       Object.assign(set.headers, SECURITY_HEADERS, { "x-request-id": context.requestId });
+      // Bun's server dates every answer but those to HEAD.
+      if (request.method === "HEAD") set.headers.date = new Date().toUTCString();
       context.identity = gate.admit(request, set.headers as Record<string, string | number>);
     })
     .onError(({ request, error, set }) => {
@@ -50,5 +53,14 @@ export function createApp({ version, gate: gateOptions, onFault, ...options }: A
 
   const routes = app.routes.filter(({ path }) => path !== PLUGIN_PAGE);
   const gate = createGate({ ...gateOptions, routes: routes.map(({ method, path }) => ({ method, path })) });
-  return app;
+  return app.head("*", ({ request }) => answerAsGet(request), { detail: { hide: true } });
+
+  /** HEAD is answered as GET (RFC 9110, section 9.3.2); the HTTP server leaves the body out and says its length. */
+  function answerAsGet(request: Request): Promise<Response> {
+    const get = new Request(request.url, { headers: request.headers });
+    const context = contexts.get(request);
+    // It has been admitted, and counted against the key's limit, once.
+    if (context) contexts.set(get, context);
+    return app.handle(get);
+  }
 }

@@ -3,6 +3,7 @@ import { AppError } from "../errors.ts";
 import type { DeliveryLog, DeliveryRow } from "../store/sqlite/delivery-log.ts";
 import { DELIVERY_STATUSES } from "../store/sqlite/schema.ts";
 import type { Webhook, WebhookStore } from "../store/sqlite/webhooks.ts";
+import { readTimestamp } from "../timestamp.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
 import { documentRoute, listOf, ref, wrap } from "./documents.ts";
 import { READ_JSON } from "./gate.ts";
@@ -150,10 +151,8 @@ function readCursor(cursor: string | undefined, parseId: (text: string) => numbe
   return id;
 }
 
-const ISO_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})$/;
-
 function readTime(field: "since" | "until", text: string): number {
-  const time = ISO_TIME.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(time)) throw new AppError("VALIDATION_ERROR", FIELD_RULES[field] as string);
-  return time;
+  const read = readTimestamp(text);
+  if (typeof read === "string") throw new AppError("VALIDATION_ERROR", `${field} ${read}`);
+  return read.milliseconds;
 }

@@ -62,8 +62,8 @@ const ERRORS: Readonly<Record<ErrorCode, ErrorDocument>> = {
   },
   METHOD_NOT_ALLOWED: {
     when: "The path is known, but does not take the method that was asked with.",
-    message: "this path takes GET, POST only",
-    headers: { allow: header("Methods that the path takes.", "GET, POST") },
+    message: "this path takes GET, HEAD, POST only",
+    headers: { allow: header("Methods that the path takes.", "GET, HEAD, POST") },
   },
   PAYLOAD_TOO_LARGE: {
     when: "The body is over 64 KiB.",

@@ -64,7 +64,10 @@ function methodsByPattern(routes: GateOptions["routes"]): { pattern: RegExp; met
   const byPath = new Map<string, Set<string>>();
   for (const { method, path: declared } of routes) {
     const path = declared.replace(/\/$/, "");
-    byPath.set(path, (byPath.get(path) ?? new Set()).add(method));
+    const methods = byPath.get(path) ?? new Set();
+    methods.add(method);
+    if (method === "GET") methods.add("HEAD");
+    byPath.set(path, methods);
   }
   return [...byPath].map(([path, methods]) => ({
     pattern: new RegExp(`^${path.replace(/\./g, "\\.").replace(/:\w+/g, "[^/]+")}/?$`),

@@ -19,12 +19,13 @@ function problemOf(text: string, { allowHttp, isBlockedHost }: UrlRules): string
     return "url must not contain spaces or control characters";
   }
   if (!URL.canParse(text)) return `url must be an absolute ${allowHttp ? "http or https" : "https"} URL`;
-  const { protocol, username, password, hash, hostname } = new URL(text);
+  const { protocol, username, password, hash, hostname, port } = new URL(text);
   if (protocol !== "https:" && !(allowHttp && protocol === "http:")) {
     return allowHttp ? "url must be an http or https URL" : "url must be an https URL";
   }
   if (username !== "" || password !== "") return "url must not contain a user name or password";
   if (hash !== "" || text.includes("#")) return "url must not have a fragment (#)";
+  if (port === "0") return "url must not have port 0, to which nobody can connect";
   return isBlockedHost(hostname) ? "url must not point to a private, local or reserved address" : null;
 }
 

@@ -4,6 +4,7 @@ import { UsageError } from "../errors.ts";
 import { DEFAULT_RATE_LIMIT_PER_MINUTE } from "../store/sqlite/api-keys.ts";
 import type { Organization } from "../store/sqlite/organizations.ts";
 import type { Store } from "../store/sqlite/store.ts";
+import { readTimestamp } from "../timestamp.ts";
 import { parseName } from "./organizations.ts";
 import { paint, printable, printJson, printTable } from "./output.ts";
 import { keyView } from "./views.ts";
@@ -116,9 +117,8 @@ function parseRateLimit(text: string): number {
 }
 
 function parseExpiry(text: string): number {
-  const time = /^\d{4}-\d{2}-\d{2}(T.*)?$/.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(time)) {
-    throw new InvalidArgumentError("Write an ISO 8601 date and time, such as 2027-01-01T00:00:00Z.");
-  }
-  return time;
+  const read = readTimestamp(text);
+  if (typeof read === "string") throw new InvalidArgumentError(`It ${read}.`);
+  if (read.milliseconds > Date.now()) return read.milliseconds;
+  throw new InvalidArgumentError(`It must lie in the future; it is ${new Date().toISOString()} now.`);
 }

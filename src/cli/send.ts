@@ -62,14 +62,26 @@ function open(path: string): Promise<Socket | null> {
   });
 }
 
-/** Whole lines, without their newline; blank ones between events are left out. */
+const BYTE_ORDER_MARK = Buffer.from("\uFEFF");
+
+/** Whole lines, without their newline; blank ones between events are left out, and a byte order mark before the first. */
 async function* linesOf(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let isFirst = true;
+  for await (const line of splitLines(input)) {
+    const hasMark = isFirst && BYTE_ORDER_MARK.equals(line.subarray(0, BYTE_ORDER_MARK.length));
+    const text = hasMark ? line.subarray(BYTE_ORDER_MARK.length) : line;
+    isFirst = false;
+    if (text.length > 0) yield text;
+  }
+}
+
+async function* splitLines(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of input) {
     const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     let start = 0;
     for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
-      if (end > start) yield bytes.subarray(start, end);
+      yield bytes.subarray(start, end);
       start = end + 1;
     }
     rest = bytes.subarray(start);

@@ -1,14 +1,16 @@
+import { readFileSync, writeSync } from "node:fs";
+import { constants } from "node:os";
 import { yieldToDeliveries } from "../compiler-threads.ts";
 import type { Config } from "../config.ts";
 import { createDaemon, type Daemon } from "../daemon.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf, UsageError } from "../errors.ts";
 import { createLogger, type Logger } from "../log.ts";
 import { DEFAULT_RATE_LIMIT_PER_MINUTE } from "../store/sqlite/api-keys.ts";
 import type { Store } from "../store/sqlite/store.ts";
 import { VERSION } from "../version.ts";
 import { createOutput } from "./output.ts";
 
-/** Runs the daemon until SIGTERM or SIGINT; the answer is the exit code. */
+/** Runs the daemon until SIGTERM, SIGINT or SIGHUP; the answer is the exit code. */
 export async function serve(config: Config, bootstrap: boolean): Promise<number> {
   const output = createOutput();
   const log = createLogger({ level: config.logLevel, write: output.write });
@@ -26,13 +28,15 @@ async function run(config: Config, bootstrap: boolean, log: Logger): Promise<num
     log.error("fault", { where: "promise", error: messageOf(error) }),
   );
   const daemon = createDaemon({ config, log });
-  if (bootstrap) bootstrapStore(daemon.store);
   yieldToDeliveries();
-  const signal = nextSignal();
-  const { url, socket } = await daemon.start();
+  const signals = watchSignals();
+  const signal = signals.next();
+  const { url, socket } = await daemon.start(() => {
+    if (bootstrap) bootstrapStore(daemon.store);
+  });
   announce(log, config, { url, socket });
-  const name = await signal;
-  return shutDown(daemon, log, name);
+  log.info("stopping", { signal: await signal });
+  return shutDown(daemon, log, signals);
 }
 
 /** The ready line is printed whatever the log level: scripts wait for it. */
@@ -43,40 +47,81 @@ function announce(log: Logger, config: Config, at: { url: string; socket: string
   log.flush();
 }
 
-async function shutDown(daemon: Daemon, log: Logger, signal: string): Promise<number> {
-  log.info("stopping", { signal });
-  const second = nextSignal().then(() => false);
+async function shutDown(daemon: Daemon, log: Logger, signals: Signals): Promise<number> {
+  const second = signals.next().then(() => false);
   const drained = await Promise.race([daemon.stop(), second]);
   if (!drained) log.warn("stopped before everything in flight had ended; those attempts will be repeated");
   log.info("stopped");
   return 0;
 }
 
-function nextSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => resolve(name));
-  });
+interface Signals {
+  /** The next signal that asks to stop. */
+  next(): Promise<string>;
+}
+
+/** A terminal that closes sends SIGHUP more than once (the kernel and the shell): only the first one counts. */
+function watchSignals(): Signals {
+  let resolve = (_name: string): void => {};
+  const on = (name: string): void => resolve(name);
+  for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, on);
+  if (!isIgnored("SIGHUP")) process.on("SIGHUP", once(on));
+  return {
+    next: () =>
+      new Promise((next) => {
+        resolve = next;
+      }),
+  };
+}
+
+function once(run: (name: string) => void): (name: string) => void {
+  let ran = false;
+  return (name) => {
+    if (!ran) run(name);
+    ran = true;
+  };
+}
+
+/** Whether the process was started to go on regardless of a signal, as by `nohup`. Only Linux says so. */
+function isIgnored(name: "SIGHUP"): boolean {
+  try {
+    const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
+    return (BigInt(`0x${mask}`) >> BigInt(constants.signals[name] - 1)) % 2n === 1n;
+  } catch {
+    // No such file elsewhere.
+    return false;
+  }
 }
 
 /** On a database without organizations: one with every feature, and a key that is shown once. */
 function bootstrapStore(store: Store): void {
-  if (store.organizations.list().length > 0) return;
   const now = store.clock.wall();
-  const organization = store.organizations.create({ name: "default", plan: "enterprise", now });
-  const { rawKey } = store.apiKeys.create({
-    organizationId: organization.id,
-    name: "bootstrap",
-    rateLimitPerMinute: DEFAULT_RATE_LIMIT_PER_MINUTE,
-    expiresAt: null,
-    now,
-  });
-  console.log(
-    JSON.stringify({
-      level: "info",
-      time: now,
-      msg: "bootstrapped: this API key is shown once, store it now",
-      organization_id: organization.uuid,
-      api_key: rawKey,
-    }),
+  store.bootstrap(
+    {
+      organization: { name: "default", plan: "enterprise", now },
+      key: { name: "bootstrap", rateLimitPerMinute: DEFAULT_RATE_LIMIT_PER_MINUTE, expiresAt: null, now },
+    },
+    ({ organization, rawKey }) =>
+      show({
+        level: "info",
+        time: now,
+        msg: "bootstrapped: this API key is shown once, store it now",
+        organization_id: organization.uuid,
+        api_key: rawKey,
+      }),
   );
+}
+
+const STDOUT = 1;
+
+/** Unlike console.log, fails when nobody can read it. */
+function show(line: object): void {
+  try {
+    writeSync(STDOUT, `${JSON.stringify(line)}\n`);
+  } catch (error) {
+    throw new UsageError(
+      `the first API key cannot be printed (${messageOf(error)}), so none was made; start again where standard output is read`,
+      1,
+    );
+  }
 }

@@ -14,8 +14,12 @@ export interface LineSplitter {
    * Its bytes hold until the next call: then their memory is given back.
    */
   take(): Line | null;
+  /** Ends the last line as if its newline had come: for a stream that has ended in order. Only while `unfinished`. */
+  finish(): void;
   /** Forgets everything. */
   clear(): void;
+  /** Whether what came last is a line without its newline. */
+  readonly unfinished: boolean;
   /** Whether a complete line is there. */
   readonly ready: boolean;
   /** Bytes from the next complete line on; 0 unless `ready`. */
@@ -27,6 +31,8 @@ export interface LineSplitter {
 const NEWLINE = 10;
 const FIRST_CAPACITY = 1024;
 const EMPTY = Buffer.alloc(0);
+/** In UTF-8; some programs begin every file with it. */
+const BYTE_ORDER_MARK = Buffer.from("\uFEFF");
 
 export function createLineSplitter(maxLine: number): LineSplitter {
   /** Chunks that are not used up; the first one has a newline at `end`. */
@@ -38,6 +44,8 @@ export function createLineSplitter(maxLine: number): LineSplitter {
   let partial: Buffer = EMPTY;
   let length = 0;
   let skipping = false;
+  let isFirst = true;
+  let lastByte = NEWLINE;
 
   /** Used up, but the line that was taken last may lie in them. */
   let spent: Buffer[] = [];
@@ -102,27 +110,45 @@ export function createLineSplitter(maxLine: number): LineSplitter {
     }
   };
 
+  /** The first line may follow a byte order mark. */
+  const skipMark = (line: Line | null): Line | null => {
+    if (!isFirst) return line;
+    isFirst = false;
+    if (line === null) return null;
+    const { bytes, from, to } = line;
+    const end = from + BYTE_ORDER_MARK.length;
+    return end <= to && BYTE_ORDER_MARK.equals(bytes.subarray(from, end)) ? { bytes, from: end, to } : line;
+  };
+
+  const push = (chunk: Buffer): void => {
+    chunks.push(chunk);
+    lastByte = chunk.at(-1) ?? lastByte;
+    unread += chunk.length;
+    if (chunks.length === 1) advance();
+    release();
+  };
+
   return {
-    push(chunk) {
-      chunks.push(chunk);
-      unread += chunk.length;
-      if (chunks.length === 1) advance();
-      release();
-    },
+    push,
+    finish: () => push(Buffer.from([NEWLINE])),
     take() {
       release();
       const line = finish(chunks[0] as Buffer, offset, end);
       unread -= end + 1 - offset;
       offset = end + 1;
       advance();
-      return line;
+      return skipMark(line);
     },
     clear() {
       spent.push(...chunks, partial);
       chunks.length = 0;
       unread = 0;
+      lastByte = NEWLINE;
       reset();
       release();
+    },
+    get unfinished() {
+      return lastByte !== NEWLINE;
     },
     get ready() {
       return chunks.length > 0;

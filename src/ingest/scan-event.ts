@@ -1,5 +1,6 @@
 import { AppError } from "../errors.ts";
 import { isUuid } from "../ids.ts";
+import { isPlainTimestamp, readTimestamp } from "../timestamp.ts";
 
 /** One scan result, checked and reduced to what is documented (CONTRACT, section 3). */
 export interface ScanEvent {
@@ -42,7 +43,7 @@ export function decodeScanEvent(line: unknown, receivedAt: number): ScanEvent {
   const latency = fields.latency_ms ?? 0;
   if (!isNumber(latency) || latency < 0) throw invalid("latency_ms must be a number of 0 or more");
   const signals = readSignals(fields.signals);
-  const timestamp = readTimestamp(fields.timestamp, receivedAt);
+  const timestamp = readTime(fields.timestamp, receivedAt);
   return {
     organizationId: readOrganizationId(fields.organization_id),
     externalId: readExternalId(fields.id),
@@ -126,32 +127,10 @@ function quoted(text: string): string {
   return PLAIN_TEXT.test(text) ? `"${text}"` : JSON.stringify(text);
 }
 
-const TIMESTAMP = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2})(?::(\d{2})(?:\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})$/;
-
-/** A time in UTC is kept as it was written; another zone is converted. */
-function readTimestamp(value: unknown, receivedAt: number): string {
+function readTime(value: unknown, receivedAt: number): string {
   if (value === undefined || value === null) return new Date(receivedAt).toISOString();
-  if (typeof value === "string" && isPlainTime(value)) return value;
-  const match = typeof value === "string" ? TIMESTAMP.exec(value) : null;
-  const time = match ? Date.parse(match[0]) : Number.NaN;
-  if (!match || Number.isNaN(time) || !isRealDate(match)) {
-    throw invalid(
-      "timestamp must be an ISO 8601 date and time with a zone, such as 2026-01-15T10:00:00.000Z",
-    );
-  }
-  return match[7] === "Z" ? match[0] : new Date(time).toISOString();
-}
-
-/** What scanners write, `2026-01-15T10:00:00.000Z`, with a day that every month has: told without Date.parse. */
-const PLAIN_TIME =
-  /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
-
-function isPlainTime(text: string): boolean {
-  return text.length === 24 && PLAIN_TIME.test(text);
-}
-
-/** The 30th of February is a date to Date.parse. */
-function isRealDate([, year, month, day]: RegExpExecArray): boolean {
-  const last = new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate();
-  return Number(day) >= 1 && Number(day) <= last;
+  if (typeof value === "string" && isPlainTimestamp(value)) return value;
+  const read = readTimestamp(typeof value === "string" ? value : "");
+  if (typeof read === "string") throw invalid(`timestamp ${read}`);
+  return read.utc;
 }

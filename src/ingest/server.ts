@@ -43,6 +43,8 @@ export interface IngestOptions {
   makeDurable: () => void;
   /** A line was answered with this error code. */
   onRefused: (code: ErrorCode) => void;
+  /** A connection ended amid a line, which is forgotten: only a scanner that closes its side in order has said all of it. */
+  onCutOff: () => void;
   /** A fault of ours. */
   onFault: (error: unknown) => void;
 }
@@ -124,6 +126,13 @@ export function createIngestServer(options: IngestOptions): IngestServer {
     socket.end();
   };
 
+  /** The connection is gone. */
+  const lose = (socket: Connection): void => {
+    const { closed, splitter } = socket.data;
+    if (!closed && splitter.unfinished) options.onCutOff();
+    forget(socket);
+  };
+
   const forget = (socket: Connection): void => {
     const client = socket.data;
     client.closed = true;
@@ -140,13 +149,24 @@ export function createIngestServer(options: IngestOptions): IngestServer {
 
   const end = (socket: Connection): void => {
     socket.data.ended = true;
-    hangUp(socket);
+    // One that is closed altogether, by a kill for instance, is said to have ended too: its close comes right after.
+    if (socket.data.splitter.unfinished) setImmediate(finishLine, socket);
+    else hangUp(socket);
+  };
+
+  /** A whole line counts without its newline when nothing can follow; whoever sent it still reads its ack. */
+  const finishLine = (socket: Connection): void => {
+    const { closed, splitter } = socket.data;
+    if (closed || stopped) return;
+    splitter.finish();
+    takeUp(socket);
   };
 
   /** Closes a connection that has nothing more to say once everything is answered. */
   const hangUp = (socket: Connection): void => {
     const { ended, splitter, unanswered, unsent, closed } = socket.data;
-    if (ended && !closed && !splitter.ready && unanswered === 0 && !unsent) socket.end();
+    if (!ended || closed || splitter.ready || splitter.unfinished) return;
+    if (unanswered === 0 && !unsent) socket.end();
   };
 
   // ── back-pressure ─────────────────────────────────────────────────────────────────────────────────
@@ -196,7 +216,13 @@ export function createIngestServer(options: IngestOptions): IngestServer {
     if (client.closed || stopped) return;
     client.splitter.push(chunk);
     client.heavy = chunk.length >= LIGHT_BYTES;
-    const servable = client.splitter.ready && !client.unsent;
+    takeUp(socket);
+  };
+
+  /** Has the lines that are there served, and sees to what they hold. */
+  const takeUp = (socket: Connection): void => {
+    const { splitter, unsent } = socket.data;
+    const servable = splitter.ready && !unsent;
     account(socket, servable);
     clients.delete(socket);
     clients.add(socket);
@@ -276,7 +302,7 @@ export function createIngestServer(options: IngestOptions): IngestServer {
     if (written < 0) {
       // The scanner has gone; who is paused would not be told otherwise.
       socket.data.unsent = null;
-      forget(socket);
+      lose(socket);
       socket.terminate();
       return false;
     }
@@ -322,7 +348,7 @@ export function createIngestServer(options: IngestOptions): IngestServer {
             end,
             data: receive,
             drain,
-            close: forget,
+            close: lose,
             error: (_socket, error) => fail(error),
           },
         });
@@ -331,6 +357,8 @@ export function createIngestServer(options: IngestOptions): IngestServer {
     stop() {
       listener?.stop(false);
       removeFile();
+      for (const socket of clients)
+        if (socket.data.ended && socket.data.splitter.unfinished) finishLine(socket);
       stopped = true;
       while (waiting.size > 0) flush();
       options.makeDurable();

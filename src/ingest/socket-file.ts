@@ -1,9 +1,20 @@
-import { chmodSync, lstatSync, renameSync, type Stats, unlinkSync } from "node:fs";
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  lstatSync,
+  renameSync,
+  type Stats,
+  statSync,
+  unlinkSync,
+} from "node:fs";
 import { connect } from "node:net";
-import { UsageError } from "../errors.ts";
+import { dirname } from "node:path";
+import { messageOf, UsageError } from "../errors.ts";
 
 /** Refuses a path that is no socket or that another process listens on; a socket left by a crash may be replaced. */
 export async function checkSocketPath(path: string): Promise<void> {
+  checkDirectory(dirname(path));
   const stats = statOf(path);
   if (!stats) return;
   if (!stats.isSocket()) {
@@ -12,6 +23,25 @@ export async function checkSocketPath(path: string): Promise<void> {
   // Who is too busy to answer listens all the same.
   if ((await probeSocket(path)) !== "refused") {
     throw new UsageError(`another process is listening on ${path}; stop it or choose another --socket`, 1);
+  }
+}
+
+/** The runtime would say no more than that it failed to listen. Throws UsageError. */
+function checkDirectory(directory: string): void {
+  const problem = problemOf(directory);
+  if (problem === null) return;
+  throw new UsageError(`cannot make the socket: ${directory} ${problem}, or choose another --socket`, 1);
+}
+
+function problemOf(directory: string): string | null {
+  const stats = statSync(directory, { throwIfNoEntry: false });
+  if (!stats) return "does not exist; make it, owned by this user";
+  if (!stats.isDirectory()) return "is not a directory; move it away";
+  try {
+    accessSync(directory, constants.W_OK | constants.X_OK);
+    return null;
+  } catch {
+    return "cannot be written by this user; chown it";
   }
 }
 
@@ -25,6 +55,8 @@ export function placeSocket(path: string, mode: number, listen: (temporary: stri
   const umask = process.umask(0o777 & ~mode);
   try {
     listen(temporary);
+  } catch (error) {
+    throw new UsageError(`cannot listen on the socket ${path}: ${messageOf(error)}`, 1);
   } finally {
     process.umask(umask);
   }

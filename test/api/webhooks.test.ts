@@ -127,6 +127,11 @@ describe("registering a webhook", () => {
     ["ftp", { url: "ftp://example.com/" }, "url must be an https URL"],
     ["a user", { url: "https://user@example.com/" }, "url must not contain a user name or password"],
     ["a fragment", { url: "https://example.com/#a" }, "url must not have a fragment (#)"],
+    [
+      "port 0",
+      { url: "https://example.com:0/hook" },
+      "url must not have port 0, to which nobody can connect",
+    ],
     ["an empty fragment", { url: "https://example.com/#" }, "url must not have a fragment (#)"],
     [
       "localhost",

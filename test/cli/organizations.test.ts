@@ -116,12 +116,12 @@ describe("armorhooks key", () => {
 
   test("create takes a name, a rate limit and an expiry", async () => {
     const org = await newOrganization();
-    const options = ["--name", "ci", "--rate-limit", "7", "--expires-at", "2027-01-01T00:00:00Z"];
+    const options = ["--name", "ci", "--rate-limit", "7", "--expires-at", "2099-01-01T00:00:00Z"];
     expect((await json("key", "create", "--org", org, ...options)).key).toStrictEqual({
       ...key,
       name: "ci",
       rate_limit_per_minute: 7,
-      expires_at: "2027-01-01T00:00:00.000Z",
+      expires_at: "2099-01-01T00:00:00.000Z",
     });
   });
 
@@ -139,6 +139,9 @@ describe("armorhooks key", () => {
     [["key", "create"], 2, /--org/],
     [["key", "create", "--org", "1", "--rate-limit", "0"], 2, /whole number from 1/],
     [["key", "create", "--org", "1", "--expires-at", "tomorrow"], 2, /ISO 8601/],
+    [["key", "create", "--org", "1", "--expires-at", "2099-01-01T00:00:00"], 2, /with a zone/],
+    [["key", "create", "--org", "1", "--expires-at", "2099-01-01"], 2, /with a zone/],
+    [["key", "create", "--org", "1", "--expires-at", "2020-01-01T00:00:00Z"], 2, /must lie in the future/],
     [["key", "revoke", "1234"], 1, /no key has this id/],
   ])("%p ends with one line on standard error", async (args, code, message) => {
     const result = await run(...args);

@@ -241,6 +241,16 @@ describe("pagerduty", () => {
     expect([red, hostile, green].map(severity)).toEqual(["critical", "warning", "info"]);
   });
 
+  test.each([
+    ["?a=b%20c&routing_key=KEY&d=e%2Bf+g%2f", "?a=b%20c&d=e%2Bf+g%2f"],
+    ["?routing%5Fkey=KEY&a", "?a"],
+    ["?a=%zz&routing_key=KEY&&b==", "?a=%zz&&b=="],
+    ["?routing_key=KEY", ""],
+  ])("of the query %s goes %s, as it was written", (query, rest) => {
+    const { url } = render("pagerduty", red, `https://pd.test/x%20y${query.replace("KEY", KEY)}`);
+    expect(url).toBe(`https://pd.test/x%20y${rest}`);
+  });
+
   test("a URL must have exactly one routing_key of 1 to 64 characters", () => {
     const missing = (query: string) => missingRoutingKey(`https://pd.test/v2/enqueue${query}`);
     expect(["?routing_key=k", `?a=1&routing_key=${"k".repeat(64)}`].map(missing)).toEqual([false, false]);

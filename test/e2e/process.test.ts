@@ -11,7 +11,7 @@ import {
 import { createServer } from "node:net";
 import { getPriority } from "node:os";
 import { join } from "node:path";
-import { connectScanner, LOOPBACK, request, scan, until } from "../support/daemon.ts";
+import { BINARY, connectScanner, LOOPBACK, request, scan, until } from "../support/daemon.ts";
 import {
   atEnd,
   cleanUp,
@@ -117,8 +117,62 @@ test("what it cannot use is refused with exit code 1 and one line", async () => 
   writeFileSync(join(dir, "file"), "");
   const serve = (...args: string[]) => command(["serve", "--port", "0", ...args], { cwd: dir });
   expectRefusal(await serve("--data-dir", "file"), 1, /cannot use data directory/);
-  expectRefusal(await serve("--socket", "absent/events.sock"), 1, /absent\/events\.sock/);
+  expectRefusal(await serve("--socket", "absent/events.sock"), 1, /absent does not exist; make it/);
+  expectRefusal(await serve("--socket", "file/events.sock"), 1, /file is not a directory/);
   expectRefusal(await serve("--host", "203.0.113.7"), 1, /cannot listen on 203\.0\.113\.7/);
+});
+
+describe("the first API key", () => {
+  test("is made once everything else has started", async () => {
+    const dir = emptyDir();
+    const serve = (...args: string[]) =>
+      command(["serve", "--bootstrap", "--port", "0", ...args], { cwd: dir });
+    expectRefusal(await serve("--socket", "absent/events.sock"), 1, /does not exist/);
+    expectRefusal(await serve("--host", "203.0.113.7"), 1, /cannot listen/);
+    const daemon = await startBinary({ dir });
+    expect((await daemon.api("GET", "/v1/webhooks")).status).toBe(200);
+  });
+
+  test("is not made when it cannot be printed", async () => {
+    const dir = emptyDir();
+    const shell = `exec "$0" serve --bootstrap --port 0 >/dev/full`;
+    const child = Bun.spawn(["/bin/sh", "-c", shell, BINARY], { cwd: dir, stderr: "pipe" });
+    const stderr = await new Response(child.stderr).text();
+    expect({ code: await child.exited, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/^armorhooks: the first API key cannot be printed .*ENOSPC/),
+    });
+    const daemon = await startBinary({ dir });
+    expect(daemon.key).toMatch(/^ia_sk_/);
+  });
+});
+
+describe("SIGHUP", () => {
+  test("drains as SIGTERM does, and a second one cuts nothing short", async () => {
+    const receiver = receive(async () => {
+      await Bun.sleep(500);
+      return new Response();
+    });
+    const daemon = await startBinary();
+    await register(daemon, receiver.url);
+    const scanner = await connectScanner(daemon.socket);
+    await scanner.send(scan());
+    await until("the request is there", () => receiver.received.length === 1);
+    process.kill(daemon.pid, "SIGHUP");
+    await untilLogged(daemon, "stopping");
+    expect(await daemon.stop("SIGHUP")).toBe(0);
+    expect(existsSync(daemon.socket)).toBe(false);
+    expect(linesOf(daemon, "stopping")[0]).toMatchObject({ signal: "SIGHUP" });
+    expect(linesOf(daemon, "delivery finished")).toHaveLength(1);
+  });
+
+  test("is not heeded by a daemon that was started with nohup", async () => {
+    const daemon = await startBinary({ through: ["nohup"] });
+    process.kill(daemon.pid, "SIGHUP");
+    await Bun.sleep(100);
+    expect((await daemon.api("GET", "/health")).status).toBe(200);
+    expect(await daemon.stop()).toBe(0);
+  });
 });
 
 describe("what is around it", () => {

@@ -50,6 +50,14 @@ test("draws a bar on a terminal while the acks go to a file", async () => {
   expect(readFileSync(join(dir, "acks.ndjson"), "utf8").split("\n")).toHaveLength(60_001);
 }, 15_000);
 
+test("skips a byte order mark before the first line", async () => {
+  const { dir } = await startBinary();
+  writeFileSync(join(dir, "marked"), `\uFEFF${JSON.stringify(scan())}\n`);
+  writeFileSync(join(dir, "only"), "\uFEFF\n");
+  expect(await command(["send", "marked"], { cwd: dir })).toMatchObject({ code: 0 });
+  expect(await command(["send", "only"], { cwd: dir })).toMatchObject({ code: 0, stdout: "" });
+});
+
 test("reads standard input, with or without a last newline, and leaves blank lines out", async () => {
   const { dir } = await startBinary();
   const results = await Promise.all([

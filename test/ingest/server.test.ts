@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { createIngestServer, type IngestEvent, type IngestServer } from "../../src/ingest/server.ts";
 import { connectScanner, newDir, removeDir, type Scanner, scan, until } from "../support/daemon.ts";
@@ -11,6 +11,7 @@ let stored: IngestEvent[];
 let waiting: ((error: Error | null) => void)[];
 let refused: string[];
 let faults: unknown[];
+let cutOff: number;
 
 const sync = (error: Error | null = null): void => {
   for (const done of waiting.splice(0)) done(error);
@@ -22,6 +23,7 @@ beforeEach(async () => {
   waiting = [];
   refused = [];
   faults = [];
+  cutOff = 0;
   server = createIngestServer({
     path: join(dir, "socket"),
     mode: 0o600,
@@ -39,6 +41,9 @@ beforeEach(async () => {
     whenDurable: (done) => waiting.push(done),
     makeDurable: () => sync(),
     onRefused: (code) => refused.push(code),
+    onCutOff: () => {
+      cutOff += 1;
+    },
     onFault: (error) => faults.push(error),
   });
   await server.start();
@@ -153,6 +158,82 @@ test("who goes without waiting for its acks takes nothing with it", async () => 
   sync();
   expect(await acks).toMatchObject([{ ok: true }]);
   next.close();
+});
+
+describe("a last line without a newline", () => {
+  const line = JSON.stringify(scan());
+
+  test("counts when the scanner closes its side in order, and is acked", async () => {
+    scanner.socket.end(`${line}\n${line}`);
+    await isStored(2);
+    await Bun.sleep(20);
+    expect(scanner.socket.readableEnded).toBe(false);
+    sync();
+    await until("both are acked", () => scanner.acks.length === 2);
+    await until("the connection is closed", () => scanner.socket.readableEnded);
+    expect({ acks: scanner.acks.map(({ ok }) => ok), cutOff }).toEqual({ acks: [true, true], cutOff: 0 });
+  });
+
+  test("counts when it came in parts, long before the end", async () => {
+    scanner.socket.write(line.slice(0, 20));
+    await Bun.sleep(20);
+    scanner.socket.write(line.slice(20));
+    await Bun.sleep(20);
+    expect(stored).toHaveLength(0);
+    scanner.socket.end();
+    await isStored(1);
+  });
+
+  test("is refused like any other when it is no event", async () => {
+    scanner.socket.end('{"tier":"red"');
+    await until("it is refused", () => scanner.acks.length === 1);
+    expect(scanner.acks[0]?.error?.code).toBe("VALIDATION_ERROR");
+  });
+
+  test("is refused like any other when it is too long", async () => {
+    scanner.socket.end("x".repeat(256 * 1024 + 1));
+    await until("it is refused", () => scanner.acks.length === 1);
+    expect(scanner.acks[0]?.error?.code).toBe("PAYLOAD_TOO_LARGE");
+  });
+
+  test("is forgotten when the connection is cut, and that is told; whole lines before it stay", async () => {
+    scanner.socket.write(`${line}\n${line}`);
+    await isStored(1);
+    scanner.close();
+    await until("it is told", () => cutOff === 1);
+    await Bun.sleep(20);
+    expect(stored).toHaveLength(1);
+  });
+
+  test("counts while the server is stopped", async () => {
+    scanner.socket.end(line);
+    await until("its end is there", () => scanner.socket.writableFinished);
+    await Bun.sleep(20);
+    server.stop();
+    await until("it is acked", () => scanner.acks.length === 1);
+  });
+});
+
+test("whole lines and then an end, or a cut, leave nothing to tell", async () => {
+  const acks = scanner.send(scan());
+  await isStored(1);
+  sync();
+  await acks;
+  scanner.close();
+  await until("it has gone", () => server.connections() === 0);
+  expect(cutOff).toBe(0);
+});
+
+test("a byte order mark before the first line is skipped, in whatever parts it comes", async () => {
+  const bytes = Buffer.from(`\uFEFF${JSON.stringify(scan())}\n\uFEFF${JSON.stringify(scan())}\n`);
+  for (const at of [0, 1, 2, 3]) {
+    scanner.socket.write(bytes.subarray(at, at + 1));
+    await Bun.sleep(5);
+  }
+  scanner.socket.write(bytes.subarray(4));
+  await isStored(1);
+  await until("the second is refused", () => refused.length === 1);
+  expect(refused).toEqual(["VALIDATION_ERROR"]);
 });
 
 test("stopping answers what was read", async () => {

@@ -36,12 +36,17 @@ export function pagerdutyEvent(message: ScanMessage, keys: PagerdutyKeys): Recor
 }
 
 /**
- * The URL to post to, its routing_key parameter taken off, and that key: "" (refused by PagerDuty) if
- * missing.
+ * The URL to post to, its routing_key parameter taken off and the others as they were written, and that key:
+ * "" (refused by PagerDuty) if missing.
  */
 export function splitRoutingKey(url: string): { url: string; routingKey: string } {
   const target = new URL(url);
-  target.searchParams.delete("routing_key");
+  // URLSearchParams would write the other parameters anew, `%20` as `+`.
+  const others = target.search
+    .slice(1)
+    .split("&")
+    .filter((part) => !new URLSearchParams(part).has("routing_key"));
+  target.search = others.join("&");
   return { url: target.href, routingKey: routingKeyOf(url) ?? "" };
 }
 

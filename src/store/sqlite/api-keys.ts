@@ -1,6 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { eq, sql } from "drizzle-orm";
-import type { StoreDatabase } from "./database.ts";
+import type { Orm, StoreDatabase } from "./database.ts";
 import type { Organization } from "./organizations.ts";
 import { apiKeys, organizations } from "./schema.ts";
 
@@ -29,6 +29,18 @@ export interface NewApiKey {
   now: number;
 }
 
+export function insertKey(orm: Orm, { now, ...input }: NewApiKey): { key: ApiKey; rawKey: string } {
+  const rawKey = `ia_sk_${randomBytes(24).toString("hex")}`;
+  const values = {
+    ...input,
+    uuid: crypto.randomUUID(),
+    keyPrefix: rawKey.slice(0, PREFIX_LENGTH),
+    keyHash: hashKey(rawKey),
+    createdAt: now,
+  };
+  return { key: orm.insert(apiKeys).values(values).returning().get(), rawKey };
+}
+
 /**
  * Keys are found by the SHA-256 of what was sent. An index look-up may stop early at a differing byte, but
  * of a hash: who measures that learns nothing of a key with 192 random bits.
@@ -42,23 +54,7 @@ export function createApiKeyStore({ orm, transaction }: StoreDatabase): ApiKeySt
     .prepare();
 
   return {
-    create: ({ now, ...input }) => {
-      const rawKey = `ia_sk_${randomBytes(24).toString("hex")}`;
-      const key = transaction("durable", () =>
-        orm
-          .insert(apiKeys)
-          .values({
-            ...input,
-            uuid: crypto.randomUUID(),
-            keyPrefix: rawKey.slice(0, PREFIX_LENGTH),
-            keyHash: hashKey(rawKey),
-            createdAt: now,
-          })
-          .returning()
-          .get(),
-      );
-      return { key, rawKey };
-    },
+    create: (input) => transaction("durable", () => insertKey(orm, input)),
     list: (organizationId) =>
       orm.select().from(apiKeys).where(eq(apiKeys.organizationId, organizationId)).orderBy(apiKeys.id).all(),
     revoke: (uuid) =>

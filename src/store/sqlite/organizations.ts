@@ -1,17 +1,30 @@
 import { eq } from "drizzle-orm";
 import type { Plan } from "../../plans.ts";
-import type { StoreDatabase } from "./database.ts";
+import type { Orm, StoreDatabase } from "./database.ts";
 import { organizations } from "./schema.ts";
 
 export type Organization = typeof organizations.$inferSelect;
 
+export interface NewOrganization {
+  name: string;
+  plan: Plan;
+  now: number;
+}
+
 export interface OrganizationStore {
-  create(input: { name: string; plan: Plan; now: number }): Organization;
+  create(input: NewOrganization): Organization;
   update(uuid: string, values: { name?: string; plan?: Plan }): Organization | null;
   list(): Organization[];
   get(uuid: string): Organization | null;
+  /** Says that one was made past this store. */
+  changed(): void;
   /** Grows with each change made through this store; what other processes change shows in dataVersion(). */
   changes(): number;
+}
+
+export function insertOrganization(orm: Orm, { name, plan, now }: NewOrganization): Organization {
+  const values = { uuid: crypto.randomUUID(), name, plan, createdAt: now };
+  return orm.insert(organizations).values(values).returning().get();
 }
 
 export function createOrganizationStore({ orm, transaction }: StoreDatabase): OrganizationStore {
@@ -23,15 +36,11 @@ export function createOrganizationStore({ orm, transaction }: StoreDatabase): Or
     return transaction("durable", run);
   };
   return {
+    changed: () => {
+      changes += 1;
+    },
     changes: () => changes,
-    create: ({ name, plan, now }) =>
-      write(() =>
-        orm
-          .insert(organizations)
-          .values({ uuid: crypto.randomUUID(), name, plan, createdAt: now })
-          .returning()
-          .get(),
-      ),
+    create: (input) => write(() => insertOrganization(orm, input)),
     update: (uuid, values) =>
       write(() => {
         if (Object.keys(values).length > 0) {

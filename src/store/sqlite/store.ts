@@ -4,6 +4,7 @@ import { UsageError } from "../../errors.ts";
 import { createIdSource, formatId, newInstallationTag, parseId, timeOfId, writeId } from "../../ids.ts";
 import type { SecretBox } from "../secret-box.ts";
 import { type ApiKeyStore, createApiKeyStore } from "./api-keys.ts";
+import { type Bootstrap, createBootstrap } from "./bootstrap.ts";
 import {
   DATABASE_FILE,
   isStoreFault,
@@ -26,6 +27,7 @@ import { createWebhookStore, type WebhookStore } from "./webhooks.ts";
 export interface Store {
   database: StoreDatabase;
   clock: Clock;
+  bootstrap: Bootstrap;
   organizations: OrganizationStore;
   apiKeys: ApiKeyStore;
   webhooks: WebhookStore;
@@ -84,13 +86,15 @@ function assemble(database: StoreDatabase, path: string, clockSources?: ClockSou
     return box;
   });
 
+  const organizations = createOrganizationStore(database);
   const externalIds = createExternalIds(database);
   const webhookLog = createWebhookLog(database.sqlite, transaction);
 
   return {
     database,
     clock,
-    organizations: createOrganizationStore(database),
+    bootstrap: createBootstrap(database, organizations),
+    organizations,
     apiKeys: createApiKeyStore(database),
     webhooks,
     events: createEventStore(database, { externalIds, webhookLog }, issue),
