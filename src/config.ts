@@ -294,7 +294,7 @@ const DEFINITIONS: readonly Definition[] = [
   {
     flag: "shutdown-timeout",
     value: "TIME",
-    description: "longest drain after SIGTERM",
+    description: "longest drain after SIGTERM, SIGINT or SIGHUP",
     fallback: "15s",
     parse: durationFrom(0, 3_600_000),
   },
