@@ -104,7 +104,19 @@ const MAY_IMPORT: Record<string, string[]> = {
   client: [],
 };
 const FILES: Record<string, string> = { main: "main", config: "config", log: "log", metrics: "log" };
-const PURE = ["errors", "ids", "plans", "formats", "clock", "timestamp", "version", "threads", "assets.d"];
+const PURE = [
+  "errors",
+  "ids",
+  "plans",
+  "formats",
+  "clock",
+  "event-types",
+  "outcomes",
+  "timestamp",
+  "version",
+  "threads",
+  "assets.d",
+];
 
 /** The layer of a file: its directory, or what its name stands for. What joins layers belongs to the daemon. */
 function layerOf(path: string): string {

@@ -1,5 +1,5 @@
 import { AppError } from "../errors.ts";
-import { decodeLine } from "./decode-line.ts";
+import { decodeLine, isTorn } from "./decode-line.ts";
 import type { Line, LineSplitter } from "./line-splitter.ts";
 import type { IngestEvent, IngestOptions, StoredScan } from "./server.ts";
 
@@ -12,14 +12,17 @@ const LONG_LINE_BYTES = 32 * 1024;
 const COLLECT_AFTER_BYTES = 4 * 1024 * 1024;
 let uncollected = 0;
 
-/** A line that was read: either an event to store or the refusal to answer with. */
+/** A line that was read: either an event to store or the refusal to answer with, which is empty for a line that is forgotten. */
 type Entry = IngestEvent | string;
 
 interface Source {
   data: { splitter: LineSplitter };
 }
 
-type BatchOptions = Pick<IngestOptions, "now" | "organization" | "store" | "onRefused" | "onFault">;
+type BatchOptions = Pick<
+  IngestOptions,
+  "now" | "organization" | "store" | "onRefused" | "onCutOff" | "onFault"
+>;
 
 /** Lines that were taken together, and their answers. */
 export interface Batch<From> {
@@ -97,6 +100,10 @@ function read(line: Line | null, receivedAt: number, options: BatchOptions): Ent
     return { scan, organization: options.organization(scan.organizationId), receivedAt };
   } catch (error) {
     if (error instanceof AppError) {
+      if (line?.unended && isTorn(error)) {
+        options.onCutOff();
+        return "";
+      }
       options.onRefused(error.code);
       return ackError(error);
     }

@@ -18,6 +18,11 @@ const NOT_JSON = new AppError(
   "the line is not valid JSON; send one JSON object per line",
 );
 
+/** Whether a line was refused for what may come of its end being missing. */
+export function isTorn(error: AppError): boolean {
+  return error === NOT_JSON || error === NOT_UTF8 || error === EMPTY;
+}
+
 /** Turns the bytes of one line into a scan event; `null` stands for a line that was too long. Throws AppError. */
 export function decodeLine(line: Line | null, receivedAt: number): ScanEvent {
   if (line === null) throw TOO_LONG;

@@ -3,6 +3,8 @@ export interface Line {
   readonly bytes: Buffer;
   readonly from: number;
   readonly to: number;
+  /** Whether the stream ended before its newline. */
+  readonly unended?: boolean;
 }
 
 /** Splits a byte stream into lines, one at a time, without ever copying more of one line than `maxLine` bytes. */
@@ -46,6 +48,7 @@ export function createLineSplitter(maxLine: number): LineSplitter {
   let skipping = false;
   let isFirst = true;
   let lastByte = NEWLINE;
+  let ended = false;
 
   /** Used up, but the line that was taken last may lie in them. */
   let spent: Buffer[] = [];
@@ -130,14 +133,18 @@ export function createLineSplitter(maxLine: number): LineSplitter {
 
   return {
     push,
-    finish: () => push(Buffer.from([NEWLINE])),
+    finish() {
+      ended = true;
+      push(Buffer.from([NEWLINE]));
+    },
     take() {
       release();
       const line = finish(chunks[0] as Buffer, offset, end);
       unread -= end + 1 - offset;
       offset = end + 1;
       advance();
-      return skipMark(line);
+      const text = skipMark(line);
+      return ended && text !== null && chunks.length === 0 ? { ...text, unended: true } : text;
     },
     clear() {
       spent.push(...chunks, partial);

@@ -43,7 +43,7 @@ export interface IngestOptions {
   makeDurable: () => void;
   /** A line was answered with this error code. */
   onRefused: (code: ErrorCode) => void;
-  /** A connection ended amid a line, which is forgotten: only a scanner that closes its side in order has said all of it. */
+  /** A line is forgotten, as the connection ended amid it: only who closes its side in order after a whole one has said all of it. */
   onCutOff: () => void;
   /** A fault of ours. */
   onFault: (error: unknown) => void;

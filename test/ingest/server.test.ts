@@ -184,8 +184,20 @@ describe("a last line without a newline", () => {
     await isStored(1);
   });
 
+  test("is forgotten when it is not whole, and that is told", async () => {
+    scanner.socket.end(`${line}\n${line.slice(0, -1)}`);
+    await isStored(1);
+    sync();
+    await until("the connection is closed", () => scanner.socket.readableEnded);
+    expect({ acks: scanner.acks.length, stored: stored.length, cutOff }).toEqual({
+      acks: 1,
+      stored: 1,
+      cutOff: 1,
+    });
+  });
+
   test("is refused like any other when it is no event", async () => {
-    scanner.socket.end('{"tier":"red"');
+    scanner.socket.end('{"tier":"purple"}');
     await until("it is refused", () => scanner.acks.length === 1);
     expect(scanner.acks[0]?.error?.code).toBe("VALIDATION_ERROR");
   });
