@@ -1,5 +1,5 @@
 import { statSync } from "node:fs";
-import { networkInterfaces } from "node:os";
+import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { createApp } from "./api/app.ts";
 import { envelope, toAppError } from "./api/errors.ts";
@@ -84,6 +84,7 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     transport,
     clock,
     version: VERSION,
+    source: hostname(),
     timeoutMs: config.requestTimeout,
     maxRetryAfterMs: config.retryMaxDelay,
     allowHttp: config.allowHttp,

@@ -4,20 +4,31 @@ export const WEBHOOK_FORMATS = ["json", "slack", "teams", "discord", "pagerduty"
 /** One of WEBHOOK_FORMATS. */
 export type WebhookFormat = (typeof WEBHOOK_FORMATS)[number];
 
-const MAX_ROUTING_KEY_LENGTH = 64;
+const CHAT_FORMATS = ["slack", "teams", "discord"] as const;
+
+/** A format whose messages people read in a chat, where one message may be about many events. */
+export type ChatFormat = (typeof CHAT_FORMATS)[number];
+
+/** True for the chat formats. */
+export function isGroupable(format: WebhookFormat): format is ChatFormat {
+  return (CHAT_FORMATS as readonly WebhookFormat[]).includes(format);
+}
+
+const ROUTING_KEY_LENGTH = 32;
 
 /**
- * The `routing_key` query parameter of a pagerduty webhook's URL, or undefined unless there is exactly one,
- * of 1 to 64 characters (PagerDuty, "Events API v2: Send an Alert Event": today's keys have 32). Never
- * throws.
+ * The `routing_key` query parameter of a pagerduty webhook's URL, or undefined unless there is exactly one
+ * with a value. Never throws.
  */
 export function routingKeyOf(url: string): string | undefined {
   const [key, ...others] = URL.parse(url)?.searchParams.getAll("routing_key") ?? [];
-  if (key === undefined || key === "" || others.length > 0) return undefined;
-  return key.length <= MAX_ROUTING_KEY_LENGTH ? key : undefined;
+  return key === "" || others.length > 0 ? undefined : key;
 }
 
-/** True if a webhook with this URL cannot use the format `pagerduty`: see routingKeyOf. */
+/**
+ * True if a webhook with this URL cannot use the format `pagerduty`: its routing key is missing or not 32
+ * characters long (PagerDuty, "Events API v2: Send an Alert Event").
+ */
 export function missingRoutingKey(url: string): boolean {
-  return routingKeyOf(url) === undefined;
+  return routingKeyOf(url)?.length !== ROUTING_KEY_LENGTH;
 }

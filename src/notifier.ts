@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import pRetry from "p-retry";
 import { trustedRoots } from "./config.ts";
 import { createTransport } from "./delivery/http/transport.ts";
@@ -38,7 +39,7 @@ export function createNotifier({ url, secret, store, log, caFile }: NotifierOpti
   if (url === null) return { attempted: () => {}, disabled: () => {}, stop: () => {} };
   const transport = createTransport({ ca: trustedRoots(caFile) });
   const sender = operatorSender(store, transport, log);
-  const target = sender.createTarget({ url, format: "json", secrets: [secret] });
+  const target = sender.createTarget({ url, format: "json", organizationId: null, secrets: [secret] });
   const abort = new AbortController();
   /** Webhooks that are known to be in trouble: after a restart those given up before; of others, their failures in a row tell. */
   const troubled = new Set(
@@ -93,6 +94,7 @@ function operatorSender(store: Store, transport: ReturnType<typeof createTranspo
     transport,
     clock: store.clock,
     version: VERSION,
+    source: hostname(),
     timeoutMs: TIMEOUT_MS,
     maxRetryAfterMs: 0,
     allowHttp: true,

@@ -104,6 +104,7 @@ describe("with a wall clock that jumps", () => {
         transport,
         clock,
         version: "test",
+        source: "host.test",
         timeoutMs: 5_000,
         maxRetryAfterMs: DAY,
         allowHttp: true,

@@ -31,6 +31,6 @@ function problemOf(text: string, { allowHttp, isBlockedHost }: UrlRules): string
 
 function routingKeyProblem(url: string): string | null {
   return missingRoutingKey(url)
-    ? "url must have one routing_key query parameter for the format pagerduty"
+    ? "url must have one routing_key query parameter of 32 characters for the format pagerduty"
     : null;
 }

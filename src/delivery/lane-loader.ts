@@ -35,7 +35,12 @@ export function createLaneLoader({ store, sender, clock }: LaneLoaderOptions): L
     return {
       webhook,
       organizationUuid,
-      target: sender.createTarget({ url: webhook.url, format: webhook.format, secrets }),
+      target: sender.createTarget({
+        url: webhook.url,
+        format: webhook.format,
+        organizationId: organizationUuid,
+        secrets,
+      }),
       targetUntil: overlapping ? until : Number.POSITIVE_INFINITY,
     };
   };

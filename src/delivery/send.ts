@@ -2,8 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { WebhookFormat } from "../formats.ts";
 import { quote } from "../log.ts";
 import type { AttemptError } from "../store/sqlite/deliveries.ts";
-import { splitRoutingKey } from "./formats/pagerduty.ts";
-import { renderRequest } from "./formats/render.ts";
+import { renderRequest, requestUrl } from "./formats/render.ts";
 import {
   createDestination,
   type Destination,
@@ -19,6 +18,9 @@ import type { TargetGuard } from "./target-guard.ts";
 export interface Target {
   url: string;
   format: WebhookFormat;
+  organizationId: string | null;
+  /** The host that the daemon runs on. */
+  source: string;
   secure: boolean;
   /** Host name or literal address as the URL has it, an IPv6 address in brackets. */
   hostname: string;
@@ -37,6 +39,8 @@ export interface Target {
 export interface TargetInput {
   url: string;
   format: WebhookFormat;
+  /** As the outside sees it; null for the operator's own webhook. */
+  organizationId: string | null;
   /** The present secret, then the rotated one while it is still valid. */
   secrets: readonly string[];
 }
@@ -77,6 +81,8 @@ export interface SenderOptions {
   transport: Transport;
   clock: Clock;
   version: string;
+  /** The host that the daemon runs on, as alerts name it. */
+  source: string;
   timeoutMs: number;
   /** Longest pause that a `Retry-After` can ask for, milliseconds. */
   maxRetryAfterMs: number;
@@ -133,20 +139,21 @@ export function createSender(options: SenderOptions): Sender {
   };
 
   return {
-    createTarget: (input) => createTarget(input, userAgent),
+    createTarget: (input) => createTarget(input, userAgent, options.source),
     attempt,
     send: (target, message) => new Promise((resolve) => attempt(target, message, resolve)),
   };
 }
 
-function createTarget({ url, format, secrets }: TargetInput, userAgent: string): Target {
-  const { protocol, hostname, host, port, pathname, search } = new URL(
-    format === "pagerduty" ? splitRoutingKey(url).url : url,
-  );
+function createTarget(input: TargetInput, userAgent: string, source: string): Target {
+  const { url, format, organizationId, secrets } = input;
+  const { protocol, hostname, host, port, pathname, search } = new URL(requestUrl(format, url));
   const secure = protocol === "https:";
   return {
     url,
     format,
+    organizationId,
+    source,
     secure,
     route: null,
     hostname,

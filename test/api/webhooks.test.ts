@@ -242,7 +242,10 @@ describe.each(["PUT", "PATCH"])("updating a webhook with %s", (method) => {
       { events: ["green_tier"], url: "https://127.0.0.1/" },
       "url must not point to a private, local or reserved address",
     ],
-    [{ format: "pagerduty" }, "url must have one routing_key query parameter for the format pagerduty"],
+    [
+      { format: "pagerduty" },
+      "url must have one routing_key query parameter of 32 characters for the format pagerduty",
+    ],
   ])("refuses %j and changes nothing", async (changes, message) => {
     const { secret: _secret, ...before } = await create({ url: SLACK });
     const answer = await tenant.api(method, `/v1/webhooks/${before.id}`, changes);

@@ -230,13 +230,14 @@ function senderOf(
     transport,
     clock: { wall: Date.now, schedule: Date.now },
     version: "0",
+    source: "host.test",
     timeoutMs: 2_000,
     maxRetryAfterMs: 0,
     allowHttp: options.allowHttp ?? true,
     onFault: (error) => expect(error).toBeUndefined(),
   });
   return async (url: string): Promise<{ status: number | null; error: string | null }> => {
-    const target = sender.createTarget({ url, format: "json", secrets: [SECRET] });
+    const target = sender.createTarget({ url, format: "json", organizationId: null, secrets: [SECRET] });
     const { status, error } = await sender.send(target, { eventId: "e", body: "{}" });
     return { status, error };
   };

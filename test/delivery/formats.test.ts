@@ -3,73 +3,29 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { renderRequest } from "../../src/delivery/formats/render.ts";
-import type { ScanMessage, ScanSignal } from "../../src/delivery/formats/scan-message.ts";
+import type { ScanMessage } from "../../src/delivery/formats/scan-message.ts";
 import { plainLine, shorten } from "../../src/delivery/formats/scanner-text.ts";
-import { missingRoutingKey, WEBHOOK_FORMATS, type WebhookFormat } from "../../src/formats.ts";
+import { WEBHOOK_FORMATS, type WebhookFormat } from "../../src/formats.ts";
+import {
+  anySignal,
+  EVENT_ID,
+  green,
+  hostile,
+  red,
+  strings,
+  targetOf,
+  URL_WITH_KEY,
+} from "../support/scan-samples.ts";
 
-const KEY = "R0123456789ABCDEF0123456789ABCDE";
-const URL_WITH_KEY = `https://events.pagerduty.com/v2/enqueue?routing_key=${KEY}`;
-const EVENT_ID = "0196f5c2-7f3a-7c11-9d5e-0a1b2c3d4e5f";
 const RENDERED = WEBHOOK_FORMATS.filter((format) => format !== "json");
 
-const red: ScanMessage = {
-  event: "red_tier",
-  tier: "red",
-  action: "block",
-  risk_score: 85,
-  signals: [
-    { domain: "pii", type: "ssn", confidence: 0.98, weight: 50 },
-    { domain: "prompt_injection", type: "ignore_instructions", confidence: 0.8765, weight: 30 },
-    { domain: "secrets", type: "api_key", confidence: 1, weight: 12.5 },
-    { domain: "toxicity", type: "insult", confidence: 0.5, weight: 0 },
-  ],
-  latency_ms: 8.25,
-  timestamp: "2026-01-15T10:00:00.000Z",
-};
-
-const green: ScanMessage = {
-  event: "test",
-  tier: "green",
-  action: "allow",
-  risk_score: 0,
-  signals: [],
-  latency_ms: 0,
-  timestamp: "2026-01-15T10:00:00.000Z",
-};
-
-const HOSTILE_WORDS = [
-  "<!channel> <@U123> &amp; <https://evil.test|click>",
-  "*bold* _it_ ~no~ `code` ```block``` ||spoiler||",
-  "[click](https://evil.test) ![x](http://evil.test/x.png)",
-  "@everyone @here <@&1> <#2> <:a:3> :joy:",
-  "<at>All</at> <b>b</b> {{DATE(2026-01-15T10:00:00Z)}} \x24{secret} {{{x",
-  "line\nbreak\r\n\u2028tab\tnul\u0000bell\u0007esc\u001b[31m",
-  "bidi \u202Egpj.exe\u202C \u2066iso\u2069 zero\u200Bwidth \u{E0041}tag",
-  "lone \uD800 high, \uDC00 low",
-  "\u200B\u0000",
-  `${"a".repeat(78)}😀😀${"long".repeat(10_000)}`,
-  "eleventh",
-];
-
-const hostile: ScanMessage = {
-  event: "yellow_tier",
-  tier: "yellow",
-  action: "flag",
-  risk_score: 55.5555,
-  signals: HOSTILE_WORDS.map((word) => ({ domain: word, type: word, confidence: 0.5, weight: 1 })),
-  latency_ms: 1234567.891,
-  timestamp: "2026-01-15T10:00:00+02:00",
-};
-
 function render(format: WebhookFormat, message: ScanMessage, url = URL_WITH_KEY) {
-  const rendered = renderRequest({ format, url, eventId: EVENT_ID, body: JSON.stringify(message) });
+  const rendered = renderRequest({
+    ...targetOf(format, url),
+    eventId: EVENT_ID,
+    body: JSON.stringify(message),
+  });
   return { url: rendered.url, text: rendered.body, json: JSON.parse(rendered.body) };
-}
-
-/** Every string of a JSON value, keys left out. */
-function strings(value: unknown): string[] {
-  if (typeof value === "string") return [value];
-  return typeof value === "object" && value !== null ? Object.values(value).flatMap(strings) : [];
 }
 
 function withSignals(...words: string[]): ScanMessage {
@@ -107,11 +63,9 @@ describe("golden files (rewrite them with UPDATE_GOLDEN=1)", () => {
 
 describe("json", () => {
   test("leaves body and URL untouched, even a body that is not JSON", () => {
-    const message = { url: "https://a.test/x?routing_key=1&b=%20", eventId: EVENT_ID, body: '{"event" : 1 ' };
-    expect(renderRequest({ format: "json", ...message })).toStrictEqual({
-      url: message.url,
-      body: message.body,
-    });
+    const url = "https://a.test/x?routing_key=1&b=%20";
+    const body = '{"event" : 1 ';
+    expect(renderRequest({ ...targetOf("json", url), eventId: EVENT_ID, body })).toStrictEqual({ url, body });
   });
 });
 
@@ -120,10 +74,9 @@ describe("every rendered format", () => {
     for (const format of RENDERED) expect(render(format, hostile).text).toBe(render(format, hostile).text);
   });
 
-  test("leaves the URL as it is unless it is a PagerDuty key", () => {
+  test("leaves the URL as it is unless the service wants something else in it", () => {
     const url = "https://a.test/x?thread_id=1&b=%20";
-    for (const format of ["slack", "teams", "discord"] as const)
-      expect(render(format, red, url).url).toBe(url);
+    for (const format of ["slack", "teams"] as const) expect(render(format, red, url).url).toBe(url);
   });
 
   test("has no control, bidi or invisible character and no half surrogate pair from a scanner", () => {
@@ -209,6 +162,18 @@ describe("teams", () => {
 });
 
 describe("discord", () => {
+  test.each([
+    ["", "?wait=true"],
+    ["?", "?wait=true"],
+    ["?thread_id=1&b=%20+%2B'", "?thread_id=1&b=%20+%2B%27&wait=true"],
+    ["?wait=true&b=1", "?wait=true&b=1"],
+    ["?wait=false&b=%20", "?b=%20&wait=true"],
+    ["?wait=false&wait=true", "?wait=true"],
+  ])("asks for an answer once the message is stored: %p becomes %p", (query, expected) => {
+    const base = "https://discord.com/api/webhooks/1/token";
+    expect(render("discord", red, base + query).url).toBe(base + expected);
+  });
+
   test("allows no mention, whatever the text says", () => {
     expect(render("discord", hostile).json.allowed_mentions).toEqual({ parse: [] });
   });
@@ -228,52 +193,10 @@ describe("discord", () => {
   });
 });
 
-describe("pagerduty", () => {
-  test("moves the routing key from the URL to the body and keeps the other parameters", () => {
-    const { url, json } = render("pagerduty", red, `https://pd.test/v2/enqueue?a=1&routing_key=${KEY}&b=2`);
-    expect(url).toBe("https://pd.test/v2/enqueue?a=1&b=2");
-    expect(render("pagerduty", red).url).toBe("https://events.pagerduty.com/v2/enqueue");
-    expect(json).toMatchObject({ routing_key: KEY, event_action: "trigger", dedup_key: EVENT_ID });
-  });
-
-  test("rates red critical, yellow warning and green info", () => {
-    const severity = (message: ScanMessage) => render("pagerduty", message).json.payload.severity;
-    expect([red, hostile, green].map(severity)).toEqual(["critical", "warning", "info"]);
-  });
-
-  test.each([
-    ["?a=b%20c&routing_key=KEY&d=e%2Bf+g%2f", "?a=b%20c&d=e%2Bf+g%2f"],
-    ["?routing%5Fkey=KEY&a", "?a"],
-    ["?a=%zz&routing_key=KEY&&b==", "?a=%zz&&b=="],
-    ["?routing_key=KEY", ""],
-  ])("of the query %s goes %s, as it was written", (query, rest) => {
-    const { url } = render("pagerduty", red, `https://pd.test/x%20y${query.replace("KEY", KEY)}`);
-    expect(url).toBe(`https://pd.test/x%20y${rest}`);
-  });
-
-  test("a URL must have exactly one routing_key of 1 to 64 characters", () => {
-    const missing = (query: string) => missingRoutingKey(`https://pd.test/v2/enqueue${query}`);
-    expect(["?routing_key=k", `?a=1&routing_key=${"k".repeat(64)}`].map(missing)).toEqual([false, false]);
-    const wrong = ["", "?routing_key", "?routing_key=", "?Routing_Key=k", `?routing_key=${"k".repeat(65)}`];
-    expect([...wrong, "?routing_key=k&routing_key=k"].map(missing)).toEqual(Array(6).fill(true));
-    expect(missingRoutingKey("not a URL")).toBe(true);
-  });
-});
-
 describe("limits, for any signals", () => {
-  const word = fc.oneof(
-    fc.string({ unit: "binary", maxLength: 300 }),
-    fc
-      .array(fc.constantFrom("<", "&", "*", "\\", "\uD83D", "😀", "\n", "\u202E", "a"), { maxLength: 600 })
-      .map((c) => c.join("")),
-  );
-  const signal: fc.Arbitrary<ScanSignal> = fc.record({
-    domain: word,
-    type: word,
-    confidence: fc.double({ min: 0, max: 1, noNaN: true }),
-    weight: fc.double({ noNaN: true, noDefaultInfinity: true }),
-  });
-  const message = fc.array(signal, { maxLength: 100, size: "max" }).map((signals) => ({ ...red, signals }));
+  const message = fc
+    .array(anySignal, { maxLength: 100, size: "max" })
+    .map((signals) => ({ ...red, signals }));
 
   test("all four stay within what the receiver accepts", () => {
     const within = (scan: ScanMessage) => {

@@ -313,13 +313,19 @@ test("the stated length is that of the bytes, whatever the characters", async ()
     transport: open(),
     clock: { wall: Date.now, schedule: Date.now },
     version: "0",
+    source: "host.test",
     timeoutMs: 2_000,
     maxRetryAfterMs: 0,
     allowHttp: true,
     onFault: (error) => expect(error).toBeUndefined(),
   });
   const url = `http://127.0.0.1:${server.port}/`;
-  const target = sender.createTarget({ url, format: "json", secrets: ["0".repeat(64)] });
+  const target = sender.createTarget({
+    url,
+    format: "json",
+    organizationId: null,
+    secrets: ["0".repeat(64)],
+  });
   const bodies = ["plain", "é", "ÿ".repeat(5_000), "日本", "😀", "aé日😀".repeat(5_000)];
   for (const body of bodies) {
     expect(await sender.send(target, { eventId: "e", body })).toMatchObject({ status: 200, error: null });

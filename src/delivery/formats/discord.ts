@@ -1,7 +1,20 @@
+import type { GroupSummary } from "./group-summary.ts";
+import {
+  EVENTS_TITLE,
+  eventLines,
+  type Fact,
+  groupFacts,
+  groupHeadline,
+  KINDS_TITLE,
+  kindLines,
+  WHERE_TO_LOOK,
+  worstTier,
+} from "./group-text.ts";
 import { decimal, headline, type ScanMessage, scanTime, TIER_COLOURS } from "./scan-message.ts";
 import { signalLines } from "./scanner-text.ts";
 
 const MAX_FIELD_LENGTH = 1024;
+const MAX_EVENTS_LENGTH = 4000;
 
 type Field = { name: string; value: string; inline: boolean };
 
@@ -10,32 +23,69 @@ type Field = { name: string; value: string; inline: boolean };
  * Limits": 1024 characters a field value, 6000 in all).
  */
 export function discordMessage(message: ScanMessage): Record<string, unknown> {
+  const { signals } = message;
   const time = scanTime(message);
-  const embed = {
-    title: headline(message),
-    color: TIER_COLOURS[message.tier],
-    fields: [...facts(message), signalsField(message)],
-    footer: { text: "armorhooks" },
-    ...(time === undefined ? {} : { timestamp: time.toISOString() }),
-  };
-  return { embeds: [embed], allowed_mentions: { parse: [] } };
+  const facts = [
+    { title: "Tier", value: message.tier },
+    { title: "Action", value: message.action },
+    { title: "Risk score", value: decimal(message.risk_score) },
+    { title: "Latency", value: `${decimal(message.latency_ms)} ms` },
+  ];
+  const list = signalLines(signals, escapeDiscord, MAX_FIELD_LENGTH);
+  return withoutMentions([
+    {
+      title: headline(message),
+      color: TIER_COLOURS[message.tier],
+      fields: [...facts.map(inline), listField(`Signals (${signals.length})`, list)],
+      footer: { text: "armorhooks" },
+      ...(time === undefined ? {} : { timestamp: time.toISOString() }),
+    },
+  ]);
 }
 
-function facts(message: ScanMessage): Field[] {
-  const field = (name: string, value: string): Field => ({ name, value, inline: true });
-  return [
-    field("Tier", message.tier),
-    field("Action", message.action),
-    field("Risk score", decimal(message.risk_score)),
-    field("Latency", `${decimal(message.latency_ms)} ms`),
-  ];
+/**
+ * A Discord message about several events: the counts in one embed, the gravest events in a second, as a
+ * description is longer (4096 characters) than a field. The limit of 6000 is for both together.
+ */
+export function discordGroup(group: GroupSummary): Record<string, unknown> {
+  const color = TIER_COLOURS[worstTier(group)];
+  const facts = groupFacts(group, discordTime).map(inline);
+  return withoutMentions([
+    {
+      title: groupHeadline(group),
+      color,
+      fields: [...facts, listField(KINDS_TITLE, kindLines(group, escapeDiscord, MAX_FIELD_LENGTH))],
+    },
+    {
+      title: EVENTS_TITLE,
+      color,
+      description: bullets(eventLines(group, escapeDiscord, MAX_EVENTS_LENGTH)),
+      footer: { text: WHERE_TO_LOOK },
+    },
+  ]);
+}
+
+function withoutMentions(embeds: Record<string, unknown>[]): Record<string, unknown> {
+  return { embeds, allowed_mentions: { parse: [] } };
+}
+
+function inline({ title, value }: Fact): Field {
+  return { name: title, value, inline: true };
 }
 
 // A field's value may not be empty, so the one without signals says so.
-function signalsField(message: ScanMessage): Field {
-  const lines = signalLines(message.signals, escapeDiscord, MAX_FIELD_LENGTH);
-  const value = lines.map((line) => `• ${line}`).join("\n");
-  return { name: `Signals (${message.signals.length})`, value: value === "" ? "none" : value, inline: false };
+function listField(name: string, lines: string[]): Field {
+  return { name, value: lines.length === 0 ? "none" : bullets(lines), inline: false };
+}
+
+function bullets(lines: string[]): string {
+  return lines.map((line) => `• ${line}`).join("\n");
+}
+
+// Each reader's client shows it in the reader's own zone ("Message Formatting: Timestamps").
+function discordTime(time: Date): string {
+  const seconds = Math.floor(time.getTime() / 1000);
+  return `<t:${seconds}:d> <t:${seconds}:T>`;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { routingKeyOf } from "../../formats.ts";
+import { withoutParameter } from "./query.ts";
 import { headline, type ScanMessage, type ScanSignal, scanTime, type Tier } from "./scan-message.ts";
 import { plainLine, shorten, signalLine } from "./scanner-text.ts";
 
@@ -7,17 +8,19 @@ const NAMED_SIGNALS = 3;
 
 const SEVERITIES: Record<Tier, string> = { red: "critical", yellow: "warning", green: "info" };
 
-/**
- * What a PagerDuty event has beside the scan: the integration's key and the id that makes repeats one alert.
- */
+/** What every PagerDuty event carries: the integration's key and what makes repeats one alert. */
 export type PagerdutyKeys = { routingKey: string; dedupKey: string };
 
 /**
  * A trigger event of the PagerDuty Events API v2 ("Send an Alert Event"). PagerDuty shows text as it is, so
  * scanner text is only made plain and short; all signals are in custom_details, far below the limit of 512 KB
- * an event.
+ * an event. `source` is the host that the alert comes from.
  */
-export function pagerdutyEvent(message: ScanMessage, keys: PagerdutyKeys): Record<string, unknown> {
+export function pagerdutyEvent(
+  message: ScanMessage,
+  keys: PagerdutyKeys,
+  source: string,
+): Record<string, unknown> {
   const time = scanTime(message);
   return {
     routing_key: keys.routingKey,
@@ -26,7 +29,7 @@ export function pagerdutyEvent(message: ScanMessage, keys: PagerdutyKeys): Recor
     client: "armorhooks",
     payload: {
       summary: summary(message),
-      source: "armorhooks",
+      source,
       severity: SEVERITIES[message.tier],
       ...(time === undefined ? {} : { timestamp: time.toISOString() }),
       class: message.event,
@@ -35,19 +38,17 @@ export function pagerdutyEvent(message: ScanMessage, keys: PagerdutyKeys): Recor
   };
 }
 
+/** The event that resolves the alert which a trigger event with the same keys has raised. */
+export function pagerdutyResolve(keys: PagerdutyKeys): Record<string, unknown> {
+  return { routing_key: keys.routingKey, event_action: "resolve", dedup_key: keys.dedupKey };
+}
+
 /**
- * The URL to post to, its routing_key parameter taken off and the others as they were written, and that key:
- * "" (refused by PagerDuty) if missing.
+ * The URL to post to, its routing_key parameter taken off and the rest left as it is spelt, and that key: ""
+ * (refused by PagerDuty) if missing.
  */
 export function splitRoutingKey(url: string): { url: string; routingKey: string } {
-  const target = new URL(url);
-  // URLSearchParams would write the other parameters anew, `%20` as `+`.
-  const others = target.search
-    .slice(1)
-    .split("&")
-    .filter((part) => !new URLSearchParams(part).has("routing_key"));
-  target.search = others.join("&");
-  return { url: target.href, routingKey: routingKeyOf(url) ?? "" };
+  return { url: withoutParameter(url, "routing_key"), routingKey: routingKeyOf(url) ?? "" };
 }
 
 function summary(message: ScanMessage): string {

@@ -1,7 +1,7 @@
 import { decimal, type ScanSignal } from "./scan-message.ts";
 
 const MAX_NAME_LENGTH = 80;
-const MAX_LISTED_SIGNALS = 10;
+const MAX_LISTED = 10;
 const ROOM_FOR_MORE = "\n• and 1000000 more".length;
 
 // Everything that breaks a line or is a control character; everything that is there but not seen: bidi
@@ -34,21 +34,24 @@ export function shorten(text: string, max: number): string {
   return `${cut.isWellFormed() ? cut : cut.slice(0, -1)}…`;
 }
 
-/**
- * Signals as lines such as `pii / ssn (confidence 98%, weight 50)`: as many of the first ten as fit into
- * `maxLength` characters when joined by "\n• ", then "and N more". `quote` makes a scanner's word safe for
- * the format.
- */
+/** Signals as lines such as `pii / ssn (confidence 98%, weight 50)`, as many as fit: see fittingLines. */
 export function signalLines(signals: ScanSignal[], quote: Quote, maxLength: number): string[] {
+  return fittingLines(
+    signals.map((signal) => signalLine(signal, quote)),
+    maxLength,
+  );
+}
+
+/** As many of the first ten lines as fit into `maxLength` characters when joined by "\n• ", then "and N more". */
+export function fittingLines(all: string[], maxLength: number): string[] {
   const lines: string[] = [];
   let room = maxLength - ROOM_FOR_MORE;
-  for (const signal of signals.slice(0, MAX_LISTED_SIGNALS)) {
-    const line = signalLine(signal, quote);
+  for (const line of all.slice(0, MAX_LISTED)) {
     room -= line.length + "\n• ".length;
     if (room < 0) break;
     lines.push(line);
   }
-  const left = signals.length - lines.length;
+  const left = all.length - lines.length;
   return left === 0 ? lines : [...lines, `and ${left} more`];
 }
 

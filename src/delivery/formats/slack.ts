@@ -1,4 +1,16 @@
-import { decimal, headline, type ScanMessage, scanTime, TIER_COLOURS } from "./scan-message.ts";
+import type { GroupSummary } from "./group-summary.ts";
+import {
+  EVENTS_TITLE,
+  eventLines,
+  type Fact,
+  groupFacts,
+  groupHeadline,
+  KINDS_TITLE,
+  kindLines,
+  WHERE_TO_LOOK,
+  worstTier,
+} from "./group-text.ts";
+import { decimal, headline, type ScanMessage, scanTime, TIER_COLOURS, type Tier } from "./scan-message.ts";
 import { signalLines } from "./scanner-text.ts";
 
 const MAX_SECTION_LENGTH = 3000;
@@ -9,48 +21,59 @@ const MAX_SECTION_LENGTH = 3000;
  * Text object").
  */
 export function slackMessage(message: ScanMessage): Record<string, unknown> {
-  const colour = `#${TIER_COLOURS[message.tier].toString(16).padStart(6, "0")}`;
-  return {
-    text: headline(message),
-    unfurl_links: false,
-    unfurl_media: false,
-    attachments: [
-      { color: colour, blocks: [factsBlock(message), signalsBlock(message), timeBlock(message)] },
-    ],
-  };
+  const { signals } = message;
+  const time = scanTime(message);
+  return attach(headline(message), message.tier, [
+    factsBlock([
+      { title: "Tier", value: message.tier },
+      { title: "Action", value: message.action },
+      { title: "Risk score", value: decimal(message.risk_score) },
+      { title: "Latency", value: `${decimal(message.latency_ms)} ms` },
+    ]),
+    listBlock(signals.length === 0 ? "No signals" : `Signals (${signals.length})`, (room) =>
+      signalLines(signals, escapeSlack, room),
+    ),
+    contextBlock(time === undefined ? "armorhooks" : `${slackDate(time)} · armorhooks`),
+  ]);
 }
 
-function factsBlock(message: ScanMessage): Record<string, unknown> {
-  const field = (label: string, value: string) => ({
+/** A Slack message about several events, of the same parts as that about one. */
+export function slackGroup(group: GroupSummary): Record<string, unknown> {
+  return attach(groupHeadline(group), worstTier(group), [
+    factsBlock(groupFacts(group, slackDate)),
+    listBlock(group.kinds.length === 0 ? "No signals" : KINDS_TITLE, (room) =>
+      kindLines(group, escapeSlack, room),
+    ),
+    listBlock(EVENTS_TITLE, (room) => eventLines(group, escapeSlack, room)),
+    contextBlock(WHERE_TO_LOOK),
+  ]);
+}
+
+type Block = Record<string, unknown>;
+
+function attach(text: string, tier: Tier, blocks: Block[]): Record<string, unknown> {
+  const color = `#${TIER_COLOURS[tier].toString(16).padStart(6, "0")}`;
+  return { text, unfurl_links: false, unfurl_media: false, attachments: [{ color, blocks }] };
+}
+
+// Slack takes ten fields of 2000 characters: facts are at most six short ones.
+function factsBlock(facts: Fact[]): Block {
+  const fields = facts.map(({ title, value }) => ({
     type: "mrkdwn",
-    text: `*${label}*\n${escapeSlack(value)}`,
+    text: `*${title}*\n${value}`,
     verbatim: true,
-  });
-  return {
-    type: "section",
-    fields: [
-      field("Tier", message.tier),
-      field("Action", message.action),
-      field("Risk score", decimal(message.risk_score)),
-      field("Latency", `${decimal(message.latency_ms)} ms`),
-    ],
-  };
+  }));
+  return { type: "section", fields };
 }
 
 // mrkdwn has no escape for * _ ~ and `: scanner text goes into plain_text, where Slack reads no markup, no
 // mention, no link and (emoji: false) no :emoji: at all.
-function signalsBlock(message: ScanMessage): Record<string, unknown> {
-  const title = message.signals.length === 0 ? "No signals" : `Signals (${message.signals.length})`;
-  const lines = signalLines(message.signals, escapeSlack, MAX_SECTION_LENGTH - title.length);
-  return {
-    type: "section",
-    text: { type: "plain_text", text: [title, ...lines].join("\n• "), emoji: false },
-  };
+function listBlock(title: string, lines: (room: number) => string[]): Block {
+  const text = [title, ...lines(MAX_SECTION_LENGTH - title.length)].join("\n• ");
+  return { type: "section", text: { type: "plain_text", text, emoji: false } };
 }
 
-function timeBlock(message: ScanMessage): Record<string, unknown> {
-  const time = scanTime(message);
-  const text = time === undefined ? "armorhooks" : `${slackDate(time)} · armorhooks`;
+function contextBlock(text: string): Block {
   return { type: "context", elements: [{ type: "mrkdwn", text, verbatim: true }] };
 }
 

@@ -1,9 +1,23 @@
+import type { GroupSummary } from "./group-summary.ts";
+import {
+  EVENTS_TITLE,
+  eventLines,
+  type Fact,
+  groupFacts,
+  groupHeadline,
+  KINDS_TITLE,
+  kindLines,
+  plainTime,
+  WHERE_TO_LOOK,
+  worstTier,
+} from "./group-text.ts";
 import { decimal, headline, type ScanMessage, scanTime, type Tier } from "./scan-message.ts";
 import { signalLines } from "./scanner-text.ts";
 
 const CARD_TYPE = "application/vnd.microsoft.card.adaptive";
-// Teams refuses a message of more than 28 KB; ten shortened signals stay far below.
-const MAX_SIGNALS_LENGTH = 4000;
+// Teams refuses a message of more than 28 KB, and some have seen less refused: two lists of ten short lines stay
+// below 20 KB as UTF-8.
+const MAX_LIST_LENGTH = 4000;
 
 const STYLES: Record<Tier, string> = { red: "attention", yellow: "warning", green: "good" };
 
@@ -12,41 +26,60 @@ const STYLES: Record<Tier, string> = { red: "attention", yellow: "warning", gree
  * webhooks with Workflows for Microsoft Teams" and "Adaptive Cards schema explorer").
  */
 export function teamsMessage(message: ScanMessage): Record<string, unknown> {
-  return { type: "message", attachments: [{ contentType: CARD_TYPE, content: card(message) }] };
-}
-
-function card(message: ScanMessage): Record<string, unknown> {
-  const title = { type: "TextBlock", text: headline(message), size: "Medium", weight: "Bolder", wrap: true };
-  return {
-    $schema: "http://adaptivecards.io/schemas/adaptive-card.json",
-    type: "AdaptiveCard",
-    version: "1.4",
-    fallbackText: headline(message),
-    body: [
-      { type: "Container", style: STYLES[message.tier], bleed: true, items: [title] },
-      { type: "FactSet", facts: facts(message) },
-      ...signalBlocks(message),
-    ],
-  };
-}
-
-function facts(message: ScanMessage): { title: string; value: string }[] {
+  const { signals } = message;
   const time = scanTime(message);
-  return [
+  const facts = [
     { title: "Tier", value: message.tier },
     { title: "Action", value: message.action },
     { title: "Risk score", value: decimal(message.risk_score) },
     { title: "Latency", value: `${decimal(message.latency_ms)} ms` },
     ...(time === undefined ? [] : [{ title: "Time", value: time.toISOString() }]),
   ];
+  return card(
+    headline(message),
+    message.tier,
+    facts,
+    listBlocks(
+      signals.length === 0 ? "No signals" : `Signals (${signals.length})`,
+      signalLines(signals, escapeTeams, MAX_LIST_LENGTH),
+    ),
+  );
+}
+
+/** A Teams message about several events, of the same parts as that about one. */
+export function teamsGroup(group: GroupSummary): Record<string, unknown> {
+  return card(groupHeadline(group), worstTier(group), groupFacts(group, plainTime), [
+    ...listBlocks(
+      group.kinds.length === 0 ? "No signals" : KINDS_TITLE,
+      kindLines(group, escapeTeams, MAX_LIST_LENGTH),
+    ),
+    ...listBlocks(EVENTS_TITLE, eventLines(group, escapeTeams, MAX_LIST_LENGTH)),
+    { type: "TextBlock", text: WHERE_TO_LOOK, isSubtle: true, wrap: true },
+  ]);
+}
+
+type Block = Record<string, unknown>;
+
+function card(title: string, tier: Tier, facts: Fact[], blocks: Block[]): Record<string, unknown> {
+  const heading = { type: "TextBlock", text: title, size: "Medium", weight: "Bolder", wrap: true };
+  const content = {
+    $schema: "http://adaptivecards.io/schemas/adaptive-card.json",
+    type: "AdaptiveCard",
+    version: "1.4",
+    fallbackText: title,
+    body: [
+      { type: "Container", style: STYLES[tier], bleed: true, items: [heading] },
+      { type: "FactSet", facts },
+      ...blocks,
+    ],
+  };
+  return { type: "message", attachments: [{ contentType: CARD_TYPE, content }] };
 }
 
 // Teams on Android and iOS has long shown the backslashes of escaped Markdown (microsoft/AdaptiveCards#5590),
 // so scanner text goes into a TextRun, where the schema says that Markdown is not supported, never into a
 // TextBlock.
-function signalBlocks(message: ScanMessage): Record<string, unknown>[] {
-  const title = message.signals.length === 0 ? "No signals" : `Signals (${message.signals.length})`;
-  const lines = signalLines(message.signals, escapeTeams, MAX_SIGNALS_LENGTH);
+function listBlocks(title: string, lines: string[]): Block[] {
   return [
     { type: "TextBlock", text: title, weight: "Bolder", wrap: true },
     ...lines.map((line) => ({

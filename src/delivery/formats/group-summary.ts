@@ -1,0 +1,86 @@
+import { type ScanMessage, type ScanSignal, scanTime, type Tier } from "./scan-message.ts";
+import { plainLine } from "./scanner-text.ts";
+
+/** Shorter than in a message about one event, as a line has a whole event in it. */
+const MAX_NAME_LENGTH = 40;
+
+const TIERS: readonly Tier[] = ["red", "yellow", "green"];
+/** Gravest first: what was allowed got through. */
+const ACTIONS: readonly ScanMessage["action"][] = ["allow", "flag", "block"];
+
+/** A scan result and the id that the outside knows its event by. */
+export type GroupedEvent = { eventId: string; scan: ScanMessage };
+
+/** A kind of signals in plain words, and how many events have it. */
+export type SignalKind = { domain: string; type: string; events: number };
+
+/** What a message about several events says; texts are plain lines, not yet escaped for any format. */
+export type GroupSummary = {
+  /** Red, yellow, green: those that occur, with their actions. */
+  tiers: { tier: Tier; count: number; actions: { action: string; count: number }[] }[];
+  highestScore: number;
+  /** The earliest and the latest scan; undefined if no event has a usable time. */
+  span: { from: Date; until: Date } | undefined;
+  /** Most frequent first; what reads the same is one kind. */
+  kinds: SignalKind[];
+  /** Gravest first: by tier, risk score, action, then in the order given. */
+  events: GroupedEvent[];
+};
+
+export function summarize(events: readonly GroupedEvent[]): GroupSummary {
+  const scans = events.map(({ scan }) => scan);
+  return {
+    tiers: TIERS.flatMap((tier) =>
+      countTier(
+        tier,
+        scans.filter((scan) => scan.tier === tier),
+      ),
+    ),
+    highestScore: Math.max(...scans.map((scan) => scan.risk_score)),
+    span: spanOf(scans),
+    kinds: kindsOf(scans),
+    events: events.toSorted((a, b) => compareGravity(a.scan, b.scan)),
+  };
+}
+
+/** The event's signal that weighs most, in plain words; undefined without signals. */
+export function weightiestSignal({ signals }: ScanMessage): Pick<SignalKind, "domain" | "type"> | undefined {
+  const [first] = signals.toSorted((a, b) => b.weight - a.weight || b.confidence - a.confidence);
+  return first && plainKind(first);
+}
+
+function countTier(tier: Tier, scans: ScanMessage[]): GroupSummary["tiers"] {
+  if (scans.length === 0) return [];
+  const actions = ACTIONS.map((action) => ({
+    action,
+    count: scans.filter((scan) => scan.action === action).length,
+  }));
+  return [{ tier, count: scans.length, actions: actions.filter(({ count }) => count > 0) }];
+}
+
+function spanOf(scans: ScanMessage[]): GroupSummary["span"] {
+  const times = scans.flatMap((scan) => scanTime(scan)?.getTime() ?? []);
+  if (times.length === 0) return undefined;
+  return { from: new Date(Math.min(...times)), until: new Date(Math.max(...times)) };
+}
+
+function kindsOf(scans: ScanMessage[]): SignalKind[] {
+  const kinds = new Map<string, SignalKind>();
+  for (const { signals } of scans) {
+    const ofEvent = new Map(signals.map(plainKind).map((kind) => [JSON.stringify(kind), kind]));
+    for (const [key, kind] of ofEvent) kinds.set(key, { ...kind, events: (kinds.get(key)?.events ?? 0) + 1 });
+  }
+  return [...kinds.values()].sort((a, b) => b.events - a.events);
+}
+
+function plainKind({ domain, type }: ScanSignal): { domain: string; type: string } {
+  return { domain: plainLine(domain, MAX_NAME_LENGTH), type: plainLine(type, MAX_NAME_LENGTH) };
+}
+
+function compareGravity(a: ScanMessage, b: ScanMessage): number {
+  return (
+    TIERS.indexOf(a.tier) - TIERS.indexOf(b.tier) ||
+    b.risk_score - a.risk_score ||
+    ACTIONS.indexOf(a.action) - ACTIONS.indexOf(b.action)
+  );
+}
