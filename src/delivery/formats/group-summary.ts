@@ -1,4 +1,4 @@
-import { type ScanMessage, type ScanSignal, scanTime, type Tier } from "./scan-message.ts";
+import { type ScanMessage, scanTime, type Tier } from "./scan-message.ts";
 import { plainLine } from "./scanner-text.ts";
 
 /** Shorter than in a message about one event, as a line has a whole event in it. */
@@ -46,7 +46,12 @@ export function summarize(events: readonly GroupedEvent[]): GroupSummary {
 /** The event's signal that weighs most, in plain words; undefined without signals. */
 export function weightiestSignal({ signals }: ScanMessage): Pick<SignalKind, "domain" | "type"> | undefined {
   const [first] = signals.toSorted((a, b) => b.weight - a.weight || b.confidence - a.confidence);
-  return first && plainKind(first);
+  return (
+    first && {
+      domain: plainLine(first.domain, MAX_NAME_LENGTH),
+      type: plainLine(first.type, MAX_NAME_LENGTH),
+    }
+  );
 }
 
 function countTier(tier: Tier, scans: ScanMessage[]): GroupSummary["tiers"] {
@@ -66,15 +71,23 @@ function spanOf(scans: ScanMessage[]): GroupSummary["span"] {
 
 function kindsOf(scans: ScanMessage[]): SignalKind[] {
   const kinds = new Map<string, SignalKind>();
+  const plain = plainWords();
   for (const { signals } of scans) {
-    const ofEvent = new Map(signals.map(plainKind).map((kind) => [JSON.stringify(kind), kind]));
+    const plainKinds = signals.map(({ domain, type }) => ({ domain: plain(domain), type: plain(type) }));
+    const ofEvent = new Map(plainKinds.map((kind) => [`${kind.domain}\n${kind.type}`, kind]));
     for (const [key, kind] of ofEvent) kinds.set(key, { ...kind, events: (kinds.get(key)?.events ?? 0) + 1 });
   }
   return [...kinds.values()].sort((a, b) => b.events - a.events);
 }
 
-function plainKind({ domain, type }: ScanSignal): { domain: string; type: string } {
-  return { domain: plainLine(domain, MAX_NAME_LENGTH), type: plainLine(type, MAX_NAME_LENGTH) };
+/** Makes words plain, each once: the events of a storm say the same few over and over. */
+function plainWords(): (word: string) => string {
+  const known = new Map<string, string>();
+  return (word) => {
+    const plain = known.get(word) ?? plainLine(word, MAX_NAME_LENGTH);
+    known.set(word, plain);
+    return plain;
+  };
 }
 
 function compareGravity(a: ScanMessage, b: ScanMessage): number {
