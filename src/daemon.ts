@@ -1,6 +1,4 @@
-import { statSync } from "node:fs";
 import { hostname, networkInterfaces } from "node:os";
-import { join } from "node:path";
 import { createApp } from "./api/app.ts";
 import { envelope, toAppError } from "./api/errors.ts";
 import { createRateLimiter } from "./api/rate-limit.ts";
@@ -22,12 +20,12 @@ import { createNotifier, NOTICE_PURPOSE } from "./notifier.ts";
 import { createObserver } from "./observer.ts";
 import { createOrganizationDirectory } from "./organization-directory.ts";
 import { createPruner } from "./pruner.ts";
-import { DATABASE_FILE } from "./store/sqlite/database.ts";
+import { secretKeySource } from "./secrets/key-file.ts";
 import type { RecoverStep } from "./store/sqlite/delivery-log.ts";
 import { lockDataDir } from "./store/sqlite/lock.ts";
-import { openSecretBox, secretKeySource } from "./store/sqlite/secret-key.ts";
-import { openStore, type Store } from "./store/sqlite/store.ts";
-import type { Webhook } from "./store/sqlite/webhooks.ts";
+import { openSqliteStore, type SqliteStore } from "./store/sqlite/store.ts";
+import type { Store } from "./store/store.ts";
+import type { Webhook } from "./store/webhooks.ts";
 import { VERSION } from "./version.ts";
 
 export interface Daemon {
@@ -35,7 +33,7 @@ export interface Daemon {
    * Begins to take events, to deliver and to serve; throws UsageError for what the operator can mend. `prepare` runs
    * once nothing else can fail, before the first event is read.
    */
-  start(prepare?: () => void): Promise<{ url: string; socket: string }>;
+  start(prepare?: () => Promise<void>): Promise<{ url: string; socket: string }>;
   /** Drains and closes; true when nothing was cut short. */
   stop(): Promise<boolean>;
   store: Store;
@@ -48,13 +46,10 @@ export interface DaemonOptions {
   resolve?: Lookup;
 }
 
-const TICK_MS = 250;
-const CLOCK_MS = 30_000;
-
 /** Puts the parts together. Nothing here knows how any of them works. */
-export function createDaemon({ config, log, resolve = systemResolve }: DaemonOptions): Daemon {
+export async function createDaemon({ config, log, resolve = systemResolve }: DaemonOptions): Promise<Daemon> {
   const lock = lockDataDir(config.dataDir);
-  const { store, box } = openOrRelease(config, log, lock);
+  const store = openOrRelease(config, log, lock);
   const { clock } = store;
   const metrics = createMetrics();
   let accepting = false;
@@ -63,15 +58,15 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     allowNetworks: config.allowNetworks,
     ownAddresses: createOwnAddresses(),
   });
-  const notifier = createNotifier({
+  const notifier = await createNotifier({
     url: config.notifyUrl,
-    secret: box.derive(NOTICE_PURPOSE),
+    secret: store.secrets.derive(NOTICE_PURPOSE),
     store,
     log,
     caFile: config.caFile,
   });
   const observer = createObserver({
-    store,
+    store: store.engine,
     log,
     metrics,
     onAttempt: notifier.attempted,
@@ -91,7 +86,7 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     onFault: observer.faultOf("sending"),
   });
   const worker = createWorker({
-    store,
+    store: store.engine,
     clock,
     sender,
     observer,
@@ -106,7 +101,7 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     webhookConcurrency: config.webhookConcurrency,
     requestTimeoutMs: config.requestTimeout,
   });
-  const directory = createOrganizationDirectory(store);
+  const directory = createOrganizationDirectory(store.organizations);
   const pruner = createPruner({
     store,
     retentionMs: config.retention,
@@ -119,8 +114,15 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     mode: config.socketMode,
     maxConnections: config.socketConnections,
     now: clock.wall,
-    organization: directory.find,
-    store: createEventIntake({ store, worker, metrics, log }),
+    organization: (uuid) => {
+      const known = directory.find(uuid);
+      if (known) return known;
+      void directory.refresh();
+      const found = directory.find(uuid);
+      if (found) return found;
+      throw directory.refusal(uuid);
+    },
+    store: createEventIntake({ store: store.engine, worker, metrics, log }),
     whenDurable: store.database.whenDurable,
     makeDurable: store.database.makeDurable,
     onRefused: (code) => metrics.refusedLines.add(code),
@@ -153,15 +155,10 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     return recovered;
   };
 
-  const lastUsed = new Map<number, number>();
   const app = createApp({
     version: VERSION,
     gate: {
-      findKey: (rawKey) => {
-        const identity = store.apiKeys.find(rawKey);
-        if (identity) lastUsed.set(identity.key.id, clock.wall());
-        return identity;
-      },
+      identify: store.apiKeys.identify,
       limiter: createRateLimiter(() => performance.now()),
       now: clock.wall,
     },
@@ -170,17 +167,16 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
       urlRules: { allowHttp: config.allowHttp, isBlockedHost: (host) => guard.checkHost(host) === "blocked" },
       maxWebhooks: config.maxWebhooks,
       now: clock.wall,
-      lastId: store.lastId,
       onChanged: worker.reload,
       sendTest: (webhookId) => worker.sendApart(webhookId, testMessage(store)),
     },
     deliveries: {
       webhooks: store.webhooks,
-      log: store.deliveryLog,
-      viewer: { formatId: store.formatId, toWall: (time) => toWall(clock, time) },
-      parseId: store.parseId,
+      history: store.history,
+      viewer: { formatId: store.ids.format, toWall: (time) => toWall(clock, time) },
+      parseId: store.ids.parse,
       recover,
-      retry: ({ id, webhookId }) => {
+      retry: async ({ id, webhookId }) => {
         worker.settle();
         store.deliveryLog.retry(id, clock.schedule());
         worker.wake(webhookId, id);
@@ -189,7 +185,7 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     },
     operations: {
       version: VERSION,
-      isHealthy: () => accepting && store.database.fault() === null,
+      isHealthy: () => accepting && store.fault() === null,
       metrics: async () => ({
         text: await metrics.registry.metrics(),
         contentType: metrics.registry.contentType,
@@ -202,55 +198,31 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
   });
 
   metrics.watch({
-    pendingDeliveries: store.deliveries.countPending,
-    oldestPendingSeconds: () => {
-      const since = store.deliveries.oldestPending();
+    pendingDeliveries: store.overview.countPending,
+    oldestPendingSeconds: async () => {
+      const since = await store.overview.oldestPending();
       return since === null ? 0 : Math.max(0, (clock.schedule() - since) / 1000);
     },
     socketConnections: ingest.connections,
     requestsInFlight: worker.inFlight,
-    databaseBytes: () => databaseBytes(config.dataDir),
-    storeWritable: () => store.database.fault() === null,
+    databaseBytes: store.overview.bytes,
+    storeWritable: () => store.fault() === null,
   });
-
-  /** Notices what the command line changed, and whether a store that could not write now can. */
-  const tick = (): void => {
-    try {
-      directory.refresh();
-      if (store.database.fault() !== null) store.saveClock();
-      if (lastUsed.size > 0) {
-        store.apiKeys.markUsed(lastUsed);
-        lastUsed.clear();
-      }
-    } catch {
-      // The store has said why; the next tick tries again.
-    }
-  };
-  const saveClock = (): void => {
-    try {
-      store.saveClock();
-    } catch {
-      // As above.
-    }
-  };
-  const timers: ReturnType<typeof setInterval>[] = [];
 
   return {
     store,
-    async start(prepare = () => {}) {
+    async start(prepare = async () => {}) {
       try {
-        store.loadExternalIds();
         await ingest.start();
         const url = await listen(app, config, observer.faultOf("http server"));
-        prepare();
+        await prepare();
         if (!config.paused) worker.start();
-        timers.push(setInterval(tick, TICK_MS), setInterval(saveClock, CLOCK_MS));
         pruner.start();
         accepting = true;
         return { url, socket: config.socket };
       } catch (error) {
         ingest.stop();
-        store.close();
+        await store.close();
         lock.release();
         throw error;
       }
@@ -258,28 +230,26 @@ export function createDaemon({ config, log, resolve = systemResolve }: DaemonOpt
     async stop() {
       accepting = false;
       ingest.stop();
-      for (const timer of timers) clearInterval(timer);
-      pruner.stop();
+      await pruner.stop();
       const drained = await worker.stop(config.shutdownTimeout);
       notifier.stop();
       await app.stop(true);
       transport.close();
-      tick();
-      saveClock();
-      await store.database.finishCheckpoints();
-      store.close();
+      await store.close();
       lock.release();
       return drained;
     },
   };
 }
 
-function openOrRelease({ dataDir, secretKeyFile }: Config, log: Logger, lock: { release(): void }) {
+function openOrRelease(
+  { dataDir, secretKeyFile }: Config,
+  log: Logger,
+  lock: { release(): void },
+): SqliteStore {
   try {
-    const store = openStore({ dataDir, log, checkpointBeside: true });
-    const box = openSecretBox(store, secretKeySource(dataDir, secretKeyFile));
-    store.useSecretBox(box);
-    return { store, box };
+    const secretKey = secretKeySource(dataDir, secretKeyFile);
+    return openSqliteStore({ dataDir, log, secretKey, resident: true });
   } catch (error) {
     lock.release();
     throw error;
@@ -300,18 +270,10 @@ function createOwnAddresses(): () => readonly string[] {
   };
 }
 
-function databaseBytes(dataDir: string): number {
-  const path = join(dataDir, DATABASE_FILE);
-  return [path, `${path}-wal`].reduce(
-    (sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0),
-    0,
-  );
-}
-
 function testMessage(store: Store): { eventId: string; body: string } {
   const timestamp = new Date(store.clock.wall()).toISOString();
   return {
-    eventId: store.formatId(store.newId()),
+    eventId: store.ids.format(store.ids.next()),
     body: `{"event":"test","tier":"green","action":"allow","risk_score":0,"signals":[],"latency_ms":0,"timestamp":"${timestamp}"}`,
   };
 }

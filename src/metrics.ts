@@ -1,13 +1,14 @@
 import { Counter, Gauge, type Metric, Registry } from "prom-client";
+import { ATTEMPT_ERRORS } from "./outcomes.ts";
 
 /** Readings that are taken when the metrics are asked for. */
 export interface GaugeSources {
-  pendingDeliveries: () => number;
+  pendingDeliveries: () => Promise<number>;
   /** Seconds; 0 when nothing is pending. */
-  oldestPendingSeconds: () => number;
+  oldestPendingSeconds: () => Promise<number>;
   socketConnections: () => number;
   requestsInFlight: () => number;
-  databaseBytes: () => number;
+  databaseBytes: () => Promise<number>;
   storeWritable: () => boolean;
 }
 
@@ -17,16 +18,7 @@ export type Metrics = ReturnType<typeof createMetrics>;
 const LABELS = {
   tier: ["green", "yellow", "red"],
   code: ["VALIDATION_ERROR", "PAYLOAD_TOO_LARGE", "NOT_FOUND", "UNAVAILABLE"],
-  outcome: [
-    "success",
-    "connection_failed",
-    "dns_failed",
-    "tls_failed",
-    "timeout",
-    "blocked_address",
-    "invalid_response",
-    "http_status",
-  ],
+  outcome: ["success", ...ATTEMPT_ERRORS],
   status: ["delivered", "failed"],
   table: ["events", "deliveries", "attempts"],
 } as const;
@@ -65,13 +57,13 @@ export function createMetrics() {
   const histogram = (name: string, help: string, buckets: readonly number[]) =>
     createHistogram({ name: `armorhooks_${name}`, help, buckets, registry });
 
-  const gauge = (name: string, help: string, read: () => number): void => {
+  const gauge = (name: string, help: string, read: () => number | Promise<number>): void => {
     new Gauge({
       name: `armorhooks_${name}`,
       help,
       registers,
-      collect() {
-        this.set(readOrNothing(read));
+      async collect() {
+        this.set(await readOrNothing(read));
       },
     });
   };
@@ -120,9 +112,9 @@ export function createMetrics() {
 }
 
 /** A database that cannot be read must not take every other metric with it. */
-function readOrNothing(read: () => number): number {
+async function readOrNothing(read: () => number | Promise<number>): Promise<number> {
   try {
-    return read();
+    return await read();
   } catch {
     return Number.NaN;
   }

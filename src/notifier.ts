@@ -8,7 +8,7 @@ import type { HostVerdict, TargetGuard } from "./delivery/target-guard.ts";
 import type { AttemptOutcome } from "./delivery/worker.ts";
 import { messageOf } from "./errors.ts";
 import type { Logger } from "./log.ts";
-import type { Store } from "./store/sqlite/store.ts";
+import type { Store } from "./store/store.ts";
 import { VERSION } from "./version.ts";
 
 /** Tells the operator's own webhook when a webhook starts failing, is disabled, or recovers: once per change. */
@@ -23,7 +23,7 @@ export interface NotifierOptions {
   url: string | null;
   /** 64 hex digits. */
   secret: string;
-  store: Store;
+  store: Pick<Store, "clock" | "ids" | "webhooks">;
   log: Logger;
   caFile: string | null;
 }
@@ -35,7 +35,14 @@ const TIMEOUT_MS = 10_000;
 /** What the secret that notices are signed with is derived for, from the secret key: nothing more to keep. */
 export const NOTICE_PURPOSE = "armorhooks notices";
 
-export function createNotifier({ url, secret, store, log, caFile }: NotifierOptions): Notifier {
+/** Rejects with StoreFault. */
+export async function createNotifier({
+  url,
+  secret,
+  store,
+  log,
+  caFile,
+}: NotifierOptions): Promise<Notifier> {
   if (url === null) return { attempted: () => {}, disabled: () => {}, stop: () => {} };
   const transport = createTransport({ ca: trustedRoots(caFile) });
   const sender = operatorSender(store, transport, log);
@@ -43,11 +50,13 @@ export function createNotifier({ url, secret, store, log, caFile }: NotifierOpti
   const abort = new AbortController();
   /** Webhooks that are known to be in trouble: after a restart those given up before; of others, their failures in a row tell. */
   const troubled = new Set(
-    store.webhooks.all().flatMap(({ uuid, disabledReason }) => (disabledReason === null ? [] : [uuid])),
+    (await store.webhooks.all()).flatMap(({ uuid, disabledReason }) =>
+      disabledReason === null ? [] : [uuid],
+    ),
   );
 
   const notify = (type: string, data: Record<string, string | number>): void => {
-    const eventId = store.formatId(store.newId());
+    const eventId = store.ids.format(store.ids.next());
     const body = JSON.stringify({ type, timestamp: new Date(store.clock.wall()).toISOString(), data });
     const once = async (): Promise<void> => {
       const { error } = await sender.send(target, { eventId, body });
@@ -87,12 +96,16 @@ const ANYWHERE: TargetGuard = {
   checkHost: (hostname): HostVerdict => (/^[\d.]+$|^\[/.test(hostname) ? "allowed" : "name"),
 };
 
-function operatorSender(store: Store, transport: ReturnType<typeof createTransport>, log: Logger): Sender {
+function operatorSender(
+  { clock }: Pick<Store, "clock">,
+  transport: ReturnType<typeof createTransport>,
+  log: Logger,
+): Sender {
   return createSender({
     guard: ANYWHERE,
     resolve: systemResolve,
     transport,
-    clock: store.clock,
+    clock,
     version: VERSION,
     source: hostname(),
     timeoutMs: TIMEOUT_MS,

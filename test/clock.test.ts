@@ -7,7 +7,7 @@ import { createTargetGuard, parseCidr } from "../src/delivery/target-guard.ts";
 import { type AttemptOutcome, createWorker, type Worker } from "../src/delivery/worker.ts";
 import { createMetrics } from "../src/metrics.ts";
 import { createPruner } from "../src/pruner.ts";
-import type { Store } from "../src/store/sqlite/store.ts";
+import type { SqliteStore } from "../src/store/sqlite/store.ts";
 import { addOrganization, addWebhook, BODY, openTestStore, seed } from "./store/seed.ts";
 import { newDir, removeDir, until } from "./support/daemon.ts";
 import { type Receiver, startReceiver } from "./support/receiver.ts";
@@ -63,12 +63,12 @@ describe("with a wall clock that jumps", () => {
   let dataDir: string;
   let receiver: Receiver;
   let offset: number;
-  let store: Store;
+  let store: SqliteStore;
   let worker: Worker | null;
   let attempts: AttemptOutcome[];
   let closeTransport: () => void;
 
-  beforeEach(() => {
+  beforeEach(async () => {
     dir = newDir();
     dataDir = join(dir, "data");
     receiver = startReceiver(() => new Response("no", { status: 500 }));
@@ -80,7 +80,7 @@ describe("with a wall clock that jumps", () => {
   afterEach(async () => {
     await worker?.stop(1_000);
     closeTransport();
-    store.close();
+    await store.close();
     await receiver.stop();
     removeDir(dir);
   });
@@ -96,7 +96,7 @@ describe("with a wall clock that jumps", () => {
     closeTransport = () => transport.close();
     const guard = createTargetGuard({ allowNetworks: [parseCidr("127.0.0.0/8")], ownAddresses: () => [] });
     const made = createWorker({
-      store,
+      store: store.engine,
       clock,
       sender: createSender({
         guard,
@@ -133,16 +133,16 @@ describe("with a wall clock that jumps", () => {
     engine.accept(store.events.insertEvents([{ ...event, webhookIds: [webhookId] }], store.clock.schedule()));
   }
 
-  function prepare(): { webhookId: number; organizationId: number } {
+  async function prepare(): Promise<{ webhookId: number; organizationId: number }> {
     open();
-    const organizationId = addOrganization(store);
-    const { id: webhookId } = addWebhook(store, organizationId);
+    const organizationId = await addOrganization(store);
+    const { id: webhookId } = await addWebhook(store, organizationId);
     store.database.sqlite.query("UPDATE webhooks SET url = ?").run(receiver.url);
     return { webhookId, organizationId };
   }
 
   test.each(JUMPS)("%s by a day, a retry comes when it is due: no storm, no stall", async (_, jump) => {
-    const { webhookId, organizationId } = prepare();
+    const { webhookId, organizationId } = await prepare();
     newEvent(webhookId, organizationId, work(400));
     await until("the first attempt failed", () => attempts.length === 1);
     offset = jump;
@@ -156,7 +156,7 @@ describe("with a wall clock that jumps", () => {
   });
 
   test.each(JUMPS)("%s by a day over a restart, a retry that is far off stays far off", async (_, jump) => {
-    const { webhookId, organizationId } = prepare();
+    const { webhookId, organizationId } = await prepare();
     newEvent(webhookId, organizationId, work(3_600_000));
     await until("the first attempt failed", () => attempts.length === 1);
     const due = store.deliveries.nextDueAfter(webhookId, store.clock.schedule()) ?? 0;
@@ -164,7 +164,7 @@ describe("with a wall clock that jumps", () => {
     store.saveClock();
     await worker?.stop(1_000);
     closeTransport();
-    store.close();
+    await store.close();
     open();
     expect(Math.abs(due - store.clock.schedule() - 3_600_000)).toBeLessThan(5_000);
     work(3_600_000);
@@ -173,23 +173,23 @@ describe("with a wall clock that jumps", () => {
   });
 
   test("back by a day while the daemon was down, a retry is no later, and ids go on growing", async () => {
-    const { webhookId, organizationId } = prepare();
+    const { webhookId, organizationId } = await prepare();
     newEvent(webhookId, organizationId, work(31_000));
     await until("the first attempt failed", () => attempts.length === 1);
     const last = store.lastId();
     await worker?.stop(1_000);
     closeTransport();
     // Killed: nothing was written down.
-    store.close();
+    await store.close();
     offset = -DAY;
     open();
-    expect(store.newId()).toBeGreaterThan(last);
+    expect(store.ids.next()).toBeGreaterThan(last);
     const due = store.deliveries.nextDueAfter(webhookId, store.clock.schedule()) ?? 0;
     expect(due - store.clock.schedule()).toBeLessThanOrEqual(32_000);
   });
 
   test.each(JUMPS)("%s by a day, pruning removes nothing before its time", async (_, jump) => {
-    const { webhookId, organizationId } = prepare();
+    const { webhookId, organizationId } = await prepare();
     const HOUR = 3_600_000;
     const at = store.clock.schedule();
     seed(store, { webhookId, organizationId, count: 10, at: at - 2 * HOUR, status: "delivered" });
@@ -210,7 +210,7 @@ describe("with a wall clock that jumps", () => {
     });
     pruner.start();
     await Bun.sleep(1_200);
-    pruner.stop();
+    await pruner.stop();
     expect(faults).toEqual([]);
     const left = store.database.sqlite
       .query<{ n: number }, []>("SELECT count(*) AS n FROM deliveries")

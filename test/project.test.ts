@@ -92,13 +92,14 @@ describe("dependencies", () => {
 /** Which layers each layer may import; DESIGN: main → {cli, daemon} → {api, ingest, delivery} → store → pure. */
 const MAY_IMPORT: Record<string, string[]> = {
   main: ["cli"],
-  cli: ["daemon", "config", "api", "ingest", "delivery", "store", "log", "pure"],
-  daemon: ["config", "api", "ingest", "delivery", "store", "log", "pure"],
+  cli: ["daemon", "config", "api", "ingest", "delivery", "store", "secrets", "log", "pure"],
+  daemon: ["config", "api", "ingest", "delivery", "store", "secrets", "log", "pure"],
   config: ["delivery", "log", "pure"],
   api: ["store", "log", "pure"],
   ingest: ["store", "log", "pure"],
   delivery: ["store", "log", "pure"],
-  store: ["log", "pure"],
+  store: ["secrets", "log", "pure"],
+  secrets: ["pure"],
   log: ["pure"],
   pure: ["package.json"],
   client: [],

@@ -17,7 +17,7 @@ const COUNT = 100_000;
 
 let dir: string;
 let receiver: Receiver;
-beforeEach(() => {
+beforeEach(async () => {
   dir = newDir();
   receiver = startReceiver();
 });
@@ -65,19 +65,18 @@ test("events that came while a webhook was disabled are sent by a recovery, once
 
 test("a recovery of 100,000 holds up neither API nor socket, survives a kill, and reaches all", async () => {
   const store = openTestStore(join(dir, "data"));
-  const organizationId = addOrganization(store);
-  const webhook = addWebhook(store, organizationId);
-  const { rawKey } = store.apiKeys.create({
+  const organizationId = await addOrganization(store);
+  const webhook = await addWebhook(store, organizationId);
+  const { rawKey } = await store.apiKeys.create({
     organizationId,
     name: "test",
     rateLimitPerMinute: 100_000,
     expiresAt: null,
-    now: Date.now(),
   });
   const at = Date.now() - 3_600_000;
   seed(store, { webhookId: webhook.id, organizationId, count: COUNT, at, status: "failed" });
   store.database.sqlite.query("UPDATE webhooks SET url = ?").run(receiver.url);
-  closeWhole(store);
+  await closeWhole(store);
 
   const options = { dir, key: rawKey, args: [...LOOPBACK, "--log-level", "error"] };
   const path = `/v1/webhooks/${webhook.uuid}/recover`;

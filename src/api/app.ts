@@ -1,6 +1,6 @@
 import { Elysia } from "elysia";
 import { newRequestId } from "../ids.ts";
-import type { RequestContexts } from "./context.ts";
+import type { RequestContext, RequestContexts } from "./context.ts";
 import { type DeliveryRouteOptions, deliveryRoutes } from "./deliveries.ts";
 import { docsRoutes, PLUGIN_PAGE } from "./docs.ts";
 import { envelope, toAppError } from "./errors.ts";
@@ -30,14 +30,14 @@ export function createApp({ version, gate: gateOptions, onFault, ...options }: A
   const contexts: RequestContexts = new WeakMap();
 
   const app = new Elysia({ normalize: false })
-    .onRequest(({ request, set }) => {
+    .onRequest(async ({ request, set }) => {
       if (contexts.has(request)) return;
-      const context = { requestId: newRequestId(), identity: null as ReturnType<typeof gate.admit> };
+      const context: RequestContext = { requestId: newRequestId(), identity: null };
       contexts.set(request, context);
       Object.assign(set.headers, SECURITY_HEADERS, { "x-request-id": context.requestId });
       // Bun's server dates every answer but those to HEAD.
       if (request.method === "HEAD") set.headers.date = new Date().toUTCString();
-      context.identity = gate.admit(request, set.headers as Record<string, string | number>);
+      context.identity = await gate.admit(request, set.headers as Record<string, string | number>);
     })
     .onError(({ request, error, set }) => {
       const requestId = contexts.get(request)?.requestId ?? newRequestId();

@@ -1,23 +1,20 @@
 import { AppError } from "../errors.ts";
 import { hasWebhookAlerts, WEBHOOK_FEATURE } from "../plans.ts";
-import type { ApiKey } from "../store/sqlite/api-keys.ts";
-import type { Organization } from "../store/sqlite/organizations.ts";
-
-export interface Identity {
-  key: ApiKey;
-  organization: Organization;
-}
-
-export type FindKey = (rawKey: string) => Identity | null;
+import type { ApiKeys, Identity } from "../store/api-keys.ts";
+import type { Organization } from "../store/organizations.ts";
 
 /**
  * Who is asking, by `Authorization: Bearer ia_sk_…` (RFC 6750). One answer for every key that does not
- * hold, so that nobody learns which keys once did. Throws AppError.
+ * hold, so that nobody learns which keys once did. Rejects with AppError, and as `identify` does.
  */
-export function authenticate(header: string | null, findKey: FindKey, now: number): Identity {
+export async function authenticate(
+  header: string | null,
+  identify: ApiKeys["identify"],
+  now: number,
+): Promise<Identity> {
   const match = /^Bearer +(\S+) *$/i.exec(header ?? "");
   if (!match) throw unauthenticated('send your API key as "Authorization: Bearer ia_sk_…"');
-  const identity = findKey(match[1] as string);
+  const identity = await identify(match[1] as string);
   const { key } = identity ?? {};
   const expired = key?.expiresAt != null && key.expiresAt <= now;
   if (!identity || !key?.enabled || expired) {

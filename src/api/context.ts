@@ -1,6 +1,6 @@
 import { Elysia } from "elysia";
 import { AppError } from "../errors.ts";
-import type { Identity } from "./auth.ts";
+import type { Identity } from "../store/api-keys.ts";
 
 /** What is known of a request before its route runs. */
 export interface RequestContext {

@@ -1,8 +1,7 @@
 import { Elysia, status } from "elysia";
 import { AppError } from "../errors.ts";
-import type { DeliveryLog, DeliveryRow } from "../store/sqlite/delivery-log.ts";
-import { DELIVERY_STATUSES } from "../store/sqlite/schema.ts";
-import type { Webhook, WebhookStore } from "../store/sqlite/webhooks.ts";
+import type { Delivery, History } from "../store/history.ts";
+import type { Webhook, Webhooks } from "../store/webhooks.ts";
 import { readTimestamp } from "../timestamp.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
 import { documentRoute, listOf, ref, wrap } from "./documents.ts";
@@ -13,42 +12,39 @@ import { found } from "./webhooks.ts";
 
 export interface DeliveryRouteOptions {
   contexts: RequestContexts;
-  webhooks: WebhookStore;
-  log: DeliveryLog;
+  webhooks: Pick<Webhooks, "get">;
+  history: History;
   viewer: Viewer;
   parseId: (text: string) => number | null;
   /** Sends again what `range` (wall times) holds for a webhook; answers how many deliveries became pending. */
   recover: (webhook: Webhook, range: { since: number; until: number }) => Promise<number>;
   /** Makes one delivery pending again, due now. */
-  retry: (row: DeliveryRow) => void;
+  retry: (delivery: Delivery) => Promise<void>;
   now: () => number;
 }
 
 const DEFAULT_LIMIT = 50;
 
 export function deliveryRoutes(options: DeliveryRouteOptions) {
-  const { contexts, webhooks, log, viewer, parseId } = options;
+  const { contexts, webhooks, history, viewer, parseId } = options;
 
-  const deliveryOf = (organizationId: number, id: string): DeliveryRow => {
-    const number = parseId(id);
-    return found(number === null ? null : log.get(organizationId, number), "delivery");
-  };
+  const idOf = (id: string): number => found(parseId(id), "delivery");
 
   return new Elysia({ prefix: "/v1", normalize: false, tags: ["Deliveries"] })
     .use(withOrganization(contexts))
     .get(
       "/webhooks/:id/deliveries",
-      ({ organization, params, query }) => {
-        const webhook = found(webhooks.get(organization.id, params.id));
+      async ({ organization, params, query }) => {
+        const webhook = found(await webhooks.get(organization.id, params.id));
         const limit = Number(query.limit ?? DEFAULT_LIMIT);
-        const { rows, nextBeforeId } = log.list({
+        const { deliveries, nextBeforeId } = await history.list({
           webhookId: webhook.id,
-          status: query.status === undefined ? null : DELIVERY_STATUSES.indexOf(query.status),
+          status: query.status ?? null,
           beforeId: readCursor(query.cursor, parseId),
           limit,
         });
         return {
-          deliveries: rows.map((row) => deliveryView(row, viewer)),
+          deliveries: deliveries.map((delivery) => deliveryView(delivery, viewer)),
           next_cursor: nextBeforeId === null ? null : viewer.formatId(nextBeforeId),
         };
       },
@@ -72,13 +68,16 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
     )
     .get(
       "/deliveries/:id",
-      ({ organization, params }) => {
-        const row = deliveryOf(organization.id, params.id);
+      async ({ organization, params }) => {
+        const { delivery, payload, attempts } = found(
+          await history.detail(organization.id, idOf(params.id)),
+          "delivery",
+        );
         return {
           delivery: {
-            ...deliveryView(row, viewer),
-            payload: JSON.parse(log.payload(row.eventId)),
-            attempts: log.attempts(row.id).map(attemptView),
+            ...deliveryView(delivery, viewer),
+            payload: JSON.parse(payload),
+            attempts: attempts.map(attemptView),
           },
         };
       },
@@ -97,11 +96,12 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
     )
     .post(
       "/deliveries/:id/retry",
-      ({ organization, params }) => {
-        const row = deliveryOf(organization.id, params.id);
-        found(webhooks.get(organization.id, row.webhookUuid));
-        options.retry(row);
-        return status(202, { delivery: deliveryView(found(log.get(organization.id, row.id)), viewer) });
+      async ({ organization, params }) => {
+        const before = found(await history.get(organization.id, idOf(params.id)), "delivery");
+        found(await webhooks.get(organization.id, before.webhookUuid));
+        await options.retry(before);
+        const delivery = found(await history.get(organization.id, before.id), "delivery");
+        return status(202, { delivery: deliveryView(delivery, viewer) });
       },
       {
         parse: READ_JSON,
@@ -120,7 +120,7 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
     .post(
       "/webhooks/:id/recover",
       async ({ organization, params, body }) => {
-        const webhook = found(webhooks.get(organization.id, params.id));
+        const webhook = found(await webhooks.get(organization.id, params.id));
         const since = readTime("since", body.since);
         const until = body.until === undefined ? options.now() : readTime("until", body.until);
         if (until < since) throw new AppError("VALIDATION_ERROR", "until must not be before since");
@@ -144,8 +144,8 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
     );
 }
 
-function readCursor(cursor: string | undefined, parseId: (text: string) => number | null): number {
-  if (cursor === undefined) return Number.MAX_SAFE_INTEGER;
+function readCursor(cursor: string | undefined, parseId: (text: string) => number | null): number | null {
+  if (cursor === undefined) return null;
   const id = parseId(cursor);
   if (id === null) throw new AppError("VALIDATION_ERROR", FIELD_RULES["cursor"] as string);
   return id;

@@ -1,6 +1,6 @@
 import { NotFoundError, ParseError, ValidationError } from "elysia";
 import { AppError } from "../errors.ts";
-import { isStoreFault } from "../store/sqlite/database.ts";
+import { isStoreFault } from "../store/faults.ts";
 import { FIELD_RULES } from "./schemas.ts";
 
 /** The body of every error answer. */

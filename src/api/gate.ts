@@ -1,23 +1,24 @@
 import { AppError } from "../errors.ts";
-import { authenticate, type FindKey, type Identity, requireWebhookAlerts } from "./auth.ts";
+import type { ApiKeys, Identity } from "../store/api-keys.ts";
+import { authenticate, requireWebhookAlerts } from "./auth.ts";
 import type { RateLimiter } from "./rate-limit.ts";
 
 /** What must hold before a request reaches its route: it exists, who asks may, and the body is one that is read. */
 export interface Gate {
-  /** Throws AppError; for routes below /v1 answers who is asking. */
-  admit(request: Request, headers: Record<string, string | number>): Identity | null;
+  /** Rejects with AppError; for routes below /v1 resolves with who is asking. */
+  admit(request: Request, headers: Record<string, string | number>): Promise<Identity | null>;
 }
 
 export interface GateOptions {
   routes: readonly { method: string; path: string }[];
-  findKey: FindKey;
+  identify: ApiKeys["identify"];
   limiter: RateLimiter;
   now: () => number;
 }
 
 export const MAX_BODY_BYTES = 64 * 1024;
 
-export function createGate({ routes, findKey, limiter, now }: GateOptions): Gate {
+export function createGate({ routes, identify: identifyKey, limiter, now }: GateOptions): Gate {
   const allowed = methodsByPattern(routes);
 
   const checkRoute = (method: string, path: string): void => {
@@ -28,8 +29,8 @@ export function createGate({ routes, findKey, limiter, now }: GateOptions): Gate
     throw new AppError("METHOD_NOT_ALLOWED", `this path takes ${allow} only`, { allow });
   };
 
-  const identify = (request: Request, headers: Record<string, string | number>): Identity => {
-    const identity = authenticate(request.headers.get("authorization"), findKey, now());
+  const identify = async (request: Request, headers: Record<string, string | number>): Promise<Identity> => {
+    const identity = await authenticate(request.headers.get("authorization"), identifyKey, now());
     const state = limiter.take(identity.key.id, identity.key.rateLimitPerMinute);
     headers["x-ratelimit-limit"] = state.limit;
     headers["x-ratelimit-remaining"] = state.remaining;
@@ -43,10 +44,10 @@ export function createGate({ routes, findKey, limiter, now }: GateOptions): Gate
   };
 
   return {
-    admit(request, headers) {
+    async admit(request, headers) {
       const path = pathOf(request.url);
       checkRoute(request.method, path);
-      const identity = path.startsWith("/v1/") ? identify(request, headers) : null;
+      const identity = path.startsWith("/v1/") ? await identify(request, headers) : null;
       checkBody(request.headers);
       return identity;
     },

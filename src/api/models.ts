@@ -1,5 +1,6 @@
 import { ERROR_STATUS } from "../errors.ts";
 import { WEBHOOK_FORMATS } from "../formats.ts";
+import { ATTEMPT_ERRORS, DELIVERY_STATUSES, END_REASONS } from "../outcomes.ts";
 import { listOf, REQUEST_ID_EXAMPLE, ref, type Schema, wrap } from "./documents.ts";
 
 /** The models of the OpenAPI document: what answers hold, field by field, each with an example. */
@@ -28,15 +29,6 @@ const EVENT_TYPE: Schema = {
   enum: ["red_tier", "yellow_tier", "green_tier"],
   example: "red_tier",
 };
-const ATTEMPT_ERRORS = [
-  "connection_failed",
-  "dns_failed",
-  "tls_failed",
-  "timeout",
-  "blocked_address",
-  "invalid_response",
-  "http_status",
-];
 
 const webhook = {
   id: uuid("The webhook ID.", "0b3b3f4e-6f0a-4c53-9a2e-5d2d4d8f5c11"),
@@ -69,7 +61,7 @@ const delivery = {
     "019bc0f6-5bff-7000-9d3a-52c8f1d7a460",
   ),
   event: EVENT_TYPE,
-  status: { type: "string", enum: ["pending", "delivered", "failed"], example: "delivered" },
+  status: { type: "string", enum: [...DELIVERY_STATUSES], example: "delivered" },
   attempt_count: integer("Attempts made.", 1),
   next_attempt_at: orNull(time("When the next attempt is due; null when finished."), null),
   last_status: orNull(integer("HTTP status of the latest attempt; null when there was none.", 200)),
@@ -77,7 +69,7 @@ const delivery = {
     type: "string",
     nullable: true,
     description: "Why the latest attempt failed, or why the delivery ended without one; null if neither.",
-    enum: [...ATTEMPT_ERRORS, "webhook_disabled", "webhook_deleted", null],
+    enum: [...ATTEMPT_ERRORS, ...END_REASONS, null],
     example: null,
   },
   created_at: time("When the delivery was created."),

@@ -1,6 +1,6 @@
 import { t } from "elysia";
 import { WEBHOOK_FORMATS } from "../formats.ts";
-import { DELIVERY_STATUSES } from "../store/sqlite/schema.ts";
+import { DELIVERY_STATUSES } from "../outcomes.ts";
 
 /** What each field must be, as the error message says it. */
 export const FIELD_RULES: Readonly<Record<string, string>> = {

@@ -1,6 +1,5 @@
-import type { AttemptRow, DeliveryRow } from "../store/sqlite/delivery-log.ts";
-import { DELIVERY_STATUSES, EVENT_TYPES } from "../store/sqlite/schema.ts";
-import type { Webhook } from "../store/sqlite/webhooks.ts";
+import type { Attempt, Delivery } from "../store/history.ts";
+import type { Webhook } from "../store/webhooks.ts";
 
 /** How rows are shown: snake_case, ISO 8601 times in UTC. */
 
@@ -31,13 +30,13 @@ export interface Viewer {
   toWall: (scheduled: number) => number;
 }
 
-export function deliveryView(row: DeliveryRow, { formatId, toWall }: Viewer) {
+export function deliveryView(row: Delivery, { formatId, toWall }: Viewer) {
   return {
     id: formatId(row.id),
     webhook_id: row.webhookUuid,
     event_id: formatId(row.eventId),
-    event: EVENT_TYPES[row.eventType],
-    status: DELIVERY_STATUSES[row.status],
+    event: row.eventType,
+    status: row.status,
     attempt_count: row.attemptCount,
     next_attempt_at: row.nextAttemptAt === null ? null : iso(toWall(row.nextAttemptAt)),
     last_status: row.lastStatus,
@@ -47,7 +46,7 @@ export function deliveryView(row: DeliveryRow, { formatId, toWall }: Viewer) {
   };
 }
 
-export function attemptView(row: AttemptRow) {
+export function attemptView(row: Attempt) {
   return {
     number: row.number,
     started_at: iso(row.startedAt),

@@ -1,8 +1,8 @@
 import { Elysia, status } from "elysia";
 import { AppError } from "../errors.ts";
-import type { AttemptError } from "../store/sqlite/deliveries.ts";
-import type { EventType } from "../store/sqlite/schema.ts";
-import type { WebhookStore } from "../store/sqlite/webhooks.ts";
+import type { EventType } from "../event-types.ts";
+import type { AttemptError } from "../outcomes.ts";
+import type { Webhook, Webhooks } from "../store/webhooks.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
 import { documentRoute, listOf, ref, wrap } from "./documents.ts";
 import { READ_JSON } from "./gate.ts";
@@ -12,11 +12,10 @@ import { checkWebhookUrl, type UrlRules } from "./webhook-url.ts";
 
 export interface WebhookRouteOptions {
   contexts: RequestContexts;
-  webhooks: WebhookStore;
+  webhooks: Webhooks;
   urlRules: UrlRules;
   maxWebhooks: number;
   now: () => number;
-  lastId: () => number;
   /** Tells the delivery engine that a webhook was made, changed or removed. */
   onChanged: (webhookId: number) => void;
   /** Sends the test payload on the delivery code path. */
@@ -33,29 +32,34 @@ export function webhookRoutes(options: WebhookRouteOptions) {
 
   return new Elysia({ prefix: "/v1/webhooks", normalize: false, tags: ["Webhooks"] })
     .use(withOrganization(contexts))
-    .get("/", ({ organization }) => ({ webhooks: webhooks.list(organization.id).map(webhookView) }), {
-      parse: READ_JSON,
-      detail: documentRoute({
-        summary: "List webhooks",
-        description: "List all webhook endpoints for your organization, newest first.",
-        status: 200,
-        answer: "The webhooks.",
-        schema: wrap({ webhooks: listOf(ref("Webhook")) }),
-      }),
-    })
+    .get(
+      "/",
+      async ({ organization }) => ({ webhooks: (await webhooks.list(organization.id)).map(webhookView) }),
+      {
+        parse: READ_JSON,
+        detail: documentRoute({
+          summary: "List webhooks",
+          description: "List all webhook endpoints for your organization, newest first.",
+          status: 200,
+          answer: "The webhooks.",
+          schema: wrap({ webhooks: listOf(ref("Webhook")) }),
+        }),
+      },
+    )
     .post(
       "/",
-      ({ organization, body, set }) => {
+      async ({ organization, body, set }) => {
         const { url, format = "json" } = body;
         checkWebhookUrl(url, format, urlRules);
-        if (webhooks.count(organization.id) >= options.maxWebhooks) {
+        const events = distinct(body.events ?? ["red_tier"]);
+        const input = { organizationId: organization.id, url, events, format };
+        const made = await webhooks.create(input, options.maxWebhooks);
+        if (!made) {
           throw new AppError(
             "VALIDATION_ERROR",
             `url cannot be added: an organization has at most ${options.maxWebhooks} webhooks`,
           );
         }
-        const events = distinct(body.events ?? ["red_tier"]);
-        const made = webhooks.create({ organizationId: organization.id, url, events, format, now: now() });
         onChanged(made.webhook.id);
         set.headers["cache-control"] = "no-store";
         return status(201, { webhook: { ...webhookView(made.webhook), secret: made.secret } });
@@ -77,8 +81,8 @@ export function webhookRoutes(options: WebhookRouteOptions) {
     )
     .get(
       "/:id",
-      ({ organization, params }) => ({
-        webhook: webhookView(found(webhooks.get(organization.id, params.id))),
+      async ({ organization, params }) => ({
+        webhook: webhookView(found(await webhooks.get(organization.id, params.id))),
       }),
       {
         parse: READ_JSON,
@@ -107,9 +111,8 @@ export function webhookRoutes(options: WebhookRouteOptions) {
     })
     .delete(
       "/:id",
-      ({ organization, params }) => {
-        const at = { now: now(), lastId: options.lastId() };
-        onChanged(found(webhooks.remove(organization.id, params.id, at)).id);
+      async ({ organization, params }) => {
+        onChanged(found(await webhooks.remove(organization.id, params.id)).id);
         return { deleted: true };
       },
       {
@@ -128,7 +131,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
     .post(
       "/:id/test",
       async ({ organization, params }) => {
-        const webhook = found(webhooks.get(organization.id, params.id));
+        const webhook = found(await webhooks.get(organization.id, params.id));
         return testView(await options.sendTest(webhook.id));
       },
       {
@@ -147,9 +150,10 @@ export function webhookRoutes(options: WebhookRouteOptions) {
     )
     .post(
       "/:id/rotate-secret",
-      ({ organization, params, body, set }) => {
+      async ({ organization, params, body, set }) => {
         const overlap = body?.overlap_seconds ?? DEFAULT_OVERLAP_SECONDS;
-        const rotated = found(webhooks.rotateSecret(organization.id, params.id, now() + overlap * 1000));
+        const until = now() + overlap * 1000;
+        const rotated = found(await webhooks.rotateSecret(organization.id, params.id, until));
         onChanged(rotated.webhook.id);
         set.headers["cache-control"] = "no-store";
         return { webhook: { ...webhookView(rotated.webhook), secret: rotated.secret } };
@@ -172,12 +176,12 @@ export function webhookRoutes(options: WebhookRouteOptions) {
       },
     );
 
-  function update(organizationId: number, uuid: string, changes: typeof updateWebhookBody.static) {
-    const before = found(webhooks.get(organizationId, uuid));
-    const { url = before.url, format = before.format } = changes;
-    if (changes.url !== undefined || changes.format !== undefined) checkWebhookUrl(url, format, urlRules);
-    const events = changes.events && { events: distinct(changes.events) };
-    const webhook = found(webhooks.update(organizationId, uuid, { ...changes, ...events }));
+  async function update(organizationId: number, uuid: string, body: typeof updateWebhookBody.static) {
+    const changes = { ...body, ...(body.events && { events: distinct(body.events) }) };
+    const check = ({ url, format }: Webhook): void => {
+      if (body.url !== undefined || body.format !== undefined) checkWebhookUrl(url, format, urlRules);
+    };
+    const webhook = found(await webhooks.update(organizationId, uuid, changes, check));
     onChanged(webhook.id);
     return { webhook: webhookView(webhook) };
   }

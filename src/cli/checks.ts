@@ -5,9 +5,9 @@ import type { Config } from "../config.ts";
 import { systemResolve } from "../delivery/system-resolve.ts";
 import { messageOf } from "../errors.ts";
 import { probeSocket } from "../ingest/socket-file.ts";
+import { fittingKeyPath, secretKeyExists, secretKeySource } from "../secrets/key-file.ts";
+import type { Inspection } from "../store/inspection.ts";
 import { DATABASE_FILE } from "../store/sqlite/database.ts";
-import type { Inspection } from "../store/sqlite/inspect.ts";
-import { fittingKeyPath, secretKeyExists, secretKeySource } from "../store/sqlite/secret-key.ts";
 import { askHealth, connectable } from "./health.ts";
 
 /** What one check of `doctor` came to; `hint` says what to do. */

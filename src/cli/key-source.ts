@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { secretKeyPath } from "../config.ts";
-import { type SecretKeySource, secretKeySource } from "../store/sqlite/secret-key.ts";
+import { type SecretKeySource, secretKeySource } from "../secrets/key-file.ts";
 
 export interface KeyOptions {
   dataDir: string;

@@ -1,14 +1,16 @@
 import { Command, InvalidArgumentError } from "commander";
 import { optionFor } from "../config.ts";
 import { UsageError } from "../errors.ts";
-import { DEFAULT_RATE_LIMIT_PER_MINUTE } from "../store/sqlite/api-keys.ts";
-import type { Organization } from "../store/sqlite/organizations.ts";
-import type { Store } from "../store/sqlite/store.ts";
+import type { Organization } from "../store/organizations.ts";
+import type { Store } from "../store/store.ts";
 import { readTimestamp } from "../timestamp.ts";
 import { parseName } from "./organizations.ts";
 import { paint, printable, printJson, printTable } from "./output.ts";
 import { keyView } from "./views.ts";
 import { withStore } from "./with-store.ts";
+
+/** Requests per minute of a key that nobody said anything else for. */
+export const DEFAULT_RATE_LIMIT_PER_MINUTE = 60;
 
 interface Common {
   dataDir: string;
@@ -62,22 +64,22 @@ export function keyCommand(): Command {
   return command;
 }
 
-function create(store: Store, { org, name, rateLimit, expiresAt, json }: CreateOptions): void {
-  const organization = organizationOf(store, org);
-  const { key, rawKey } = store.apiKeys.create({
+async function create(store: Store, { org, name, rateLimit, expiresAt, json }: CreateOptions): Promise<void> {
+  const organization = await organizationOf(store, org);
+  const { key, rawKey } = await store.apiKeys.create({
     organizationId: organization.id,
     name,
     rateLimitPerMinute: rateLimit,
     expiresAt: expiresAt ?? null,
-    now: store.clock.wall(),
   });
   if (json) printJson({ key: keyView(key, organization.uuid), raw_key: rawKey });
   else console.log(`${rawKey}\n${paint("dim", `key ${key.uuid}; this is the only time that it is shown`)}`);
 }
 
-function list(store: Store, { org, json }: Common & { org: string }): void {
-  const organization = organizationOf(store, org);
-  const views = store.apiKeys.list(organization.id).map((key) => keyView(key, organization.uuid));
+async function list(store: Store, { org, json }: Common & { org: string }): Promise<void> {
+  const organization = await organizationOf(store, org);
+  const keys = await store.apiKeys.list(organization.id);
+  const views = keys.map((key) => keyView(key, organization.uuid));
   if (json) {
     printJson({ keys: views });
     return;
@@ -96,16 +98,18 @@ function list(store: Store, { org, json }: Common & { org: string }): void {
   );
 }
 
-function revoke(store: Store, id: string, { json }: Common): void {
-  const key = store.apiKeys.revoke(id.toLowerCase());
+async function revoke(store: Store, id: string, { json }: Common): Promise<void> {
+  const key = await store.apiKeys.revoke(id.toLowerCase());
   if (!key) throw new UsageError("no key has this id; see armorhooks key list", 1);
-  const organization = store.organizations.list().find(({ id: owner }) => owner === key.organizationId);
+  const organization = (await store.organizations.list()).find(
+    ({ id: owner }) => owner === key.organizationId,
+  );
   if (json) printJson({ key: keyView(key, organization?.uuid ?? "") });
   else console.log(`key ${key.uuid} is revoked`);
 }
 
-function organizationOf(store: Store, uuid: string): Organization {
-  const organization = store.organizations.get(uuid.toLowerCase());
+async function organizationOf(store: Store, uuid: string): Promise<Organization> {
+  const organization = await store.organizations.get(uuid.toLowerCase());
   if (!organization) throw new UsageError("--org names no organization; see armorhooks org list", 1);
   return organization;
 }

@@ -23,8 +23,8 @@ export function organizationCommand(): Command {
     .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  armorhooks org create --name acme --plan enterprise --json")
     .action(({ name, plan, ...common }: Common & { name: string; plan: Plan }) =>
-      withStore(common.dataDir, (store) => {
-        print(store.organizations.create({ name, plan, now: store.clock.wall() }), common);
+      withStore(common.dataDir, async (store) => {
+        print(await store.organizations.create({ name, plan }), common);
       }),
     );
   command
@@ -34,8 +34,8 @@ export function organizationCommand(): Command {
     .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  armorhooks org list")
     .action((common: Common) =>
-      withStore(common.dataDir, (store) => {
-        const views = store.organizations.list().map(organizationView);
+      withStore(common.dataDir, async (store) => {
+        const views = (await store.organizations.list()).map(organizationView);
         if (common.json) printJson({ organizations: views });
         else
           printTable(
@@ -54,10 +54,10 @@ export function organizationCommand(): Command {
     .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  armorhooks org update 7d1c… --plan professional")
     .action((id: string, { name, plan, ...common }: Common & { name?: string; plan?: Plan }) =>
-      withStore(common.dataDir, (store) => {
+      withStore(common.dataDir, async (store) => {
         if (name === undefined && plan === undefined)
           throw new UsageError("say what to change: --name or --plan");
-        const updated = store.organizations.update(id.toLowerCase(), {
+        const updated = await store.organizations.update(id.toLowerCase(), {
           ...(name && { name }),
           ...(plan && { plan }),
         });

@@ -3,9 +3,10 @@ import { Command } from "commander";
 import { optionFor } from "../config.ts";
 import { UsageError } from "../errors.ts";
 import { NOTICE_PURPOSE } from "../notifier.ts";
-import { createSecretBox } from "../store/secret-box.ts";
+import { readSecretKey, secretKeyExists } from "../secrets/key-file.ts";
+import { createSecretBox } from "../secrets/secret-box.ts";
 import { lockDataDir } from "../store/sqlite/lock.ts";
-import { readSecretKey, rotateSecretKey, secretKeyExists } from "../store/sqlite/secret-key.ts";
+import type { Store } from "../store/store.ts";
 import { type KeyOptions, keySourceOf } from "./key-source.ts";
 import { paint } from "./output.ts";
 import { requireDatabase, withExistingStore } from "./with-store.ts";
@@ -35,12 +36,13 @@ export function secretKeyCommand(): Command {
   return command;
 }
 
-function rotate(options: KeyOptions): void {
+async function rotate(options: KeyOptions): Promise<void> {
   requireDatabase(options.dataDir);
   const source = keySourceOf(options);
   const lock = lockDataDir(resolve(options.dataDir));
   try {
-    const count = withExistingStore(options.dataDir, (store) => rotateSecretKey(store, source));
+    const rotateKey = (store: Store): Promise<number> => store.secrets.rotateKey();
+    const count = await withExistingStore(options.dataDir, rotateKey, { secretKey: source });
     console.log(`new secret key in ${source.path}; secrets of ${count} webhooks encrypted with it`);
     console.log(paint("dim", "with --notify-url: notices have a new secret, see armorhooks notify-secret"));
   } finally {

@@ -5,9 +5,9 @@ import type { Config } from "../config.ts";
 import { createDaemon, type Daemon } from "../daemon.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import { createLogger, type Logger } from "../log.ts";
-import { DEFAULT_RATE_LIMIT_PER_MINUTE } from "../store/sqlite/api-keys.ts";
-import type { Store } from "../store/sqlite/store.ts";
+import type { Store } from "../store/store.ts";
 import { VERSION } from "../version.ts";
+import { DEFAULT_RATE_LIMIT_PER_MINUTE } from "./keys.ts";
 import { createOutput } from "./output.ts";
 
 /** Runs the daemon until SIGTERM, SIGINT or SIGHUP; the answer is the exit code. */
@@ -27,12 +27,12 @@ async function run(config: Config, bootstrap: boolean, log: Logger): Promise<num
   process.on("unhandledRejection", (error) =>
     log.error("fault", { where: "promise", error: messageOf(error) }),
   );
-  const daemon = createDaemon({ config, log });
+  const daemon = await createDaemon({ config, log });
   yieldToDeliveries();
   const signals = watchSignals();
   const signal = signals.next();
-  const { url, socket } = await daemon.start(() => {
-    if (bootstrap) bootstrapStore(daemon.store);
+  const { url, socket } = await daemon.start(async () => {
+    if (bootstrap) await bootstrapStore(daemon.store);
   });
   announce(log, config, { url, socket });
   log.info("stopping", { signal: await signal });
@@ -94,17 +94,16 @@ function isIgnored(name: "SIGHUP"): boolean {
 }
 
 /** On a database without organizations: one with every feature, and a key that is shown once. */
-function bootstrapStore(store: Store): void {
-  const now = store.clock.wall();
-  store.bootstrap(
+async function bootstrapStore(store: Store): Promise<void> {
+  await store.bootstrap(
     {
-      organization: { name: "default", plan: "enterprise", now },
-      key: { name: "bootstrap", rateLimitPerMinute: DEFAULT_RATE_LIMIT_PER_MINUTE, expiresAt: null, now },
+      organization: { name: "default", plan: "enterprise" },
+      key: { name: "bootstrap", rateLimitPerMinute: DEFAULT_RATE_LIMIT_PER_MINUTE, expiresAt: null },
     },
     ({ organization, rawKey }) =>
       show({
         level: "info",
-        time: now,
+        time: store.clock.wall(),
         msg: "bootstrapped: this API key is shown once, store it now",
         organization_id: organization.uuid,
         api_key: rawKey,

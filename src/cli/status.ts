@@ -1,11 +1,10 @@
 import { resolve } from "node:path";
 import { Command } from "commander";
 import { optionFor } from "../config.ts";
+import type { Organization } from "../store/organizations.ts";
 import { isLocked } from "../store/sqlite/lock.ts";
-import type { Organization } from "../store/sqlite/organizations.ts";
-import { createOverview } from "../store/sqlite/overview.ts";
-import type { Store } from "../store/sqlite/store.ts";
-import type { Webhook } from "../store/sqlite/webhooks.ts";
+import type { Store } from "../store/store.ts";
+import type { Webhook } from "../store/webhooks.ts";
 import { VERSION } from "../version.ts";
 import { paint, printable, printJson, printTable } from "./output.ts";
 import { withExistingStore } from "./with-store.ts";
@@ -59,37 +58,36 @@ export function statusCommand(setExitCode: (code: number) => void): Command {
     .addOption(optionFor("data-dir"))
     .option("--json", "print JSON")
     .addHelpText("after", HELP)
-    .action(({ dataDir, json }: { dataDir: string; json?: boolean }) => {
-      const status = withExistingStore(dataDir, (store) => readStatus(store, resolve(dataDir)));
+    .action(async ({ dataDir, json }: { dataDir: string; json?: boolean }) => {
+      const status = await withExistingStore(dataDir, (store) => readStatus(store, resolve(dataDir)));
       if (json) printJson(status);
       else print(status);
       setExitCode(status.ok ? 0 : 1);
     });
 }
 
-function readStatus(store: Store, dataDir: string): Status {
-  const overview = createOverview(store.database);
-  const pending = overview.pendingByWebhook();
-  const organizations = new Map(store.organizations.list().map((row) => [row.id, row]));
-  const live = store.webhooks.all().filter(({ deletedAt }) => deletedAt === null);
-  const attention = live
+async function readStatus(store: Store, dataDir: string): Promise<Status> {
+  const pending = await store.overview.pendingByWebhook();
+  const organizations = new Map((await store.organizations.list()).map((row) => [row.id, row]));
+  const webhooks = await store.webhooks.all();
+  const attention = webhooks
     .filter(({ enabled, failureCount }) => !enabled || failureCount > 0)
     .map((webhook) => webhookStatus(webhook, organizations, pending));
-  const disabled = live.filter(({ enabled }) => !enabled).length;
-  const oldest = oldestSeconds(store);
+  const disabled = webhooks.filter(({ enabled }) => !enabled).length;
+  const oldest = await oldestSeconds(store);
   return {
     ok: (oldest ?? 0) <= OLDEST_PENDING_LIMIT_S && !attention.some(needsALook),
     version: VERSION,
     data_dir: dataDir,
     daemon_running: isLocked(dataDir),
     webhooks: {
-      total: live.length,
-      enabled: live.length - disabled,
+      total: webhooks.length,
+      enabled: webhooks.length - disabled,
       failing: attention.length - disabled,
       disabled,
     },
     pending: { deliveries: sum(pending.values()), oldest_seconds: oldest },
-    last_hour: lastHour(store),
+    last_hour: await lastHour(store),
     attention,
   };
 }
@@ -121,16 +119,13 @@ function needsALook({ disabled_reason }: WebhookStatus): boolean {
 }
 
 /** The age of the oldest pending delivery of an enabled webhook. */
-function oldestSeconds({ deliveries, clock }: Store): number | null {
-  const since = deliveries.oldestPending();
+async function oldestSeconds({ overview, clock }: Store): Promise<number | null> {
+  const since = await overview.oldestPending();
   return since === null ? null : Math.max(0, Math.round((clock.schedule() - since) / 1000));
 }
 
-function lastHour({ database, clock }: Store): Status["last_hour"] {
-  const counts = createOverview(database).attemptsSince(
-    clock.wall() - HOUR_MS,
-    clock.schedule() - HORIZON_MS,
-  );
+async function lastHour({ overview, clock }: Store): Promise<Status["last_hour"]> {
+  const counts = await overview.attemptsSince(clock.wall() - HOUR_MS, clock.schedule() - HORIZON_MS);
   const errors: Record<string, number> = {};
   for (const [error, n] of counts) if (error !== null) errors[error] = n;
   const succeeded = counts.get(null) ?? 0;

@@ -1,5 +1,5 @@
-import type { ApiKey } from "../store/sqlite/api-keys.ts";
-import type { Organization } from "../store/sqlite/organizations.ts";
+import type { ApiKey } from "../store/api-keys.ts";
+import type { Organization } from "../store/organizations.ts";
 
 function iso(milliseconds: number): string {
   return new Date(milliseconds).toISOString();

@@ -1,18 +1,23 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { UsageError } from "../errors.ts";
+import { openStore, type StoreOptions } from "../store/open.ts";
 import { DATABASE_FILE } from "../store/sqlite/database.ts";
 import { isLocked } from "../store/sqlite/lock.ts";
-import { openStore, type Store } from "../store/sqlite/store.ts";
+import type { Store } from "../store/store.ts";
 
 /** Opens the store of a data directory, beside a running daemon if need be, and closes it again. */
-export function withStore<T>(dataDir: string, run: (store: Store) => T): T {
+export async function withStore<T>(
+  dataDir: string,
+  run: (store: Store) => Promise<T>,
+  options: Pick<StoreOptions, "secretKey"> = {},
+): Promise<T> {
   const dir = resolve(dataDir);
-  const store = openStore({ dataDir: dir, beforeUpgrade: () => refuseUpgrade(dir) });
+  const store = await openStore({ ...options, dataDir: dir, beforeUpgrade: () => refuseUpgrade(dir) });
   try {
-    return run(store);
+    return await run(store);
   } finally {
-    store.close();
+    await store.close();
   }
 }
 
@@ -26,9 +31,13 @@ function refuseUpgrade(dataDir: string): void {
 }
 
 /** The same for a database that must be there: looking at a wrong directory should not make one. */
-export function withExistingStore<T>(dataDir: string, run: (store: Store) => T): T {
+export async function withExistingStore<T>(
+  dataDir: string,
+  run: (store: Store) => Promise<T>,
+  options: Pick<StoreOptions, "secretKey"> = {},
+): Promise<T> {
   requireDatabase(dataDir);
-  return withStore(dataDir, run);
+  return withStore(dataDir, run, options);
 }
 
 /** Throws UsageError when a data directory holds no database. */

@@ -10,9 +10,14 @@ export interface Organization {
   createdAt: number;
 }
 
+export interface NewOrganization {
+  name: string;
+  plan: Plan;
+}
+
 /** Whom events and API keys belong to. Every promise rejects with StoreFault when the store cannot do its work. */
 export interface Organizations {
-  create(input: { name: string; plan: Plan }): Promise<Organization>;
+  create(input: NewOrganization): Promise<Organization>;
   /** Changes what is given; null when there is none with this id. */
   update(uuid: string, values: { name?: string; plan?: Plan }): Promise<Organization | null>;
   /** In the order in which they were made. */

@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { ApiKeys } from "./api-keys.ts";
+import type { Bootstrap } from "./bootstrap.ts";
 import type { History } from "./history.ts";
 import type { Ids } from "./ids.ts";
 import type { Leases } from "./leases.ts";
@@ -18,6 +19,7 @@ export interface Store {
   /** The clock that decides what is due. */
   clock: Clock;
   ids: Ids;
+  bootstrap: Bootstrap;
   organizations: Organizations;
   apiKeys: ApiKeys;
   webhooks: Webhooks;

@@ -408,17 +408,17 @@ describe("the examples of the API document", () => {
     const config = toConfig(command.parse(["--data-dir", dir, "--port", "0"], { from: "user" }).opts(), {
       environment: {},
     });
-    const seeded = createDaemon({ config, log: silentLogger, resolve: async () => ["127.0.0.1"] });
+    const seeded = await createDaemon({ config, log: silentLogger, resolve: async () => ["127.0.0.1"] });
     const { organizations, apiKeys } = seeded.store;
-    const { id } = organizations.create({ name: "seed", plan: "professional", now: Date.now() });
+    const { id } = await organizations.create({ name: "seed", plan: "professional" });
     const input = {
       organizationId: id,
       name: "seed",
       rateLimitPerMinute: 60,
       expiresAt: null,
-      now: Date.now(),
     };
-    const armor = new IndigiArmor(apiKeys.create(input).rawKey, { baseUrl: (await seeded.start()).url });
+    const { rawKey } = await apiKeys.create(input);
+    const armor = new IndigiArmor(rawKey, { baseUrl: (await seeded.start()).url });
     const stop = async (): Promise<void> => {
       await seeded.stop();
       removeDir(dir);

@@ -110,11 +110,10 @@ describe("a daemon that may reach the public only", () => {
     const first = await startRawReceiver({ host: "0.0.0.0" });
     listeners = [first, await startRawReceiver({ host: "::1", port: first.port })];
     guarded = (host) => `http://${host}:${first.port}/hook`;
-    const daemon = createDaemon({ config: configure(dir), log: silentLogger, resolve: dns.resolve });
-    const now = Date.now();
-    const { id } = daemon.store.organizations.create({ name: "ours", plan: "enterprise", now });
-    const key = { organizationId: id, name: "k", rateLimitPerMinute: 1_000_000, expiresAt: null, now };
-    const { rawKey } = daemon.store.apiKeys.create(key);
+    const daemon = await createDaemon({ config: configure(dir), log: silentLogger, resolve: dns.resolve });
+    const { id } = await daemon.store.organizations.create({ name: "ours", plan: "enterprise" });
+    const key = { organizationId: id, name: "k", rateLimitPerMinute: 1_000_000, expiresAt: null };
+    const { rawKey } = await daemon.store.apiKeys.create(key);
     const started = await daemon.start();
     ({ socket } = started);
     stop = daemon.stop;

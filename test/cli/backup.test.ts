@@ -25,18 +25,18 @@ import {
 import { startReceiver } from "../support/receiver.ts";
 
 let dir: string;
-beforeEach(() => {
+beforeEach(async () => {
   dir = newDir();
 });
 afterEach(() => removeDir(dir));
 
-function newDataDir(name = "data"): string {
+async function newDataDir(name = "data"): Promise<string> {
   const dataDir = join(dir, name);
   const store = openTestStore(dataDir);
-  const organizationId = addOrganization(store);
-  const { id: webhookId } = addWebhook(store, organizationId);
+  const organizationId = await addOrganization(store);
+  const { id: webhookId } = await addWebhook(store, organizationId);
   seed(store, { webhookId, organizationId, count: 10, at: Date.now() - 1000, status: "delivered" });
-  closeWhole(store);
+  await closeWhole(store);
   return dataDir;
 }
 
@@ -53,7 +53,7 @@ function restore(file: string, name = "restored"): string {
 describe("armorhooks backup", () => {
   test("writes a whole copy with mode 0600 under its name, and nothing else", async () => {
     const file = join(dir, "copy.db");
-    const { code, stdout } = await backup(newDataDir(), file, "--json");
+    const { code, stdout } = await backup(await newDataDir(), file, "--json");
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toStrictEqual({ file, bytes: statSync(file).size, carries_key: true });
     expect(statSync(file).mode & 0o777).toBe(0o600);
@@ -63,14 +63,14 @@ describe("armorhooks backup", () => {
   test("refuses to overwrite, and leaves what was there alone", async () => {
     const file = join(dir, "copy.db");
     writeFileSync(file, "precious");
-    const { code, stderr } = await backup(newDataDir(), file);
+    const { code, stderr } = await backup(await newDataDir(), file);
     expect(code).toBe(1);
     expect(stderr).toContain("exists and is not overwritten");
     expect(readFileSync(file, "utf8")).toBe("precious");
   });
 
   test("names the path that it cannot write, or read", async () => {
-    const dataDir = newDataDir();
+    const dataDir = await newDataDir();
     const nowhere = join(dir, "nowhere", "copy.db");
     expect((await backup(dataDir, nowhere)).stderr).toContain(`cannot write ${nowhere}`);
     expect((await backup(join(dir, "nothing"), join(dir, "copy.db"))).stderr).toContain(
@@ -84,15 +84,15 @@ describe("armorhooks backup", () => {
   });
 
   test("the copy starts alone, and then no longer carries the key", async () => {
-    const dataDir = newDataDir();
+    const dataDir = await newDataDir();
     const key = readFileSync(join(dataDir, "secret.key"), "utf8").trim();
     const file = join(dir, "copy.db");
     await backup(dataDir, file);
     expect(readFileSync(file).includes(key)).toBe(true);
     const restored = restore(file);
     const store = openTestStore(restored);
-    expect(store.webhooks.load(1)?.secret).toMatch(/^[0-9a-f]{64}$/);
-    store.close();
+    expect((await store.webhooks.load(1))?.secret).toMatch(/^[0-9a-f]{64}$/);
+    await store.close();
     expect(readFileSync(join(restored, "secret.key"), "utf8").trim()).toBe(key);
     for (const name of readdirSync(restored).filter((name) => name.startsWith("armorhooks.db"))) {
       expect(readFileSync(join(restored, name)).includes(key)).toBe(false);
@@ -101,30 +101,30 @@ describe("armorhooks backup", () => {
 
   test("a copy over a directory that has another key keeps that key under another name", async () => {
     const file = join(dir, "copy.db");
-    await backup(newDataDir("first"), file);
-    const dataDir = newDataDir("second");
+    await backup(await newDataDir("first"), file);
+    const dataDir = await newDataDir("second");
     const present = readFileSync(join(dataDir, "secret.key"));
     for (const end of ["", "-wal", "-shm"]) rmSync(join(dataDir, `armorhooks.db${end}`), { force: true });
     copyFileSync(file, join(dataDir, "armorhooks.db"));
     const store = openTestStore(dataDir);
-    expect(store.webhooks.load(1)?.secret).toMatch(/^[0-9a-f]{64}$/);
-    store.close();
+    expect((await store.webhooks.load(1))?.secret).toMatch(/^[0-9a-f]{64}$/);
+    await store.close();
     expect(readFileSync(join(dataDir, "secret.key.replaced")).equals(present)).toBe(true);
   });
 
   test("--without-key leaves the key out, and starting on such a copy asks for it", async () => {
-    const dataDir = newDataDir();
+    const dataDir = await newDataDir();
     const file = join(dir, "copy.db");
     expect((await backup(dataDir, file, "--without-key")).stdout).toContain("does not carry the secret key");
     expect(readFileSync(file).includes(readFileSync(join(dataDir, "secret.key"), "utf8").trim())).toBe(false);
     const restored = restore(file);
     expect(() => openTestStore(restored)).toThrow("secret.key is missing");
     copyFileSync(join(dataDir, "secret.key"), join(restored, "secret.key"));
-    openTestStore(restored).close();
+    await openTestStore(restored).close();
   });
 
   test("a key that the operator keeps is not put into the copy", async () => {
-    const dataDir = newDataDir();
+    const dataDir = await newDataDir();
     const keyFile = join(dataDir, "secret.key");
     const file = join(dir, "copy.db");
     const { stdout } = await backup(dataDir, file, "--secret-key-file", keyFile, "--json");

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { checkClock } from "../../src/cli/checks.ts";
-import type { Inspection } from "../../src/store/sqlite/inspect.ts";
+import type { Inspection } from "../../src/store/inspection.ts";
 import { addOrganization, addWebhook, closeWhole, openTestStore } from "../store/seed.ts";
 import { newDir, removeDir, runCommand, startDaemon } from "../support/daemon.ts";
 import { startReceiver } from "../support/receiver.ts";
@@ -10,18 +10,18 @@ import { startReceiver } from "../support/receiver.ts";
 let dir: string;
 let dataDir: string;
 
-beforeEach(() => {
+beforeEach(async () => {
   dir = newDir();
   dataDir = join(dir, "data");
 });
 afterEach(() => removeDir(dir));
 
-function prepare(): void {
+async function prepare(): Promise<void> {
   const store = openTestStore(dataDir);
-  addWebhook(store, addOrganization(store));
+  await addWebhook(store, await addOrganization(store));
   // A name that no test may look up.
   store.database.sqlite.exec("UPDATE webhooks SET url = 'https://127.0.0.1/a'");
-  closeWhole(store);
+  await closeWhole(store);
 }
 
 async function doctor(args: string[] = [], env: Record<string, string> = {}) {
@@ -39,7 +39,7 @@ async function doctor(args: string[] = [], env: Record<string, string> = {}) {
 
 describe("armorhooks doctor", () => {
   test("finds nothing wrong with a healthy data directory, and changes nothing in it", async () => {
-    prepare();
+    await prepare();
     const before = readFileSync(join(dataDir, "armorhooks.db"));
     const { code, checks, wrong } = await doctor();
     expect({ code, wrong }).toEqual({ code: 0, wrong: [] });
@@ -134,7 +134,7 @@ describe("armorhooks doctor", () => {
     ["socket", "fail", () => ({ args: ["--socket", "/nowhere/events.sock"] }), /\/nowhere does not exist/],
   ];
   test.each(wrongs)("says what is wrong: %s, %s (%#)", async (name, status, spoil, message) => {
-    prepare();
+    await prepare();
     const { args, env } = spoil() ?? {};
     const { code, wrong } = await doctor(args, env);
     expect(code).toBe(status === "fail" ? 1 : 0);
@@ -167,7 +167,7 @@ describe("armorhooks doctor", () => {
   });
 
   test("prints a line for each check, and what to do under those that need it", async () => {
-    prepare();
+    await prepare();
     rmSync(join(dataDir, "secret.key"));
     const { stdout, code } = await runCommand(["doctor", "--data-dir", dataDir, "--port", "0"]);
     expect(code).toBe(1);

@@ -7,12 +7,12 @@ import { newDir, removeDir, runCommand, startDaemon } from "../support/daemon.ts
 let dir: string;
 let cwd: string;
 
-beforeEach(() => {
+beforeEach(async () => {
   dir = newDir();
   // Longer than the path of a socket may be.
   cwd = join(dir, "long".repeat(30));
   mkdirSync(cwd);
-  openTestStore(join(cwd, "data")).close();
+  await openTestStore(join(cwd, "data")).close();
 });
 afterEach(() => removeDir(dir));
 

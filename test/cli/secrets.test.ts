@@ -10,14 +10,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { createSecretBox } from "../../src/store/secret-box.ts";
-import {
-  newSecretKey,
-  openSecretBox,
-  readSecretKey,
-  secretKeySource,
-} from "../../src/store/sqlite/secret-key.ts";
-import { openStore } from "../../src/store/sqlite/store.ts";
+import { newSecretKey, readSecretKey } from "../../src/secrets/key-file.ts";
+import { createSecretBox } from "../../src/secrets/secret-box.ts";
 import { addOrganization, addWebhook, openTestStore } from "../store/seed.ts";
 import { newDir, removeDir, runCommand, startDaemon } from "../support/daemon.ts";
 
@@ -26,31 +20,29 @@ let dataDir: string;
 let keyFile: string;
 let secrets: (string | null | undefined)[];
 
-beforeEach(() => {
+beforeEach(async () => {
   dir = newDir();
   dataDir = join(dir, "data");
   keyFile = join(dataDir, "secret.key");
   const store = openTestStore(dataDir);
-  const organization = addOrganization(store);
+  const organization = await addOrganization(store);
   for (let i = 0; i < 3; i += 1) {
-    const { uuid } = addWebhook(store, organization);
-    store.webhooks.rotateSecret(organization, uuid, Date.now() + 60_000);
+    const { uuid } = await addWebhook(store, organization);
+    await store.webhooks.rotateSecret(organization, uuid, Date.now() + 60_000);
   }
-  store.close();
-  secrets = readSecrets();
+  await store.close();
+  secrets = await readSecrets();
 });
 afterEach(() => removeDir(dir));
 
 /** Every secret, the rotated ones too, opened with the key that is in place. */
-function readSecrets(): (string | null | undefined)[] {
+async function readSecrets(): Promise<(string | null | undefined)[]> {
   const store = openTestStore(dataDir);
   try {
-    return [1, 2, 3].flatMap((id) => {
-      const loaded = store.webhooks.load(id);
-      return [loaded?.secret, loaded?.previousSecret];
-    });
+    const loaded = await Promise.all([1, 2, 3].map(store.webhooks.load));
+    return loaded.flatMap((one) => [one?.secret, one?.previousSecret]);
   } finally {
-    store.close();
+    await store.close();
   }
 }
 
@@ -65,9 +57,9 @@ describe("armorhooks secret-key rotate", () => {
     expect(readFileSync(keyFile, "utf8")).not.toBe(before);
     expect(statSync(keyFile).mode & 0o777).toBe(0o600);
     expect(existsSync(`${keyFile}.next`)).toBe(false);
-    expect(readSecrets()).toEqual(secrets);
+    expect(await readSecrets()).toEqual(secrets);
     writeFileSync(keyFile, before);
-    expect(readSecrets).toThrow("is not the one");
+    expect(readSecrets()).rejects.toThrow("is not the one");
   });
 
   test("rotates the operator's own key file, and keeps its mode", async () => {
@@ -77,7 +69,7 @@ describe("armorhooks secret-key rotate", () => {
     expect((await rotate("--secret-key-file", own)).code).toBe(0);
     expect(statSync(own).mode & 0o777).toBe(0o640);
     renameSync(own, keyFile);
-    expect(readSecrets()).toEqual(secrets);
+    expect(await readSecrets()).toEqual(secrets);
   });
 
   test("refuses while a daemon runs, and changes nothing", async () => {
@@ -98,18 +90,18 @@ describe("armorhooks secret-key rotate", () => {
 
   test("cut short before the database was sealed anew, the old key still fits and the next rotation works", async () => {
     writeFileSync(`${keyFile}.next`, newSecretKey().toString("hex"));
-    expect(readSecrets()).toEqual(secrets);
+    expect(await readSecrets()).toEqual(secrets);
     expect((await rotate()).code).toBe(0);
-    expect(readSecrets()).toEqual(secrets);
+    expect(await readSecrets()).toEqual(secrets);
   });
 
-  test("cut short after the database was sealed anew, the next start finishes it", () => {
+  test("cut short after the database was sealed anew, the next start finishes it", async () => {
     const next = newSecretKey();
     writeFileSync(`${keyFile}.next`, next.toString("hex"));
     const store = openTestStore(dataDir);
     store.webhooks.reseal(createSecretBox(next));
-    store.close();
-    expect(readSecrets()).toEqual(secrets);
+    await store.close();
+    expect(await readSecrets()).toEqual(secrets);
     expect(readSecretKey(keyFile).equals(next)).toBe(true);
     expect(existsSync(`${keyFile}.next`)).toBe(false);
   });
@@ -119,23 +111,23 @@ describe("armorhooks secret-key rotate", () => {
     writeFileSync(`${keyFile}.next`, next.toString("hex"));
     const store = openTestStore(dataDir);
     store.webhooks.reseal(createSecretBox(next));
-    store.close();
+    await store.close();
     const copy = join(dir, "copy.db");
     expect((await runCommand(["backup", "--data-dir", dataDir, copy])).code).toBe(0);
     dataDir = join(dir, "restored");
     mkdirSync(dataDir);
     copyFileSync(copy, join(dataDir, "armorhooks.db"));
-    expect(readSecrets()).toEqual(secrets);
+    expect(await readSecrets()).toEqual(secrets);
   });
 });
 
 test("notify-secret prints the secret that the key gives, without touching the database", async () => {
   const { code, stdout } = await runCommand(["notify-secret", "--data-dir", dataDir]);
   expect(code).toBe(0);
-  const store = openStore({ dataDir });
-  const box = openSecretBox(store, secretKeySource(dataDir, null));
-  store.close();
-  expect(stdout).toBe(`${box.derive("armorhooks notices")}\n`);
+  const store = openTestStore(dataDir);
+  const secret = store.secrets.derive("armorhooks notices");
+  await store.close();
+  expect(stdout).toBe(`${secret}\n`);
 });
 
 test("notify-secret says so when there is no key yet", async () => {

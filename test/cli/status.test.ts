@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { formatAge } from "../../src/cli/status.ts";
-import type { Store } from "../../src/store/sqlite/store.ts";
+import type { SqliteStore } from "../../src/store/sqlite/store.ts";
 import { addOrganization, addWebhook, openTestStore, seed } from "../store/seed.ts";
 import {
   connectScanner,
@@ -20,13 +20,13 @@ const dirs: string[] = [];
 afterEach(() => dirs.splice(0).forEach(removeDir));
 
 /** A data directory that `prepare` has filled, without a daemon. */
-function dataDirWith(prepare: (store: Store) => void): string {
+async function dataDirWith(prepare: (store: SqliteStore) => Promise<void>): Promise<string> {
   const dir = newDir();
   dirs.push(dir);
   const dataDir = join(dir, "data");
   const store = openTestStore(dataDir);
-  prepare(store);
-  store.close();
+  await prepare(store);
+  await store.close();
   return dataDir;
 }
 
@@ -87,10 +87,10 @@ describe("armorhooks status", () => {
   }, 15_000);
 
   test("ends with 0 when all is well, a webhook that its owner switched off included", async () => {
-    const dataDir = dataDirWith((store) => {
-      const organization = addOrganization(store);
-      const { uuid } = addWebhook(store, organization);
-      store.webhooks.update(organization, uuid, { enabled: false });
+    const dataDir = await dataDirWith(async (store) => {
+      const organization = await addOrganization(store);
+      const { uuid } = await addWebhook(store, organization);
+      await store.webhooks.update(organization, uuid, { enabled: false });
     });
     const { code, body } = await status(dataDir);
     expect(code).toBe(0);
@@ -99,8 +99,8 @@ describe("armorhooks status", () => {
   });
 
   test("ends with 1 when the daemon disabled a webhook", async () => {
-    const dataDir = dataDirWith((store) => {
-      const { id } = addWebhook(store, addOrganization(store));
+    const dataDir = await dataDirWith(async (store) => {
+      const { id } = await addWebhook(store, await addOrganization(store));
       store.database.sqlite.exec(
         `UPDATE webhooks SET enabled = 0, disabled_reason = 'gone' WHERE id = ${id}`,
       );
@@ -111,22 +111,22 @@ describe("armorhooks status", () => {
   });
 
   test("ends with 1 when a delivery has been pending for over an hour", async () => {
-    const pendingSince = (age: number) => (store: Store) => {
-      const organizationId = addOrganization(store);
-      const { id: webhookId } = addWebhook(store, organizationId);
+    const pendingSince = (age: number) => async (store: SqliteStore) => {
+      const organizationId = await addOrganization(store);
+      const { id: webhookId } = await addWebhook(store, organizationId);
       const at = store.clock.schedule() - age;
       seed(store, { webhookId, organizationId, count: 1, at, status: "pending" });
     };
-    const late = await status(dataDirWith(pendingSince(HOUR + 60_000)));
+    const late = await status(await dataDirWith(pendingSince(HOUR + 60_000)));
     expect(late.code).toBe(1);
     expect(late.body.pending.oldest_seconds).toBeWithin(3_660, 3_690);
-    expect((await status(dataDirWith(pendingSince(HOUR - 60_000)))).code).toBe(0);
+    expect((await status(await dataDirWith(pendingSince(HOUR - 60_000)))).code).toBe(0);
   });
 
   test("counts attempts of the last hour, those for older deliveries too", async () => {
-    const dataDir = dataDirWith((store) => {
-      const organizationId = addOrganization(store);
-      const { id: webhookId } = addWebhook(store, organizationId);
+    const dataDir = await dataDirWith(async (store) => {
+      const organizationId = await addOrganization(store);
+      const { id: webhookId } = await addWebhook(store, organizationId);
       const now = store.clock.schedule();
       for (const [age, n] of [
         [HOUR / 2, 3],

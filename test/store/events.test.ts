@@ -16,11 +16,13 @@ interface Row {
 }
 
 /** The deliveries of events come of one statement for several of them: whatever the mixture, each gets its own. */
-test("every event of a batch has a delivery for each of its webhooks, and none besides", () => {
+test("every event of a batch has a delivery for each of its webhooks, and none besides", async () => {
   const dir = newDir();
   const store = openTestStore(dir);
-  const organizationId = addOrganization(store);
-  const ids = Array.from({ length: WEBHOOKS }, () => addWebhook(store, organizationId).id);
+  const organizationId = await addOrganization(store);
+  const ids = (
+    await Promise.all(Array.from({ length: WEBHOOKS }, () => addWebhook(store, organizationId)))
+  ).map(({ id }) => id);
   // As the cache of subscriptions gives them: the same list for events with the same receivers, or an equal one.
   const lists = [[], [ids[0]], [ids[1]], [ids[1]], [ids[2], ids[0]], ids, ids.toReversed()] as number[][];
   const event = fc.record({
@@ -59,7 +61,7 @@ test("every event of a batch has a delivery for each of its webhooks, and none b
       { numRuns: 300 },
     );
   } finally {
-    store.close();
+    await store.close();
     removeDir(dir);
   }
 });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import type { AttemptRecord } from "../../src/store/sqlite/deliveries.ts";
 import { DELIVERED, FAILED, PENDING } from "../../src/store/sqlite/schema.ts";
-import type { Store } from "../../src/store/sqlite/store.ts";
+import type { SqliteStore } from "../../src/store/sqlite/store.ts";
 import { newDir, removeDir } from "../support/daemon.ts";
 import { addOrganization, addWebhook, BODY, openTestStore } from "./seed.ts";
 
@@ -19,7 +19,7 @@ interface Row {
 }
 
 /** Looks at every row: what the marks must lead to. */
-function rowsOf({ database }: Store): Row[] {
+function rowsOf({ database }: SqliteStore): Row[] {
   return database.sqlite
     .query<Row, []>(
       "SELECT id, webhook_id AS webhookId, status, attempt_count AS attempts, last_error AS error FROM deliveries ORDER BY id",
@@ -31,10 +31,10 @@ function rowsOf({ database }: Store): Row[] {
 const isFresh = ({ status, attempts, error }: Row): boolean =>
   status === PENDING && attempts === 0 && error === null;
 
-function expectFound(store: Store, webhookIds: readonly number[]): void {
+async function expectFound(store: SqliteStore, webhookIds: readonly number[]): Promise<void> {
   const rows = rowsOf(store);
   const pending = rows.filter(({ status }) => status === PENDING);
-  expect(store.deliveries.countPending()).toBe(pending.length);
+  expect(await store.overview.countPending()).toBe(pending.length);
   for (const webhookId of webhookIds) {
     const own = pending.filter((row) => row.webhookId === webhookId);
     const fresh = own.filter(isFresh).map(({ id }) => id);
@@ -47,13 +47,8 @@ function expectFound(store: Store, webhookIds: readonly number[]): void {
     const due = store.deliveries.dueAgain(webhookId, Number.MAX_SAFE_INTEGER, ALL).map(({ id }) => id);
     expect(due.toSorted((a, b) => a - b)).toEqual(again);
     expect(store.deliveries.hasPending(webhookId)).toBe(own.length > 0);
-    const listed = store.deliveryLog.list({
-      webhookId,
-      status: PENDING,
-      beforeId: Number.MAX_SAFE_INTEGER,
-      limit: ALL,
-    });
-    expect(listed.rows.map(({ id }) => id)).toEqual(own.map(({ id }) => id).reverse());
+    const listed = await store.history.list({ webhookId, status: "pending", beforeId: null, limit: ALL });
+    expect(listed.deliveries.map(({ id }) => id)).toEqual(own.map(({ id }) => id).reverse());
   }
 }
 
@@ -78,13 +73,13 @@ const step = fc.oneof(
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never;
 
 interface World {
-  store: Store;
+  store: SqliteStore;
   organizationId: number;
   webhookIds: readonly number[];
-  reopen(): Store;
+  reopen(): Promise<SqliteStore>;
 }
 
-function take(world: World, action: Step): void {
+async function take(world: World, action: Step): Promise<void> {
   const { store, organizationId, webhookIds } = world;
   const now = store.clock.wall();
   if (action.kind === "events") {
@@ -114,11 +109,11 @@ function take(world: World, action: Step): void {
       dueAt: store.clock.schedule(),
       now,
     });
-  } else world.store = world.reopen();
+  } else world.store = await world.reopen();
 }
 
 /** Writes results of some of a webhook's pending deliveries, in any order. */
-function record(store: Store, webhookId: number, picks: readonly number[], status: number): void {
+function record(store: SqliteStore, webhookId: number, picks: readonly number[], status: number): void {
   const pending = rowsOf(store).filter((row) => row.webhookId === webhookId && row.status === PENDING);
   const chosen = new Set(
     picks.map((pick) => pending[pick % pending.length]).filter((row) => row !== undefined),
@@ -153,30 +148,32 @@ function record(store: Store, webhookId: number, picks: readonly number[], statu
 }
 
 describe("fresh deliveries", () => {
-  test("are all found, and no others, whatever happened in whatever order", () => {
-    fc.assert(
-      fc.property(fc.array(step, { minLength: 5, maxLength: 60, size: "max" }), (steps) => {
+  test("are all found, and no others, whatever happened in whatever order", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60, size: "max" }), async (steps) => {
         const dir = newDir();
         const dataDir = join(dir, "data");
         const first = openTestStore(dataDir);
-        const organizationId = addOrganization(first);
-        const webhookIds = Array.from({ length: WEBHOOKS }, () => addWebhook(first, organizationId).id);
+        const organizationId = await addOrganization(first);
+        const webhookIds = (
+          await Promise.all(Array.from({ length: WEBHOOKS }, () => addWebhook(first, organizationId)))
+        ).map(({ id }) => id);
         const world: World = {
           store: first,
           organizationId,
           webhookIds,
-          reopen() {
-            world.store.close();
+          async reopen() {
+            await world.store.close();
             return openTestStore(dataDir);
           },
         };
         try {
           for (const action of steps) {
-            take(world, action);
-            expectFound(world.store, webhookIds);
+            await take(world, action);
+            await expectFound(world.store, webhookIds);
           }
         } finally {
-          world.store.close();
+          await world.store.close();
           removeDir(dir);
         }
       }),
@@ -184,16 +181,16 @@ describe("fresh deliveries", () => {
     );
   }, 60_000);
 
-  test("are looked for among few rows, however many were delivered", () => {
+  test("are looked for among few rows, however many were delivered", async () => {
     const dir = newDir();
     const store = openTestStore(join(dir, "data"));
     try {
-      const organizationId = addOrganization(store);
-      const { id: webhookId } = addWebhook(store, organizationId);
-      const world = { store, organizationId, webhookIds: [webhookId], reopen: () => store };
+      const organizationId = await addOrganization(store);
+      const { id: webhookId } = await addWebhook(store, organizationId);
+      const world = { store, organizationId, webhookIds: [webhookId], reopen: async () => store };
       for (let n = 0; n < 400; n += 1) {
-        take(world, { kind: "events", count: 4 });
-        take(world, { kind: "results", webhook: 0, picks: [0, 1, 2, 3], status: DELIVERED });
+        await take(world, { kind: "events", count: 4 });
+        await take(world, { kind: "results", webhook: 0, picks: [0, 1, 2, 3], status: DELIVERED });
       }
       const between = store.database.sqlite
         .query<{ n: number }, []>(
@@ -202,7 +199,7 @@ describe("fresh deliveries", () => {
         .get();
       expect(between?.n).toBeLessThanOrEqual(64);
     } finally {
-      store.close();
+      await store.close();
       removeDir(dir);
     }
   });

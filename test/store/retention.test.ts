@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { idAt } from "../../src/ids.ts";
-import type { PruneStep } from "../../src/store/sqlite/retention.ts";
-import type { Store } from "../../src/store/sqlite/store.ts";
+import type { PruneStep } from "../../src/store/retention.ts";
+import type { SqliteStore } from "../../src/store/sqlite/store.ts";
 import {
   connectScanner,
   LOOPBACK,
@@ -23,19 +23,19 @@ const LIMITS = { createdBefore: NOW - 30 * DAY, finishedBefore: NOW - 30 * DAY }
 
 let dir: string;
 let dataDir: string;
-let store: Store;
+let store: SqliteStore;
 let organizationId: number;
 let webhookId: number;
 
-beforeEach(() => {
+beforeEach(async () => {
   dir = newDir();
   dataDir = join(dir, "data");
   store = openTestStore(dataDir);
-  organizationId = addOrganization(store);
-  webhookId = addWebhook(store, organizationId).id;
+  organizationId = await addOrganization(store);
+  webhookId = (await addWebhook(store, organizationId)).id;
 });
-afterEach(() => {
-  store.close();
+afterEach(async () => {
+  await store.close();
   removeDir(dir);
 });
 
@@ -51,11 +51,11 @@ function addEarlierAttempts(): void {
 }
 
 /** One round to its end; the sum of its steps. */
-function round(limits = LIMITS): Omit<PruneStep, "done"> & { steps: number } {
+async function round(limits = LIMITS): Promise<Omit<PruneStep, "done"> & { steps: number }> {
   const sum = { deliveries: 0, attempts: 0, events: 0, steps: 0 };
-  const { step } = store.retention.beginRound(limits);
+  const { step } = await store.retention.beginRound(limits);
   for (let done = false; !done; sum.steps += 1) {
-    const next = step();
+    const next = await step();
     sum.deliveries += next.deliveries;
     sum.attempts += next.attempts;
     sum.events += next.events;
@@ -65,85 +65,85 @@ function round(limits = LIMITS): Omit<PruneStep, "done"> & { steps: number } {
 }
 
 describe("a round of pruning", () => {
-  test("removes what finished before the limit, with its attempts and events, and nothing else", () => {
+  test("removes what finished before the limit, with its attempts and events, and nothing else", async () => {
     const old = { webhookId, organizationId, count: 1_000, at: NOW - 40 * DAY };
     seed(store, { ...old, status: "delivered" });
     seed(store, { ...old, at: NOW - 39 * DAY, status: "failed" });
     seed(store, { ...old, at: NOW - DAY, status: "delivered" });
     addEarlierAttempts();
-    expect(round()).toMatchObject({ deliveries: 2_000, attempts: 4_000, events: 2_000 });
+    expect(await round()).toMatchObject({ deliveries: 2_000, attempts: 4_000, events: 2_000 });
     expect([rows("events"), rows("deliveries"), rows("attempts")]).toEqual([1_000, 1_000, 1_000]);
     expect(store.database.sqlite.query("PRAGMA foreign_key_check").all()).toEqual([]);
-    expect(round()).toMatchObject({ deliveries: 0, attempts: 0, events: 0 });
+    expect(await round()).toMatchObject({ deliveries: 0, attempts: 0, events: 0 });
   });
 
-  test("never removes pending work, however old, nor the event that it needs", () => {
+  test("never removes pending work, however old, nor the event that it needs", async () => {
     seed(store, { webhookId, organizationId, count: 5_000, at: NOW - 400 * DAY, status: "pending" });
     seed(store, { webhookId, organizationId, count: 10, at: NOW - 300 * DAY, status: "delivered" });
-    expect(round()).toMatchObject({ deliveries: 10, events: 10 });
+    expect(await round()).toMatchObject({ deliveries: 10, events: 10 });
     expect([rows("events"), rows("deliveries")]).toEqual([5_000, 5_000]);
   });
 
-  test("passes over many pending rows in few steps", () => {
+  test("passes over many pending rows in few steps", async () => {
     seed(store, { webhookId, organizationId, count: 100_000, at: NOW - 400 * DAY, status: "pending" });
-    expect(round().steps).toBeLessThan(100);
+    expect((await round()).steps).toBeLessThan(100);
   });
 
-  test("keeps an old delivery that finished only lately: it was sent again", () => {
+  test("keeps an old delivery that finished only lately: it was sent again", async () => {
     seed(store, { webhookId, organizationId, count: 2, at: NOW - 40 * DAY, status: "delivered" });
     const id = idAt(NOW - 40 * DAY) + 1;
     store.database.sqlite.exec(`UPDATE deliveries SET finished_at = ${NOW} WHERE id = ${id}`);
-    expect(round()).toMatchObject({ deliveries: 1, events: 1 });
-    expect(store.deliveryLog.get(organizationId, id)?.id).toBe(id);
+    expect(await round()).toMatchObject({ deliveries: 1, events: 1 });
+    expect((await store.history.get(organizationId, id))?.id).toBe(id);
   });
 
-  test("keeps an event without deliveries for as long, so that repeats are recognised", () => {
+  test("keeps an event without deliveries for as long, so that repeats are recognised", async () => {
     const insert = (externalId: string) =>
       store.events.insertEvents(
         [{ organizationId, externalId, type: 2, body: "{}", receivedAt: NOW, webhookIds: [] }],
         NOW,
       )[0];
     insert("scan-1");
-    expect(round().events).toBe(0);
+    expect((await round()).events).toBe(0);
     expect(insert("scan-1")?.duplicate).toBe(true);
-    expect(round({ createdBefore: NOW + DAY, finishedBefore: NOW + DAY }).events).toBe(1);
+    expect((await round({ createdBefore: NOW + DAY, finishedBefore: NOW + DAY })).events).toBe(1);
     expect(insert("scan-1")?.duplicate).toBe(false);
   });
 
-  test("removes a deleted webhook once its last delivery is gone, and no other", () => {
-    const { id, uuid } = addWebhook(store, organizationId);
+  test("removes a deleted webhook once its last delivery is gone, and no other", async () => {
+    const { id, uuid } = await addWebhook(store, organizationId);
     seed(store, { webhookId: id, organizationId, count: 1, at: NOW - DAY, status: "failed" });
-    store.webhooks.remove(organizationId, uuid, { now: NOW, lastId: store.lastId() });
-    round();
-    expect(store.webhooks.uuidOf(id)).toBe(uuid);
-    round({ createdBefore: NOW, finishedBefore: NOW });
-    expect(store.webhooks.uuidOf(id)).toBe("");
-    expect(store.webhooks.uuidOf(webhookId)).not.toBe("");
+    await store.webhooks.remove(organizationId, uuid);
+    await round();
+    expect(store.engine.webhooks.uuidOf(id)).toBe(uuid);
+    await round({ createdBefore: NOW, finishedBefore: NOW });
+    expect(store.engine.webhooks.uuidOf(id)).toBe("");
+    expect(store.engine.webhooks.uuidOf(webhookId)).not.toBe("");
     const { sqlite } = store.database;
     expect(sqlite.query("PRAGMA foreign_keys").get()).toEqual({ foreign_keys: 1 });
     expect(sqlite.query("SELECT * FROM webhook_log WHERE webhook_id = ?").all(id)).toEqual([]);
   });
 
-  test("gives the space back to the file system", () => {
+  test("gives the space back to the file system", async () => {
     const size = () => statSync(join(dataDir, "armorhooks.db")).size;
     seed(store, { webhookId, organizationId, count: 30_000, at: NOW - 40 * DAY, status: "delivered" });
     store.database.sqlite.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     const before = size();
-    round();
+    await round();
     expect(size()).toBeLessThan(before / 4);
   });
 
-  test("goes on after a fault where it was, with nothing half removed", () => {
+  test("goes on after a fault where it was, with nothing half removed", async () => {
     seed(store, { webhookId, organizationId, count: 1_000, at: NOW - 40 * DAY, status: "delivered" });
     addEarlierAttempts();
     const { sqlite } = store.database;
     sqlite.exec(
       `CREATE TRIGGER broken BEFORE DELETE ON deliveries WHEN old.id > ${idAt(NOW - 40 * DAY + 700)} BEGIN SELECT raise(ABORT, 'disk'); END`,
     );
-    expect(() => round()).toThrow("disk");
+    await expect(round()).rejects.toThrow("disk");
     expect([rows("deliveries"), rows("attempts")]).toEqual([600, 600]);
     sqlite.exec("DROP TRIGGER broken");
-    expect(round()).toMatchObject({ deliveries: 600, events: 1_000 });
+    expect(await round()).toMatchObject({ deliveries: 600, events: 1_000 });
   });
 });
 
@@ -152,11 +152,11 @@ test("a daemon prunes a million events, deliveries and attempts while events kee
   const each = 340_000;
   seed(store, { webhookId, organizationId, count: each, at: NOW - 40 * DAY, status: "delivered" });
   seed(store, { webhookId, organizationId, count: 100, at: NOW - 50 * DAY, status: "failed" });
-  const parked = addWebhook(store, organizationId);
-  store.webhooks.update(organizationId, parked.uuid, { enabled: false });
+  const parked = await addWebhook(store, organizationId);
+  await store.webhooks.update(organizationId, parked.uuid, { enabled: false });
   seed(store, { webhookId: parked.id, organizationId, count: 100, at: NOW - 45 * DAY, status: "pending" });
   store.database.sqlite.query("UPDATE webhooks SET url = ?").run(receiver.url);
-  closeWhole(store);
+  await closeWhole(store);
   const path = join(dataDir, "armorhooks.db");
   const before = statSync(path).size;
 

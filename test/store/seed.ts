@@ -1,34 +1,30 @@
 import { idAt } from "../../src/ids.ts";
+import { secretKeySource } from "../../src/secrets/key-file.ts";
 import { FRESH } from "../../src/store/sqlite/schema.ts";
-import { openSecretBox, secretKeySource } from "../../src/store/sqlite/secret-key.ts";
-import { openStore, type Store, type StoreOptions } from "../../src/store/sqlite/store.ts";
-import type { Webhook } from "../../src/store/sqlite/webhooks.ts";
+import { openSqliteStore, type SqliteStore, type StoreOptions } from "../../src/store/sqlite/store.ts";
+import type { Store } from "../../src/store/store.ts";
+import type { Webhook } from "../../src/store/webhooks.ts";
 
 /** A store on a data directory, ready to make webhooks. */
-export function openTestStore(dataDir: string, options: Partial<StoreOptions> = {}): Store {
-  const store = openStore({ dataDir, ...options });
-  store.useSecretBox(openSecretBox(store, secretKeySource(dataDir, null)));
-  return store;
+export function openTestStore(dataDir: string, options: Partial<StoreOptions> = {}): SqliteStore {
+  return openSqliteStore({ dataDir, secretKey: secretKeySource(dataDir, null), ...options });
 }
 
 /** Closes a store so that its database is one file, as it is after a restore. */
-export function closeWhole(store: Store): void {
+export async function closeWhole(store: SqliteStore): Promise<void> {
   store.database.sqlite.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-  store.close();
+  await store.close();
 }
 
-export function addOrganization(store: Store): number {
-  return store.organizations.create({ name: "acme", plan: "enterprise", now: store.clock.wall() }).id;
+export async function addOrganization(store: Store): Promise<number> {
+  return (await store.organizations.create({ name: "acme", plan: "enterprise" })).id;
 }
 
-export function addWebhook(store: Store, organizationId: number): Webhook {
-  return store.webhooks.create({
-    organizationId,
-    url: "https://hooks.example.com/a",
-    events: ["red_tier"],
-    format: "json",
-    now: store.clock.wall(),
-  }).webhook;
+export async function addWebhook(store: Store, organizationId: number): Promise<Webhook> {
+  const input = { organizationId, url: "https://hooks.example.com/a", events: ["red_tier" as const] };
+  const made = await store.webhooks.create({ ...input, format: "json" }, Number.POSITIVE_INFINITY);
+  if (!made) throw new Error("no webhook was made");
+  return made.webhook;
 }
 
 export const BODY =
@@ -54,7 +50,10 @@ const MARKS = `UPDATE webhooks SET
 const STATUS = { pending: 0, delivered: 1, failed: 2 } as const;
 
 /** Puts many rows in at once, as they would be had the events come over the socket. */
-export function seed({ database }: Store, { webhookId, organizationId, count, at, status }: Seed): void {
+export function seed(
+  { database }: SqliteStore,
+  { webhookId, organizationId, count, at, status }: Seed,
+): void {
   const { sqlite } = database;
   const numbers = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)";
   const isFinished = status !== "pending";

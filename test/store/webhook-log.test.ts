@@ -1,23 +1,22 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { createOverview } from "../../src/store/sqlite/overview.ts";
-import type { Store } from "../../src/store/sqlite/store.ts";
+import type { SqliteStore } from "../../src/store/sqlite/store.ts";
 import { newDir, removeDir } from "../support/daemon.ts";
 import { addOrganization, addWebhook, BODY, openTestStore } from "./seed.ts";
 
 let dir: string;
-let store: Store;
+let store: SqliteStore;
 let organizationId: number;
 let webhookIds: number[];
 
-beforeEach(() => {
+beforeEach(async () => {
   dir = newDir();
   store = openTestStore(dir);
-  organizationId = addOrganization(store);
-  webhookIds = [addWebhook(store, organizationId).id, addWebhook(store, organizationId).id];
+  organizationId = await addOrganization(store);
+  webhookIds = [(await addWebhook(store, organizationId)).id, (await addWebhook(store, organizationId)).id];
 });
 
-afterEach(() => {
-  store.close();
+afterEach(async () => {
+  await store.close();
   removeDir(dir);
 });
 
@@ -36,9 +35,8 @@ const logged = (): { of: number; has: number } => {
   };
 };
 
-const listed = (webhookId: number): number =>
-  store.deliveryLog.list({ webhookId, status: null, beforeId: Number.MAX_SAFE_INTEGER, limit: 1_000 }).rows
-    .length;
+const listed = async (webhookId: number): Promise<number> =>
+  (await store.history.list({ webhookId, status: null, beforeId: null, limit: 1_000 })).deliveries.length;
 
 /** Has every write to the log fail, as on a full disk. */
 const breakLog = (): void => {
@@ -60,56 +58,56 @@ describe("the log of each webhook's deliveries", () => {
     expect(logged()).toEqual({ of: 50, has: 50 });
   });
 
-  test("lacks nothing for whoever reads it", () => {
+  test("lacks nothing for whoever reads it", async () => {
     for (let n = 1; n <= 5; n += 1) {
       insert(1);
       for (const webhookId of webhookIds) {
-        expect(listed(webhookId)).toBe(n);
+        expect(await listed(webhookId)).toBe(n);
         expect(store.deliveries.fresh(webhookId, 0, 100)).toHaveLength(n);
         expect(store.deliveries.hasPending(webhookId)).toBe(true);
       }
-      expect(store.deliveries.countPending()).toBe(2 * n);
+      expect(await store.overview.countPending()).toBe(2 * n);
     }
   });
 
-  test("is complete after a crash, whatever it lacked", () => {
+  test("is complete after a crash, whatever it lacked", async () => {
     insert(20);
     insert(3);
     expect(logged()).toEqual({ of: 46, has: 40 });
-    store.close();
+    await store.close();
     store = openTestStore(dir);
     expect(logged()).toEqual({ of: 46, has: 40 });
-    expect(store.deliveries.countPending()).toBe(46);
+    expect(await store.overview.countPending()).toBe(46);
     expect(logged()).toEqual({ of: 46, has: 46 });
   });
 
-  test("what it lacks is counted by a command beside the daemon", () => {
-    const pending = () => createOverview(store.database).pendingByWebhook();
+  test("what it lacks is counted by a command beside the daemon", async () => {
+    const pending = () => store.overview.pendingByWebhook();
     insert(3);
     expect(logged().has).toBe(0);
-    expect(pending()).toEqual(new Map(webhookIds.map((id) => [id, 3])));
+    expect(await pending()).toEqual(new Map(webhookIds.map((id) => [id, 3])));
     insert(20);
     insert(1);
     expect(logged()).toEqual({ of: 48, has: 46 });
-    expect(pending()).toEqual(new Map(webhookIds.map((id) => [id, 24])));
+    expect(await pending()).toEqual(new Map(webhookIds.map((id) => [id, 24])));
   });
 
-  test("nothing is overlooked while the store cannot write, nor afterwards", () => {
+  test("nothing is overlooked while the store cannot write, nor afterwards", async () => {
     insert(2);
     breakLog();
     expect(() => store.deliveries.fresh(webhookIds[0] as number, 0, 100)).toThrow();
     expect(store.deliveries.hasPending(webhookIds[0] as number)).toBe(true);
-    expect(listed(webhookIds[0] as number)).toBe(0);
+    expect(await listed(webhookIds[0] as number)).toBe(0);
     expect(() => insert(20)).toThrow();
     mendLog();
-    expect(listed(webhookIds[0] as number)).toBe(2);
+    expect(await listed(webhookIds[0] as number)).toBe(2);
     insert(20);
     expect(store.deliveries.fresh(webhookIds[0] as number, 0, 100)).toHaveLength(22);
   });
 
-  test("a first look that fails after a crash does not take the log for complete", () => {
+  test("a first look that fails after a crash does not take the log for complete", async () => {
     insert(3);
-    store.close();
+    await store.close();
     store = openTestStore(dir);
     store.database.sqlite.exec(
       "CREATE TEMP TRIGGER full BEFORE INSERT ON webhook_log BEGIN SELECT RAISE(ABORT, 'full'); END",
@@ -120,7 +118,7 @@ describe("the log of each webhook's deliveries", () => {
     expect(logged()).toEqual({ of: 6, has: 6 });
   });
 
-  test("a transaction that fails took nothing in", () => {
+  test("a transaction that fails took nothing in", async () => {
     insert(2);
     store.database.sqlite.exec(
       "CREATE TEMP TRIGGER full AFTER INSERT ON webhook_log WHEN (SELECT count(*) FROM webhook_log) > 20 BEGIN SELECT RAISE(ABORT, 'full'); END",
@@ -129,7 +127,7 @@ describe("the log of each webhook's deliveries", () => {
     expect(logged()).toEqual({ of: 4, has: 0 });
     store.database.sqlite.exec("DROP TRIGGER full");
     insert(1);
-    expect(store.deliveries.countPending()).toBe(6);
+    expect(await store.overview.countPending()).toBe(6);
     expect(logged()).toEqual({ of: 6, has: 6 });
   });
 });

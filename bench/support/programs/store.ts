@@ -1,18 +1,18 @@
 import type { NewEvent } from "../../../src/store/sqlite/events.ts";
-import { openStore, type Store } from "../../../src/store/sqlite/store.ts";
+import { openSqliteStore, type SqliteStore } from "../../../src/store/sqlite/store.ts";
 import { eventBody } from "../event.ts";
 import { offer } from "../program.ts";
 
 /** Fills a database with the daemon's own store functions, without the daemon. */
 const BATCH = 256;
 const body = eventBody();
-let store: Store | null = null;
+let store: SqliteStore | null = null;
 let organizationId = 0;
 let stored = 0;
 
 export type ScannerIds = "none" | "ascending" | "random";
 
-function opened(): Store {
+function opened(): SqliteStore {
   if (!store) throw new Error("no store is open");
   return store;
 }
@@ -42,13 +42,14 @@ function insert(count: number, batch: number, { ids, webhookIds }: Shape): void 
 }
 
 const methods = {
-  open: ({ dataDir }: { dataDir: string }): { webhookIds: number[] } => {
-    store = openStore({ dataDir });
-    const [organization] = store.organizations.list();
+  open: async ({ dataDir }: { dataDir: string }): Promise<{ webhookIds: number[] }> => {
+    store = openSqliteStore({ dataDir });
+    const { organizations, webhooks } = store;
+    const [organization] = await organizations.list();
     organizationId =
-      organization?.id ?? store.organizations.create({ name: "bench", plan: "enterprise", now: 0 }).id;
+      organization?.id ?? (await organizations.create({ name: "bench", plan: "enterprise" })).id;
     stored = 0;
-    return { webhookIds: store.webhooks.all().map(({ id }) => id) };
+    return { webhookIds: (await webhooks.all()).map(({ id }) => id) };
   },
   /** Stores events until there are so many, as fast as it goes. */
   grow: ({ until, ...shape }: Shape & { until: number }): void => {
@@ -60,11 +61,11 @@ const methods = {
     insert(count, BATCH, shape);
     return ((performance.now() - start) * 1000) / count;
   },
-  close: (): { events: number; pending: number } => {
-    const { database, deliveries } = opened();
+  close: async (): Promise<{ events: number; pending: number }> => {
+    const { database, overview } = opened();
     const row = database.sqlite.query<{ n: number }, []>("SELECT count(*) AS n FROM events").get();
-    const counts = { events: row?.n ?? 0, pending: deliveries.countPending() };
-    opened().close();
+    const counts = { events: row?.n ?? 0, pending: await overview.countPending() };
+    await opened().close();
     store = null;
     return counts;
   },

@@ -1,51 +1,37 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { eq, sql } from "drizzle-orm";
+import type { Clock } from "../../clock.ts";
+import type { ApiKey, ApiKeys, NewApiKey } from "../api-keys.ts";
 import type { Orm, StoreDatabase } from "./database.ts";
-import type { Organization } from "./organizations.ts";
+import { outward, promised } from "./faults.ts";
 import { apiKeys, organizations } from "./schema.ts";
 
-export type ApiKey = typeof apiKeys.$inferSelect;
-
-export const DEFAULT_RATE_LIMIT_PER_MINUTE = 60;
 const KEY_PATTERN = /^ia_sk_[0-9a-f]{48}$/;
 const PREFIX_LENGTH = 12;
 
-export interface ApiKeyStore {
-  /** Makes a key; the raw key is in this answer only, the table keeps its SHA-256. */
-  create(input: NewApiKey): { key: ApiKey; rawKey: string };
-  list(organizationId: number): ApiKey[];
-  /** Turns a key off for good; null when there is none with this id. */
-  revoke(uuid: string): ApiKey | null;
-  /** The key and organization of a raw key, whether or not the key still holds; null when unknown. */
-  find(rawKey: string): { key: ApiKey; organization: Organization } | null;
-  markUsed(lastUsed: ReadonlyMap<number, number>): void;
+export interface SqliteApiKeys extends ApiKeys {
+  /** Writes down when keys were used, as far as that was noted since the last time. */
+  writeUses(): void;
 }
 
-export interface NewApiKey {
-  organizationId: number;
-  name: string;
-  rateLimitPerMinute: number;
-  expiresAt: number | null;
-  now: number;
-}
-
-export function insertKey(orm: Orm, { now, ...input }: NewApiKey): { key: ApiKey; rawKey: string } {
+/** Makes a key at a wall time; part of a transaction. */
+export function insertKey(orm: Orm, input: NewApiKey, createdAt: number): { key: ApiKey; rawKey: string } {
   const rawKey = `ia_sk_${randomBytes(24).toString("hex")}`;
   const values = {
     ...input,
     uuid: crypto.randomUUID(),
     keyPrefix: rawKey.slice(0, PREFIX_LENGTH),
     keyHash: hashKey(rawKey),
-    createdAt: now,
+    createdAt,
   };
-  return { key: orm.insert(apiKeys).values(values).returning().get(), rawKey };
+  return { key: toApiKey(orm.insert(apiKeys).values(values).returning().get()), rawKey };
 }
 
 /**
  * Keys are found by the SHA-256 of what was sent. An index look-up may stop early at a differing byte, but
  * of a hash: who measures that learns nothing of a key with 192 random bits.
  */
-export function createApiKeyStore({ orm, transaction }: StoreDatabase): ApiKeyStore {
+export function createApiKeys({ orm, transaction }: StoreDatabase, clock: Clock): SqliteApiKeys {
   const findByHash = orm
     .select({ key: apiKeys, organization: organizations })
     .from(apiKeys)
@@ -53,29 +39,54 @@ export function createApiKeyStore({ orm, transaction }: StoreDatabase): ApiKeySt
     .where(eq(apiKeys.keyHash, sql.placeholder("hash")))
     .prepare();
 
+  /** Wall times by key id. */
+  const uses = new Map<number, number>();
+
   return {
-    create: (input) => transaction("durable", () => insertKey(orm, input)),
+    create: (input) => promised(() => transaction("durable", () => insertKey(orm, input, clock.wall()))),
     list: (organizationId) =>
-      orm.select().from(apiKeys).where(eq(apiKeys.organizationId, organizationId)).orderBy(apiKeys.id).all(),
-    revoke: (uuid) =>
-      transaction(
-        "durable",
-        () =>
-          orm.update(apiKeys).set({ enabled: false }).where(eq(apiKeys.uuid, uuid)).returning().get() ?? null,
+      promised(() =>
+        orm
+          .select()
+          .from(apiKeys)
+          .where(eq(apiKeys.organizationId, organizationId))
+          .orderBy(apiKeys.id)
+          .all()
+          .map(toApiKey),
       ),
-    find: (rawKey) => {
+    revoke: (uuid) =>
+      promised(() => {
+        const row = transaction("durable", () =>
+          orm.update(apiKeys).set({ enabled: false }).where(eq(apiKeys.uuid, uuid)).returning().get(),
+        );
+        return row ? toApiKey(row) : null;
+      }),
+    identify: (rawKey) => {
       if (!KEY_PATTERN.test(rawKey)) return null;
       const hash = hashKey(rawKey);
-      const row = findByHash.get({ hash });
-      return row && timingSafeEqual(row.key.keyHash, hash) ? row : null;
+      try {
+        const row = findByHash.get({ hash });
+        if (!row || !timingSafeEqual(row.key.keyHash, hash)) return null;
+        uses.set(row.key.id, clock.wall());
+        return { key: toApiKey(row.key), organization: row.organization };
+      } catch (error) {
+        throw outward(error);
+      }
     },
-    markUsed: (lastUsed) =>
+    writeUses: () => {
+      if (uses.size === 0) return;
       transaction("relaxed", () => {
-        for (const [id, lastUsedAt] of lastUsed) {
+        for (const [id, lastUsedAt] of uses) {
           orm.update(apiKeys).set({ lastUsedAt }).where(eq(apiKeys.id, id)).run();
         }
-      }),
+      });
+      uses.clear();
+    },
   };
+}
+
+function toApiKey({ keyHash: _hash, ...key }: typeof apiKeys.$inferSelect): ApiKey {
+  return key;
 }
 
 function hashKey(rawKey: string): Buffer {

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { type BunSQLiteDatabase, drizzle } from "drizzle-orm/bun-sqlite";
 import { messageOf, UsageError } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
+import { StoreFault } from "../faults.ts";
 import { type Checkpoints, createCheckpoints } from "./checkpoints.ts";
+import { isSqliteFault, outward } from "./faults.ts";
 import { createLogSync, type Durable, type LogSync } from "./log-sync.ts";
 import { MIGRATIONS, migrate } from "./migrations.ts";
 import * as schema from "./schema.ts";
@@ -25,7 +27,7 @@ export type Durability = "durable" | "relaxed";
 export interface StoreDatabase {
   sqlite: Database;
   orm: Orm;
-  /** Runs a synchronous function in one write transaction and rolls back when it throws. */
+  /** Runs a synchronous function in one write transaction and rolls back when it throws. Throws StoreFault when it cannot write. */
   transaction<T>(durability: Durability, run: () => T): T;
   /**
    * Calls back, in the order of the calls, once all that was committed so far survives a power cut: as with
@@ -71,7 +73,7 @@ export function openDatabase({
     return wrap({ sqlite, logSync: syncLog(`${path}-wal`), checkpoints, log });
   } catch (error) {
     sqlite.close();
-    throw isStoreFault(error) ? refusal(path, error) : error;
+    throw isSqliteFault(error) ? refusal(path, error) : error;
   }
 }
 
@@ -140,14 +142,15 @@ export function refusal(path: string, error: unknown): UsageError {
 function refusalText(path: string, error: unknown): string {
   if (isBusy(error))
     return `the database ${path} is locked by another program; try again when that has ended`;
-  if (isStoreFault(error) && !isDamage(error)) {
+  if (isSqliteFault(error) && !isDamage(error)) {
     return `the database ${path} cannot be opened; check its permissions, that its directory can be written, and that the disk has room`;
   }
   return `the database ${path} is damaged or not an armorhooks database; it was not changed. Restore a backup, or move the file away to start empty`;
 }
 
 function isDamage(error: unknown): boolean {
-  return /^SQLITE_(CORRUPT|NOTADB|FORMAT)/.test((error as { code?: string }).code ?? "");
+  const { code = "" } = ((error as Error).cause ?? error) as { code?: string };
+  return /^SQLITE_(CORRUPT|NOTADB|FORMAT)/.test(code);
 }
 
 function isBusy(error: unknown): boolean {
@@ -244,8 +247,8 @@ function wrap({ sqlite, logSync, checkpoints, log }: Parts): StoreDatabase {
       return result;
     } catch (error) {
       if (sqlite.inTransaction) rollback(sqlite);
-      if (isStoreFault(error)) report(error);
-      throw error;
+      if (isSqliteFault(error)) report(error);
+      throw outward(error);
     }
   };
 
@@ -281,12 +284,4 @@ function rollback(sqlite: Database): void {
   }
 }
 
-/** What SQLite itself cannot tell of. */
-class StoreFault extends Error {}
-
-/** Whether the store could not do its work (disk full, input/output, read-only, busy), rather than refuse ours. */
-export function isStoreFault(error: unknown): boolean {
-  if (error instanceof StoreFault) return true;
-  if (!(error instanceof Error) || error.name !== "SQLiteError") return false;
-  return !(error as { code?: string }).code?.startsWith("SQLITE_CONSTRAINT");
-}
+export { isSqliteFault as isStoreFault } from "./faults.ts";

@@ -1,19 +1,11 @@
 import type { Database } from "bun:sqlite";
-import { timeOfId } from "../../ids.ts";
+import type { AttemptError, DisabledReason } from "../../outcomes.ts";
 import type { StoreDatabase } from "./database.ts";
-import { FRESH_COUNT, freshOf, LOGGED_DELIVERIES, prepareAdvance } from "./fresh-deliveries.ts";
-import { type DisabledReason, FAILED, PENDING, TRIED } from "./schema.ts";
+import { freshOf, LOGGED_DELIVERIES, prepareAdvance } from "./fresh-deliveries.ts";
+import { FAILED, PENDING, TRIED } from "./schema.ts";
 import type { WebhookLog } from "./webhook-log.ts";
 
-/** Why an attempt failed (CONTRACT, section 5). */
-export type AttemptError =
-  | "connection_failed"
-  | "dns_failed"
-  | "tls_failed"
-  | "timeout"
-  | "blocked_address"
-  | "invalid_response"
-  | "http_status";
+export type { AttemptError };
 
 /** A pending delivery with all that an attempt needs. */
 export interface DueDelivery {
@@ -70,10 +62,6 @@ export interface DeliveryStore {
   recordAttempts(attempts: readonly AttemptRecord[], webhooks: readonly WebhookOutcome[]): void;
   /** Ends up to `limit` pending deliveries of a webhook as failed and notes when none are left; answers how many it ended. */
   failPending(options: FailPending): number;
-  /** How many deliveries are pending in all. */
-  countPending(): number;
-  /** Schedule time at which the oldest pending delivery of an enabled webhook was created; null when none. */
-  oldestPending(): number | null;
 }
 
 export interface FailPending {
@@ -108,17 +96,6 @@ export function createDeliveryStore(
     `SELECT 1 AS one WHERE EXISTS (SELECT 1 FROM ${LOGGED_DELIVERIES} WHERE ${freshOf("?1")})
      OR EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_tried WHERE webhook_id = ?1 AND ${TRIED})`,
   );
-  const pendingCount = sqlite.prepare<{ n: number }, []>(
-    `SELECT (SELECT coalesce(sum(${FRESH_COUNT}), 0) FROM webhooks w)
-     + (SELECT count(*) FROM deliveries INDEXED BY deliveries_tried WHERE ${TRIED}) AS n`,
-  );
-  const oldest = sqlite.prepare<{ id: number | null }, []>(
-    `SELECT min(id) AS id FROM
-     (SELECT (SELECT l.delivery_id FROM ${LOGGED_DELIVERIES} WHERE ${freshOf("w.id")} ORDER BY l.delivery_id LIMIT 1) AS id
-      FROM webhooks w WHERE w.enabled = 1
-      UNION ALL SELECT (SELECT min(id) FROM deliveries INDEXED BY deliveries_tried
-      WHERE webhook_id = w.id AND ${TRIED}) FROM webhooks w WHERE w.enabled = 1)`,
-  );
   const writeAttempt = prepareAttemptWriter(sqlite);
   const advance = prepareAdvance(sqlite);
   const writeOutcome = prepareOutcomeWriter(sqlite, advance);
@@ -134,15 +111,6 @@ export function createDeliveryStore(
     nextDueAfter: (webhookId, now) => next.get(webhookId, now)?.at ?? null,
     // What nobody can tell now is to be looked for until it can be told.
     hasPending: (webhookId) => !webhookLog.catchUpIfPossible() || any.get(webhookId) !== null,
-    countPending: () => {
-      webhookLog.catchUpIfPossible();
-      return pendingCount.get()?.n ?? 0;
-    },
-    oldestPending: () => {
-      webhookLog.catchUpIfPossible();
-      const id = oldest.get()?.id ?? null;
-      return id === null ? null : timeOfId(id);
-    },
     recordAttempts: (attempts, webhooks) =>
       webhookLog.transaction((takeIn) => {
         for (const attempt of attempts) writeAttempt(attempt);

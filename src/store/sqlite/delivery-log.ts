@@ -1,39 +1,10 @@
-import { and, desc, eq, getTableColumns, inArray, type SQL } from "drizzle-orm";
+import { eq } from "drizzle-orm";
+import { EVENT_TYPES, type EventType } from "../../event-types.ts";
 import { idAt } from "../../ids.ts";
 import type { StoreDatabase } from "./database.ts";
-import { freshOf, LOGGED_DELIVERIES } from "./fresh-deliveries.ts";
 import { prepareValuesInsert } from "./new-deliveries.ts";
-import {
-  type attempts,
-  DELIVERED,
-  deliveries,
-  EVENT_TYPES,
-  type EventType,
-  events,
-  FAILED,
-  PENDING,
-  TRIED,
-  webhooks,
-} from "./schema.ts";
+import { deliveries, FAILED, PENDING } from "./schema.ts";
 import type { WebhookLog } from "./webhook-log.ts";
-
-export type AttemptRow = Omit<typeof attempts.$inferSelect, "deliveryId">;
-
-/** A delivery as the API shows it. */
-export type DeliveryRow = DeliveryColumns & { webhookUuid: string; eventType: number };
-
-/** All but what only keeps room. */
-type DeliveryColumns = Omit<typeof deliveries.$inferSelect, "room">;
-const { room: _room, ...deliveryColumns } = getTableColumns(deliveries);
-
-export interface ListOptions {
-  webhookId: number;
-  /** Position in DELIVERY_STATUSES; null for all. */
-  status: number | null;
-  /** Only deliveries with a smaller id: where the page before ended. */
-  beforeId: number;
-  limit: number;
-}
 
 export interface RecoverOptions {
   webhookId: number;
@@ -55,20 +26,7 @@ export interface RecoverStep {
   nextFromId: number | null;
 }
 
-export interface DeliveryPage {
-  rows: DeliveryRow[];
-  /** The `beforeId` of the next page; null on the last one. */
-  nextBeforeId: number | null;
-}
-
 export interface DeliveryLog {
-  /** Newest first; a page may be short, even empty, before the last one. */
-  list(options: ListOptions): DeliveryPage;
-  get(organizationId: number, id: number): DeliveryRow | null;
-  /** One delivery's attempts, the first first. */
-  attempts(id: number): AttemptRow[];
-  /** The payload of a delivery's event, as it is sent in the format `json`. */
-  payload(eventId: number): string;
   /** Makes a delivery pending and due, with a fresh budget of attempts. */
   retry(id: number, dueAt: number): void;
   /**
@@ -81,9 +39,6 @@ export interface DeliveryLog {
 /** Events looked at in one step of a recovery: a few milliseconds of work. */
 const RECOVER_STEP = 500;
 
-/** Delivered ones have no index of their own, as each would pay for it: a page of them looks at so many of all. */
-const LOOKED_AT = 10_000;
-
 /** Ids are made on the schedule clock: a search by wall time allows for this much between the two. */
 const CLOCK_MARGIN_MS = 2 * 86_400_000;
 
@@ -92,75 +47,9 @@ export function createDeliveryLog(
   nextId: () => number,
   webhookLog: WebhookLog,
 ): DeliveryLog {
-  const columns = { delivery: deliveryColumns, webhookUuid: webhooks.uuid, eventType: events.type };
-  const select = (where: SQL | undefined) =>
-    orm
-      .select(columns)
-      .from(deliveries)
-      .innerJoin(webhooks, eq(webhooks.id, deliveries.webhookId))
-      .innerJoin(events, eq(events.id, deliveries.eventId))
-      .where(where);
-
-  /** Ids of a webhook's deliveries below one, newest first, off what holds just those. */
-  const idsFrom = (source: string, condition: string, id = "id") =>
-    sqlite.prepare<{ id: number }, [webhookId: number, beforeId: number, limit: number]>(
-      `SELECT ${id} AS id FROM ${source} WHERE ${condition} AND ${id} < ?2 ORDER BY ${id} DESC LIMIT ?3`,
-    );
-  const all = idsFrom("webhook_log", "webhook_id = ?1", "delivery_id");
-  const failed = idsFrom("deliveries INDEXED BY deliveries_failed", `webhook_id = ?1 AND status = ${FAILED}`);
-  const fresh = idsFrom(LOGGED_DELIVERIES, freshOf("?1"), "l.delivery_id");
-  const tried = idsFrom("deliveries INDEXED BY deliveries_tried", `webhook_id = ?1 AND ${TRIED}`);
-  const lookedAt = sqlite.prepare<{ id: number; status: number }, [webhookId: number, beforeId: number]>(
-    `SELECT deliveries.id AS id, status FROM ${LOGGED_DELIVERIES} WHERE l.webhook_id = ? AND l.delivery_id < ?
-     ORDER BY l.delivery_id DESC LIMIT ${LOOKED_AT}`,
-  );
-
-  const sourcesOf = (status: number | null) =>
-    status === null ? [all] : status === PENDING ? [fresh, tried] : [failed];
-
-  const findIds = ({ webhookId, status, beforeId, limit }: ListOptions) => {
-    if (status === DELIVERED) return findDelivered(webhookId, beforeId, limit);
-    const found = sourcesOf(status).flatMap((source) => source.all(webhookId, beforeId, limit + 1));
-    const ids = found.map(({ id }) => id).sort((a, b) => b - a);
-    return { ids: ids.slice(0, limit), nextBeforeId: ids.length > limit ? (ids[limit - 1] ?? null) : null };
-  };
-
-  const findDelivered = (webhookId: number, beforeId: number, limit: number) => {
-    const ids: number[] = [];
-    let count = 0;
-    let last: number | null = null;
-    for (const { id, status } of lookedAt.iterate(webhookId, beforeId)) {
-      if (status === DELIVERED && ids.length === limit) return { ids, nextBeforeId: last };
-      count += 1;
-      last = id;
-      if (status === DELIVERED) ids.push(id);
-    }
-    return { ids, nextBeforeId: count === LOOKED_AT ? last : null };
-  };
-
-  const attemptsOf = sqlite.prepare<AttemptRow, [number]>(
-    `SELECT number, started_at AS startedAt, duration_ms AS durationMs, status, error, response_excerpt AS responseExcerpt
-     FROM attempts WHERE delivery_id = ?1
-     UNION SELECT attempt_count, last_started_at, last_duration_ms, last_status, last_error, last_excerpt
-     FROM deliveries WHERE id = ?1 AND last_started_at IS NOT NULL ORDER BY 1`,
-  );
-
   const step = createRecoverStep({ sqlite, nextId });
 
   return {
-    list: (options) => {
-      webhookLog.catchUpIfPossible();
-      const { ids, nextBeforeId } = findIds(options);
-      const rows = select(inArray(deliveries.id, ids)).orderBy(desc(deliveries.id)).all().map(flatten);
-      return { rows, nextBeforeId };
-    },
-    get: (organizationId, id) => {
-      const row = select(and(eq(deliveries.id, id), eq(webhooks.organizationId, organizationId))).get();
-      return row ? flatten(row) : null;
-    },
-    attempts: (id) => attemptsOf.all(id),
-    payload: (eventId) =>
-      orm.select({ body: events.body }).from(events).where(eq(events.id, eventId)).get()?.body ?? "null",
     retry: (id, dueAt) => {
       transaction("durable", () =>
         orm
@@ -182,16 +71,6 @@ export function createDeliveryLog(
         return done;
       }),
   };
-}
-
-interface JoinedRow {
-  delivery: DeliveryColumns;
-  webhookUuid: string;
-  eventType: number;
-}
-
-function flatten({ delivery, webhookUuid, eventType }: JoinedRow): DeliveryRow {
-  return { ...delivery, webhookUuid, eventType };
 }
 
 function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]; nextId: () => number }) {

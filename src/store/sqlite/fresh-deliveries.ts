@@ -1,5 +1,6 @@
 import type { Database } from "bun:sqlite";
 import { FRESH } from "./schema.ts";
+import { LOGGED_THROUGH } from "./webhook-log.ts";
 
 /**
  * Fresh deliveries have been pending since they were made and were never tried. An index of them would be entered
@@ -29,6 +30,17 @@ export const FRESH_COUNT = `(
    WHERE l.webhook_id = w.id AND l.delivery_id BETWEEN w.fresh_from AND w.tried_through AND ${FRESH})
   + (SELECT count(*) FROM webhook_log l
      WHERE l.webhook_id = w.id AND l.delivery_id > max(w.tried_through, w.fresh_from - 1)))`;
+
+/** How many fresh deliveries each webhook has (`webhook_id`, `n`), as SQL: also those that the log lacks still. */
+export const FRESH_BY_WEBHOOK = `SELECT w.id AS webhook_id, ${FRESH_COUNT} AS n FROM webhooks w
+  UNION ALL SELECT webhook_id, count(*) FROM deliveries WHERE id > ${LOGGED_THROUGH} AND ${FRESH} GROUP BY webhook_id`;
+
+/** The id of the first fresh delivery of a row of `webhooks` called `w`, as SQL. */
+export const FIRST_FRESH = `(SELECT l.delivery_id FROM ${LOGGED_DELIVERIES} WHERE ${freshOf("w.id")}
+  ORDER BY l.delivery_id LIMIT 1)`;
+
+/** The largest id that the marks know of, as SQL: what is made from now on needs larger ones. */
+export const HIGHEST_MARK = "SELECT max(max(fresh_from - 1, tried_through)) AS id FROM webhooks";
 
 /** Raises `fresh_from` of a webhook over what is fresh no longer; part of a transaction. */
 export function prepareAdvance(sqlite: Database): (webhookId: number) => void {

@@ -1,29 +1,9 @@
 import { Database } from "bun:sqlite";
 import { join } from "node:path";
-import type { ClockState } from "../../clock.ts";
 import { messageOf } from "../../errors.ts";
+import type { Inspection } from "../inspection.ts";
 import { DATABASE_FILE } from "./database.ts";
 import { MIGRATIONS } from "./migrations.ts";
-
-/** What `armorhooks doctor` wants to know of a database, read without changing anything. */
-export interface Inspection {
-  /** What SQLite finds wrong, at most a few lines; empty when the file is whole. */
-  problems: string[];
-  /** Null when the database is damaged, or no migration was applied yet. */
-  facts: {
-    /** Migrations of this program that were not applied, and whether a newer program has applied others. */
-    missingMigrations: number;
-    isNewer: boolean;
-    /** One sealed secret, to tell which key fits; null when there is none. */
-    sealed: Uint8Array | null;
-    carriesKey: boolean;
-    clock: ClockState | null;
-    /** Wall time at which the newest event was received. */
-    newestEventAt: number | null;
-    /** URLs of the enabled webhooks. */
-    urls: string[];
-  } | null;
-}
 
 const MAX_PROBLEMS = 5;
 

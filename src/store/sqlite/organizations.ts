@@ -1,46 +1,49 @@
 import { eq } from "drizzle-orm";
-import type { Plan } from "../../plans.ts";
+import type { Clock } from "../../clock.ts";
+import type { NewOrganization, Organization, Organizations } from "../organizations.ts";
 import type { Orm, StoreDatabase } from "./database.ts";
+import { promised } from "./faults.ts";
 import { organizations } from "./schema.ts";
 
-export type Organization = typeof organizations.$inferSelect;
-
-export interface NewOrganization {
-  name: string;
-  plan: Plan;
-  now: number;
-}
-
-export interface OrganizationStore {
-  create(input: NewOrganization): Organization;
-  update(uuid: string, values: { name?: string; plan?: Plan }): Organization | null;
-  list(): Organization[];
-  get(uuid: string): Organization | null;
-  /** Says that one was made past this store. */
+export interface SqliteOrganizations extends Organizations {
+  /** Says that one was made past this. */
   changed(): void;
-  /** Grows with each change made through this store; what other processes change shows in dataVersion(). */
-  changes(): number;
 }
 
-export function insertOrganization(orm: Orm, { name, plan, now }: NewOrganization): Organization {
-  const values = { uuid: crypto.randomUUID(), name, plan, createdAt: now };
+/** Makes an organization at a wall time; part of a transaction. */
+export function insertOrganization(orm: Orm, input: NewOrganization, createdAt: number): Organization {
+  const values = { ...input, uuid: crypto.randomUUID(), createdAt };
   return orm.insert(organizations).values(values).returning().get();
 }
 
-export function createOrganizationStore({ orm, transaction }: StoreDatabase): OrganizationStore {
+export function createOrganizations(
+  { orm, transaction, dataVersion }: StoreDatabase,
+  clock: Clock,
+): SqliteOrganizations {
+  /** Grows with each change made through this store; what other processes change shows in `dataVersion`. */
+  let changes = 0;
+  let known: { version: string; list: readonly Organization[] } = { version: "", list: [] };
+
+  const list = (): Organization[] => orm.select().from(organizations).orderBy(organizations.id).all();
   const get = (uuid: string): Organization | null =>
     orm.select().from(organizations).where(eq(organizations.uuid, uuid)).get() ?? null;
-  let changes = 0;
-  const write = <T>(run: () => T): T => {
-    changes += 1;
-    return transaction("durable", run);
+
+  const write = <T>(run: () => T): Promise<T> =>
+    promised(() => {
+      changes += 1;
+      return transaction("durable", run);
+    });
+
+  const refresh = (): void => {
+    const version = `${dataVersion()} ${changes}`;
+    if (version !== known.version) known = { version, list: list() };
   };
+
   return {
     changed: () => {
       changes += 1;
     },
-    changes: () => changes,
-    create: (input) => write(() => insertOrganization(orm, input)),
+    create: (input) => write(() => insertOrganization(orm, input, clock.wall())),
     update: (uuid, values) =>
       write(() => {
         if (Object.keys(values).length > 0) {
@@ -48,7 +51,12 @@ export function createOrganizationStore({ orm, transaction }: StoreDatabase): Or
         }
         return get(uuid);
       }),
-    list: () => orm.select().from(organizations).orderBy(organizations.id).all(),
-    get,
+    list: () => promised(list),
+    get: (uuid) => promised(() => get(uuid)),
+    known: () => {
+      if (known.version === "") refresh();
+      return known.list;
+    },
+    refresh: () => promised(refresh),
   };
 }

@@ -1,33 +1,10 @@
 import { idAt } from "../../ids.ts";
+import type { PruneLimits, PruneStep, Retention } from "../retention.ts";
 import type { StoreDatabase } from "./database.ts";
 import type { ExternalIds } from "./external-ids.ts";
+import { promised } from "./faults.ts";
 import { PENDING } from "./schema.ts";
 import { LOGGED_THROUGH, type WebhookLog } from "./webhook-log.ts";
-
-export interface PruneStep {
-  deliveries: number;
-  attempts: number;
-  events: number;
-  /** Whether everything that is old enough has been looked at. */
-  done: boolean;
-}
-
-/** One pass over what is older than a moment, from the oldest on. */
-export interface PruneRound {
-  /** Looks at a few hundred rows; a few milliseconds. */
-  step(): PruneStep;
-}
-
-export interface PruneLimits {
-  /** Schedule time: what was created later stays. */
-  createdBefore: number;
-  /** Wall time: what finished later stays. */
-  finishedBefore: number;
-}
-
-export interface Retention {
-  beginRound(limits: PruneLimits): PruneRound;
-}
 
 const STEP_ROWS = 400;
 /** Looking is cheaper than deleting: where nothing is to go, steps grow up to this. */
@@ -58,11 +35,7 @@ interface Walk<Row> {
   drop: (row: Row) => boolean;
 }
 
-/**
- * Deliveries first, with their attempts, then events that have no delivery left. A pending delivery keeps
- * its event; an event is kept for the retention even when nobody subscribed, to recognise repeats. Last go
- * the scanners' ids of what is gone.
- */
+/** As the port says; last go the scanners' ids of what is gone. */
 export function createRetention(
   { sqlite, transaction }: StoreDatabase,
   { externalIds, webhookLog }: RetentionParts,
@@ -117,47 +90,51 @@ export function createRetention(
     return true;
   };
 
+  const beginRound = ({ createdBefore, finishedBefore }: PruneLimits): (() => PruneStep) => {
+    externalIds.load();
+    const through = idAt(createdBefore) - 1;
+    let attempts = 0;
+    const deliveries = createWalk({
+      rows: (from, limit) => oldDeliveries.all(finishedBefore, from, through, limit),
+      drop: ({ id, webhookId, attempts: inRow }) => {
+        dropLogged.run(webhookId, id);
+        attempts += dropAttempts.run(id).changes + inRow;
+        return dropDelivery.run(id).changes > 0;
+      },
+    });
+    const events = createWalk({
+      rows: (from, limit) => oldEvents.all(from, through, limit),
+      drop: ({ id }) => dropEvent.run(id).changes > 0,
+    });
+    let gaveBack = false;
+
+    const prune = (): PruneStep => {
+      if (deliveries.done) return { ...NOTHING, events: events.step() };
+      attempts = 0;
+      const dropped = deliveries.step();
+      return { ...NOTHING, deliveries: dropped, attempts };
+    };
+
+    return () => {
+      if (!events.done) return transaction("relaxed", prune);
+      if (externalIds.dropOldRun()) return NOTHING;
+      if (giveBack()) {
+        gaveBack = true;
+        return NOTHING;
+      }
+      dropWebhooks();
+      // The file itself shrinks when the log is copied into it, which could be long from now.
+      if (gaveBack) sqlite.exec("PRAGMA wal_checkpoint(PASSIVE)");
+      return { ...NOTHING, done: true };
+    };
+  };
+
   return {
-    beginRound({ createdBefore, finishedBefore }) {
-      externalIds.load();
-      const through = idAt(createdBefore) - 1;
-      let attempts = 0;
-      const deliveries = createWalk({
-        rows: (from, limit) => oldDeliveries.all(finishedBefore, from, through, limit),
-        drop: ({ id, webhookId, attempts: inRow }) => {
-          dropLogged.run(webhookId, id);
-          attempts += dropAttempts.run(id).changes + inRow;
-          return dropDelivery.run(id).changes > 0;
-        },
-      });
-      const events = createWalk({
-        rows: (from, limit) => oldEvents.all(from, through, limit),
-        drop: ({ id }) => dropEvent.run(id).changes > 0,
-      });
-      let gaveBack = false;
-
-      const prune = (): PruneStep => {
-        if (deliveries.done) return { ...NOTHING, events: events.step() };
-        attempts = 0;
-        const dropped = deliveries.step();
-        return { ...NOTHING, deliveries: dropped, attempts };
-      };
-
-      return {
-        step() {
-          if (!events.done) return transaction("relaxed", prune);
-          if (externalIds.dropOldRun()) return NOTHING;
-          if (giveBack()) {
-            gaveBack = true;
-            return NOTHING;
-          }
-          dropWebhooks();
-          // The file itself shrinks when the log is copied into it, which could be long from now.
-          if (gaveBack) sqlite.exec("PRAGMA wal_checkpoint(PASSIVE)");
-          return { ...NOTHING, done: true };
-        },
-      };
-    },
+    beginRound: (limits) =>
+      promised(() => {
+        const step = beginRound(limits);
+        return { step: () => promised(step) };
+      }),
   };
 }
 

@@ -9,16 +9,16 @@ import {
   text,
   uniqueIndex,
 } from "drizzle-orm/sqlite-core";
+import type { EventType } from "../../event-types.ts";
 import type { WebhookFormat } from "../../formats.ts";
+import type { DisabledReason } from "../../outcomes.ts";
 import type { Plan } from "../../plans.ts";
+
+export type { DisabledReason };
 
 /** Times are milliseconds since 1970: wall time, except where a comment says schedule time (see clock.ts). */
 
-export const EVENT_TYPES = ["green_tier", "yellow_tier", "red_tier"] as const;
-export type EventType = (typeof EVENT_TYPES)[number];
-
-/** Delivery states as stored; the position in this list is the number in the table. */
-export const DELIVERY_STATUSES = ["pending", "delivered", "failed"] as const;
+/** Delivery states as stored: positions in DELIVERY_STATUSES. */
 export const PENDING = 0;
 export const DELIVERED = 1;
 export const FAILED = 2;
@@ -56,9 +56,6 @@ export const apiKeys = sqliteTable(
   },
   (table) => [index("api_keys_organization").on(table.organizationId)],
 );
-
-/** Why a webhook is off: its owner said so, a delivery ran out of attempts, or the receiver answered 410. */
-export type DisabledReason = "owner" | "attempts_exhausted" | "gone";
 
 export const webhooks = sqliteTable(
   "webhooks",

@@ -2,73 +2,93 @@ import { join } from "node:path";
 import { type Clock, type ClockSources, type ClockState, clockState, createClock } from "../../clock.ts";
 import { UsageError } from "../../errors.ts";
 import { createIdSource, formatId, newInstallationTag, parseId, timeOfId, writeId } from "../../ids.ts";
-import type { SecretBox } from "../secret-box.ts";
-import { type ApiKeyStore, createApiKeyStore } from "./api-keys.ts";
-import { type Bootstrap, createBootstrap } from "./bootstrap.ts";
-import {
-  DATABASE_FILE,
-  isStoreFault,
-  type OpenOptions,
-  openDatabase,
-  refusal,
-  type StoreDatabase,
-} from "./database.ts";
+import type { SecretKeySource } from "../../secrets/key-file.ts";
+import type { SecretBox } from "../../secrets/secret-box.ts";
+import type { Store } from "../store.ts";
+import { createApiKeys } from "./api-keys.ts";
+import { createBootstrap } from "./bootstrap.ts";
+import { DATABASE_FILE, type OpenOptions, openDatabase, refusal, type StoreDatabase } from "./database.ts";
 import { createDeliveryStore, type DeliveryStore } from "./deliveries.ts";
 import { createDeliveryLog, type DeliveryLog } from "./delivery-log.ts";
 import { createEventStore, type EventStore } from "./events.ts";
-import { createExternalIds } from "./external-ids.ts";
+import { createExternalIds, type ExternalIds } from "./external-ids.ts";
+import { isSqliteFault, promised } from "./faults.ts";
+import { HIGHEST_MARK } from "./fresh-deliveries.ts";
+import { createHistory } from "./history.ts";
+import { startHousekeeping } from "./housekeeping.ts";
+import { createLeases } from "./leases.ts";
 import { getMeta, setMeta } from "./meta.ts";
-import { createOrganizationStore, type OrganizationStore } from "./organizations.ts";
-import { createRetention, type Retention } from "./retention.ts";
+import { createOrganizations } from "./organizations.ts";
+import { createOverview } from "./overview.ts";
+import { createRetention } from "./retention.ts";
+import { openSecretBox, rotateSecretKey } from "./secret-key.ts";
 import { createWebhookLog } from "./webhook-log.ts";
-import { createWebhookStore, type WebhookStore } from "./webhooks.ts";
+import { createWebhooks, type EngineWebhooks, type SqliteWebhooks } from "./webhooks.ts";
 
-/** Everything that is kept. The functions are few and take batches: another database would be put behind these. */
-export interface Store {
+/** What the delivery engine reads and writes without waiting. */
+export interface EngineStore {
   database: StoreDatabase;
   clock: Clock;
-  bootstrap: Bootstrap;
-  organizations: OrganizationStore;
-  apiKeys: ApiKeyStore;
-  webhooks: WebhookStore;
+  webhooks: EngineWebhooks;
+  events: EventStore;
+  deliveries: DeliveryStore;
+  formatId(id: number): string;
+  writeId(id: number, into: Uint8Array, at: number): void;
+  /** The latest id that was given: what is there now has ids up to this one. */
+  lastId(): number;
+}
+
+export type { EngineStore as Store };
+
+/** The store on SQLite, with what only this one has. */
+export interface SqliteStore extends Store {
+  database: StoreDatabase;
+  webhooks: SqliteWebhooks;
   events: EventStore;
   deliveries: DeliveryStore;
   deliveryLog: DeliveryLog;
-  retention: Retention;
-  /** An event's or delivery's id as the outside sees it, and back. */
-  formatId(id: number): string;
-  /** The same text as bytes. */
-  writeId(id: number, into: Uint8Array, at: number): void;
-  parseId(text: string): number | null;
-  /** An id for a message that is not stored. */
-  newId(): number;
-  /** Reads what tells a scanner's repeats; otherwise the first event waits for it. Throws UsageError. */
-  loadExternalIds(): void;
-  /** The latest id that was given: what is there now has ids up to this one. */
+  engine: EngineStore;
   lastId(): number;
   /** Writes the schedule clock down, and proves that writing works; throws when it does not. */
   saveClock(): void;
-  /** Must be called before webhooks are made or loaded. */
-  useSecretBox(box: SecretBox): void;
-  close(): void;
 }
 
-export interface StoreOptions extends OpenOptions {
+export interface StoreOptions extends Omit<OpenOptions, "checkpointBeside"> {
+  /** Where the secret key is, which is made on first start; without one, nothing that needs it can be asked for. */
+  secretKey?: SecretKeySource;
+  /** Whether the store stays open for long: then it keeps itself fresh, finds out when it can write again, and is ready for events. */
+  resident?: boolean;
   clockSources?: ClockSources;
 }
 
-/** Opens the store of a data directory; throws UsageError with a sentence for the operator. */
-export function openStore({ clockSources, ...options }: StoreOptions): Store {
-  const database = openDatabase(options);
+/** Opens the store of a data directory, making it when missing; throws UsageError with a sentence for the operator. */
+export function openSqliteStore({
+  clockSources,
+  secretKey,
+  resident = false,
+  ...options
+}: StoreOptions): SqliteStore {
+  const database = openDatabase({ ...options, checkpointBeside: resident });
   try {
-    return assemble(database, join(options.dataDir, DATABASE_FILE), clockSources);
+    const path = join(options.dataDir, DATABASE_FILE);
+    return assemble(database, { path, secretKey, resident, clockSources });
   } catch (error) {
     database.close();
     throw error;
   }
 }
 
-function assemble(database: StoreDatabase, path: string, clockSources?: ClockSources): Store {
+interface AssembleOptions {
+  path: string;
+  secretKey: SecretKeySource | undefined;
+  resident: boolean;
+  clockSources: ClockSources | undefined;
+}
+
+function assemble(
+  database: StoreDatabase,
+  { path, secretKey, resident, clockSources }: AssembleOptions,
+): SqliteStore {
   const { orm, transaction } = database;
   const tag = getMeta(orm, "installation_tag") ?? transaction("durable", () => makeTag(database));
   const clock = createClock(savedClock(database), clockSources);
@@ -79,49 +99,92 @@ function assemble(database: StoreDatabase, path: string, clockSources?: ClockSou
     last = first + count - 1;
     return first;
   };
+  const lastId = (): number => last;
 
-  let box: SecretBox | null = null;
-  const webhooks = createWebhookStore(database, () => {
-    if (!box) throw new UsageError("no secret key is loaded");
-    return box;
-  });
+  let opened = secretKey ? openSecretBox(database, secretKey) : null;
+  const box = (): SecretBox => {
+    if (!opened) throw new UsageError("no secret key is loaded");
+    return opened;
+  };
 
-  const organizations = createOrganizationStore(database);
   const externalIds = createExternalIds(database);
+  // Otherwise the first event would wait for it.
+  if (resident) loadOrRefuse(externalIds, path);
   const webhookLog = createWebhookLog(database.sqlite, transaction);
+  const organizations = createOrganizations(database, clock);
+  const apiKeys = createApiKeys(database, clock);
+  const webhooks = createWebhooks(database, { box, clock, lastId });
+  const events = createEventStore(database, { externalIds, webhookLog }, issue);
+  const deliveries = createDeliveryStore(database, webhookLog);
+
+  const saveClock = (): void =>
+    transaction("relaxed", () => setMeta(orm, "clock", JSON.stringify(clockState(clock))));
+  const tidy = async (): Promise<void> => {
+    await organizations.refresh();
+    apiKeys.writeUses();
+  };
+  const endHousekeeping = resident
+    ? startHousekeeping({ tidy, saveClock, isFaulty: () => database.fault() !== null })
+    : async (): Promise<void> => {};
 
   return {
-    database,
     clock,
-    bootstrap: createBootstrap(database, organizations),
+    ids: {
+      next: () => issue(),
+      format: (id) => formatId(id, tag),
+      write: (id, into, at) => writeId(id, tag, into, at),
+      parse: (text) => parseId(text, tag),
+    },
+    bootstrap: createBootstrap(database, clock, organizations.changed),
     organizations,
-    apiKeys: createApiKeyStore(database),
+    apiKeys,
     webhooks,
-    events: createEventStore(database, { externalIds, webhookLog }, issue),
-    deliveries: createDeliveryStore(database, webhookLog),
-    deliveryLog: createDeliveryLog(database, issue, webhookLog),
+    history: createHistory(database, webhookLog),
     retention: createRetention(database, { externalIds, webhookLog }),
-    formatId: (id) => formatId(id, tag),
-    writeId: (id, into, at) => writeId(id, tag, into, at),
-    parseId: (text) => parseId(text, tag),
-    newId: () => issue(),
-    loadExternalIds: () => {
-      try {
-        externalIds.load();
-      } catch (error) {
-        throw isStoreFault(error) ? refusal(path, error) : error;
-      }
+    leases: createLeases(),
+    overview: createOverview(database, { webhookLog, path }),
+    secrets: {
+      derive: (purpose) => box().derive(purpose),
+      rotateKey: () =>
+        promised(() => {
+          if (!secretKey) throw new UsageError("no secret key is loaded");
+          const count = rotateSecretKey(database, secretKey, webhooks.reseal);
+          opened = openSecretBox(database, secretKey);
+          return count;
+        }),
     },
-    lastId: () => last,
-    saveClock: () => transaction("relaxed", () => setMeta(orm, "clock", JSON.stringify(clockState(clock)))),
-    useSecretBox: (opened) => {
-      box = opened;
-    },
-    close: () => {
+    fault: database.fault,
+    async close() {
+      await endHousekeeping();
       webhookLog.close();
+      await database.finishCheckpoints();
       database.close();
     },
+    database,
+    events,
+    deliveries,
+    deliveryLog: createDeliveryLog(database, issue, webhookLog),
+    engine: {
+      database,
+      clock,
+      webhooks: webhooks.engine,
+      events,
+      deliveries,
+      formatId: (id) => formatId(id, tag),
+      writeId: (id, into, at) => writeId(id, tag, into, at),
+      lastId,
+    },
+    lastId,
+    saveClock,
   };
+}
+
+function loadOrRefuse(externalIds: ExternalIds, path: string): void {
+  try {
+    externalIds.load();
+  } catch (error) {
+    throw isSqliteFault(error) ? refusal(path, error) : error;
+  }
 }
 
 function makeTag({ orm }: StoreDatabase): string {
@@ -136,10 +199,7 @@ function newestId({ sqlite }: StoreDatabase): number {
   const newest = (table: string): number =>
     sqlite.query<{ id: number | null }, []>(`SELECT max(id) AS id FROM ${table}`).get()?.id ?? 0;
   // What was there may have been pruned, but the marks of fresh deliveries rely on larger ids.
-  const marked =
-    sqlite
-      .query<{ id: number | null }, []>("SELECT max(max(fresh_from - 1, tried_through)) AS id FROM webhooks")
-      .get()?.id ?? 0;
+  const marked = sqlite.query<{ id: number | null }, []>(HIGHEST_MARK).get()?.id ?? 0;
   return Math.max(newest("events"), newest("deliveries"), marked);
 }
 

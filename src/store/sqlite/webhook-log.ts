@@ -1,5 +1,6 @@
 import type { Database } from "bun:sqlite";
-import { isStoreFault, type StoreDatabase } from "./database.ts";
+import { isStoreFault } from "../faults.ts";
+import type { StoreDatabase } from "./database.ts";
 
 /**
  * Each webhook's deliveries in the order of their ids: the table `webhook_log`. An index would say the same, but

@@ -1,66 +1,50 @@
 import { randomBytes } from "node:crypto";
 import { and, asc, count, desc, eq, isNotNull, isNull } from "drizzle-orm";
-import type { WebhookFormat } from "../../formats.ts";
-import type { SecretBox } from "../secret-box.ts";
+import type { Clock } from "../../clock.ts";
+import { EVENT_TYPES } from "../../event-types.ts";
+import type { SecretBox } from "../../secrets/secret-box.ts";
+import type { LoadedWebhook, Webhook, WebhookChanges, Webhooks, WebhookWithSecret } from "../webhooks.ts";
 import type { StoreDatabase } from "./database.ts";
-import { EVENT_TYPES, type EventType, organizations, webhooks } from "./schema.ts";
+import { promised } from "./faults.ts";
+import { organizations, webhooks } from "./schema.ts";
 
-export type WebhookRow = typeof webhooks.$inferSelect;
+export type { Webhook };
 
-/** A webhook as the API shows it: never its secret. */
-export type Webhook = Omit<WebhookRow, "secret" | "previousSecret">;
+type WebhookRow = typeof webhooks.$inferSelect;
 
-export interface NewWebhook {
-  organizationId: number;
-  url: string;
-  events: EventType[];
-  format: WebhookFormat;
-  now: number;
+/** A webhook as the delivery engine finds it at its start, also a deleted one. */
+export interface EngineWebhook extends Webhook {
+  deletedAt: number | null;
+  /** While its pending deliveries up to this id are being ended. */
+  endThrough: number | null;
 }
 
-export interface WebhookChanges {
-  url?: string;
-  events?: EventType[];
-  format?: WebhookFormat;
-  enabled?: boolean;
-}
-
-export interface LoadedWebhook {
-  webhook: Webhook;
-  organizationUuid: string;
-  secret: string;
-  /** The secret before the latest rotation. */
-  previousSecret: string | null;
-}
-
-export interface WebhookStore {
-  create(input: NewWebhook): { webhook: Webhook; secret: string };
-  list(organizationId: number): Webhook[];
-  count(organizationId: number): number;
-  /** Null for an unknown id and for another organization's alike. */
-  get(organizationId: number, uuid: string): Webhook | null;
-  update(organizationId: number, uuid: string, changes: WebhookChanges): Webhook | null;
-  /** Takes the webhook out of service and wipes its URL and secret; its deliveries stay to be looked at. */
-  remove(organizationId: number, uuid: string, at: { now: number; lastId: number }): Webhook | null;
-  rotateSecret(
-    organizationId: number,
-    uuid: string,
-    overlapUntil: number,
-  ): { webhook: Webhook; secret: string } | null;
-  /** Forgets cached subscriptions after the delivery engine has disabled a webhook. */
-  forgetSubscriptions(): void;
-  /** What the delivery engine needs; null when deleted. */
+/** What the delivery engine asks without waiting. */
+export interface EngineWebhooks {
+  /** What an attempt needs; null when deleted. */
   load(id: number): LoadedWebhook | null;
-  /** The public id, of a deleted webhook too. */
+  /** The public id, of a deleted webhook too; empty when there is none. */
   uuidOf(id: number): string;
   /** Every webhook that may have deliveries to finish, deleted ones included. */
-  all(): Webhook[];
+  all(): EngineWebhook[];
   /** Ids of the enabled webhooks of an organization that subscribe to a type (its position in EVENT_TYPES). */
   subscribers(organizationId: number, type: number): readonly number[];
-  /** The key id that the stored secrets are sealed with; null when there are none. */
-  anySealedSecret(): Uint8Array | null;
-  /** Opens every secret with the present key and seals it with another, in one transaction. */
+  /** Forgets cached subscriptions after the delivery engine has disabled a webhook. */
+  forgetSubscriptions(): void;
+}
+
+export interface SqliteWebhooks extends Webhooks {
+  engine: EngineWebhooks;
+  /** Opens every secret with the present key and seals it with another, in one transaction; answers how many webhooks that were. */
   reseal(next: SecretBox): number;
+}
+
+export interface WebhookParts {
+  /** Throws UsageError when no secret key is loaded. */
+  box: () => SecretBox;
+  clock: Clock;
+  /** The latest id that was given: what is pending now has ids up to this one. */
+  lastId: () => number;
 }
 
 /** 64 lower-case hex digits from 32 random bytes (CONTRACT, section 4). */
@@ -68,122 +52,156 @@ function newSecret(): string {
   return randomBytes(32).toString("hex");
 }
 
-function withoutSecrets({ secret: _secret, previousSecret: _previous, ...webhook }: WebhookRow): Webhook {
-  return webhook;
+/** A row without its secrets, and without what only the store needs to know. */
+function toWebhook(row: WebhookRow): Webhook {
+  return {
+    id: row.id,
+    uuid: row.uuid,
+    organizationId: row.organizationId,
+    url: row.url,
+    events: row.events,
+    format: row.format,
+    enabled: row.enabled,
+    disabledReason: row.disabledReason,
+    failureCount: row.failureCount,
+    lastTriggeredAt: row.lastTriggeredAt,
+    lastSuccessAt: row.lastSuccessAt,
+    previousSecretExpiresAt: row.previousSecretExpiresAt,
+    createdAt: row.createdAt,
+  };
 }
 
-export function createWebhookStore(database: StoreDatabase, box: () => SecretBox): WebhookStore {
+export function createWebhooks(
+  database: StoreDatabase,
+  { box, clock, lastId }: WebhookParts,
+): SqliteWebhooks {
   const { orm, transaction } = database;
   const subscriptions = createSubscriptionCache(database);
 
-  const owned = (organizationId: number, uuid: string) =>
-    and(eq(webhooks.organizationId, organizationId), eq(webhooks.uuid, uuid), isNull(webhooks.deletedAt));
+  const live = (organizationId: number) =>
+    and(eq(webhooks.organizationId, organizationId), isNull(webhooks.deletedAt));
+  const owned = (organizationId: number, uuid: string) => and(live(organizationId), eq(webhooks.uuid, uuid));
+
+  const rowOf = (organizationId: number, uuid: string): WebhookRow | null =>
+    orm.select().from(webhooks).where(owned(organizationId, uuid)).get() ?? null;
+
+  const countOf = (organizationId: number): number =>
+    orm.select({ n: count() }).from(webhooks).where(live(organizationId)).get()?.n ?? 0;
 
   /** Every write goes through here, so that no cached subscription outlives it. */
-  const write = <T>(run: () => T): T => {
+  const write = <T>(run: () => T): Promise<T> => promised(() => writeNow(run));
+  const writeNow = <T>(run: () => T): T => {
     const result = transaction("durable", run);
     subscriptions.clear();
     return result;
   };
 
-  const change = (organizationId: number, uuid: string, values: Partial<WebhookRow>): Webhook | null => {
-    const row = orm.update(webhooks).set(values).where(owned(organizationId, uuid)).returning().get();
-    return row ? withoutSecrets(row) : null;
-  };
+  const change = ({ id }: WebhookRow, values: Partial<WebhookRow>): Webhook =>
+    toWebhook(orm.update(webhooks).set(values).where(eq(webhooks.id, id)).returning().get());
 
-  const get = (organizationId: number, uuid: string): Webhook | null => {
-    const row = orm.select().from(webhooks).where(owned(organizationId, uuid)).get();
-    return row ? withoutSecrets(row) : null;
+  const load = (id: number): LoadedWebhook | null => {
+    const row = orm
+      .select({ webhook: webhooks, organizationUuid: organizations.uuid })
+      .from(webhooks)
+      .innerJoin(organizations, eq(organizations.id, webhooks.organizationId))
+      .where(and(eq(webhooks.id, id), isNull(webhooks.deletedAt)))
+      .get();
+    if (!row) return null;
+    const { uuid, secret, previousSecret } = row.webhook;
+    return {
+      webhook: toWebhook(row.webhook),
+      organizationUuid: row.organizationUuid,
+      secret: box().open(secret, uuid),
+      previousSecret: previousSecret && box().open(previousSecret, uuid),
+    };
   };
-
-  const live = (organizationId: number) =>
-    and(eq(webhooks.organizationId, organizationId), isNull(webhooks.deletedAt));
 
   return {
-    get,
-    subscribers: subscriptions.get,
-    create: ({ now, ...input }) => {
-      const secret = newSecret();
-      const uuid = crypto.randomUUID();
-      const sealed = box().seal(secret, uuid);
-      const row = write(() =>
-        orm
-          .insert(webhooks)
-          .values({ ...input, uuid, secret: sealed, createdAt: now })
-          .returning()
-          .get(),
-      );
-      return { webhook: withoutSecrets(row), secret };
-    },
-    list: (organizationId) =>
-      orm
-        .select()
-        .from(webhooks)
-        .where(live(organizationId))
-        .orderBy(desc(webhooks.id))
-        .all()
-        .map(withoutSecrets),
-    count: (organizationId) =>
-      orm.select({ n: count() }).from(webhooks).where(live(organizationId)).get()?.n ?? 0,
-    update: (organizationId, uuid, changes) =>
-      write(() => {
-        const before = get(organizationId, uuid);
-        if (!before || Object.keys(changes).length === 0) return before;
-        return change(organizationId, uuid, { ...changes, ...enabledFields(before, changes) });
+    create: (input, limit) =>
+      write((): WebhookWithSecret | null => {
+        if (countOf(input.organizationId) >= limit) return null;
+        const secret = newSecret();
+        const uuid = crypto.randomUUID();
+        const values = { ...input, uuid, secret: box().seal(secret, uuid), createdAt: clock.wall() };
+        return { webhook: toWebhook(orm.insert(webhooks).values(values).returning().get()), secret };
       }),
-    remove: (organizationId, uuid, { now, lastId }) =>
+    list: (organizationId) =>
+      promised(() =>
+        orm
+          .select()
+          .from(webhooks)
+          .where(live(organizationId))
+          .orderBy(desc(webhooks.id))
+          .all()
+          .map(toWebhook),
+      ),
+    get: (organizationId, uuid) =>
+      promised(() => {
+        const row = rowOf(organizationId, uuid);
+        return row && toWebhook(row);
+      }),
+    update: (organizationId, uuid, changes, check) =>
       write(() => {
-        const before = get(organizationId, uuid);
-        const wiped = {
-          deletedAt: now,
+        const row = rowOf(organizationId, uuid);
+        if (!row) return null;
+        const values = { ...changes, ...enabledFields(row, changes) };
+        check?.({ ...toWebhook(row), ...values });
+        return Object.keys(values).length === 0 ? toWebhook(row) : change(row, values);
+      }),
+    remove: (organizationId, uuid) =>
+      write(() => {
+        const row = rowOf(organizationId, uuid);
+        if (!row) return null;
+        return change(row, {
+          deletedAt: clock.wall(),
           enabled: false,
-          endThrough: lastId,
+          endThrough: lastId(),
           url: "",
           secret: Buffer.alloc(0),
           previousSecret: null,
-        };
-        return before && change(organizationId, uuid, wiped);
+        });
       }),
-    rotateSecret: (organizationId, uuid, overlapUntil) => {
-      const secret = newSecret();
-      const webhook = write(() => {
-        const row = orm.select().from(webhooks).where(owned(organizationId, uuid)).get();
+    rotateSecret: (organizationId, uuid, overlapUntil) =>
+      write((): WebhookWithSecret | null => {
+        const row = rowOf(organizationId, uuid);
         if (!row) return null;
-        return change(organizationId, uuid, {
+        const secret = newSecret();
+        const webhook = change(row, {
           secret: box().seal(secret, uuid),
           previousSecret: row.secret,
           previousSecretExpiresAt: overlapUntil,
         });
-      });
-      return webhook && { webhook, secret };
+        return { webhook, secret };
+      }),
+    load: (id) => promised(() => load(id)),
+    all: () =>
+      promised(() =>
+        orm
+          .select()
+          .from(webhooks)
+          .where(isNull(webhooks.deletedAt))
+          .orderBy(asc(webhooks.id))
+          .all()
+          .map(toWebhook),
+      ),
+    engine: {
+      load,
+      uuidOf: (id) =>
+        orm.select({ uuid: webhooks.uuid }).from(webhooks).where(eq(webhooks.id, id)).get()?.uuid ?? "",
+      all: () =>
+        orm
+          .select()
+          .from(webhooks)
+          .orderBy(asc(webhooks.id))
+          .all()
+          .map((row) => ({ ...toWebhook(row), deletedAt: row.deletedAt, endThrough: row.endThrough })),
+      subscribers: subscriptions.get,
+      forgetSubscriptions: subscriptions.clear,
     },
-    forgetSubscriptions: subscriptions.clear,
-    load: (id) => {
-      const row = orm
-        .select({ webhook: webhooks, organizationUuid: organizations.uuid })
-        .from(webhooks)
-        .innerJoin(organizations, eq(organizations.id, webhooks.organizationId))
-        .where(and(eq(webhooks.id, id), isNull(webhooks.deletedAt)))
-        .get();
-      if (!row) return null;
-      const { uuid, secret, previousSecret } = row.webhook;
-      return {
-        webhook: withoutSecrets(row.webhook),
-        organizationUuid: row.organizationUuid,
-        secret: box().open(secret, uuid),
-        previousSecret: previousSecret && box().open(previousSecret, uuid),
-      };
-    },
-    uuidOf: (id) =>
-      orm.select({ uuid: webhooks.uuid }).from(webhooks).where(eq(webhooks.id, id)).get()?.uuid ?? "",
-    all: () => orm.select().from(webhooks).orderBy(asc(webhooks.id)).all().map(withoutSecrets),
-    anySealedSecret: () =>
-      orm.select({ secret: webhooks.secret }).from(webhooks).where(isNull(webhooks.deletedAt)).limit(1).get()
-        ?.secret ?? null,
     reseal: (next) => {
       const present = box();
       const again = (sealed: Uint8Array, uuid: string) => next.seal(present.open(sealed, uuid), uuid);
-      return write(() => {
+      return writeNow(() => {
         const rows = orm.select().from(webhooks).where(isNull(webhooks.deletedAt)).all();
         for (const { id, uuid, secret, previousSecret } of rows) {
           const values = {
@@ -199,7 +217,7 @@ export function createWebhookStore(database: StoreDatabase, box: () => SecretBox
 }
 
 /** Turning a webhook on forgives its failures; turning it off notes who did. */
-function enabledFields(before: Webhook, { enabled }: WebhookChanges): Partial<WebhookRow> {
+function enabledFields(before: WebhookRow, { enabled }: WebhookChanges): Partial<WebhookRow> {
   if (enabled === undefined || enabled === before.enabled) return {};
   return enabled ? { failureCount: 0, disabledReason: null } : { disabledReason: "owner" };
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { randomBytes } from "node:crypto";
 import fc from "fast-check";
-import { createSecretBox, sealedKeyId } from "../../src/store/secret-box.ts";
+import { createSecretBox, sealedKeyId } from "../../src/secrets/secret-box.ts";
 
 const box = createSecretBox(Buffer.alloc(32, 7));
 const SECRET = "ab".repeat(32);

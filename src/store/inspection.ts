@@ -1,0 +1,21 @@
+import type { ClockState } from "../clock.ts";
+
+/** What `armorhooks doctor` wants to know of a database, read without changing anything. */
+export interface Inspection {
+  /** What the database finds wrong with itself, at most a few lines; empty when it is whole. */
+  problems: string[];
+  /** Null when the database is damaged, or no migration was applied yet. */
+  facts: {
+    /** Migrations of this program that were not applied, and whether a newer program has applied others. */
+    missingMigrations: number;
+    isNewer: boolean;
+    /** One sealed secret, to tell which key fits; null when there is none. */
+    sealed: Uint8Array | null;
+    carriesKey: boolean;
+    clock: ClockState | null;
+    /** Wall time at which the newest event was received. */
+    newestEventAt: number | null;
+    /** URLs of the enabled webhooks. */
+    urls: string[];
+  } | null;
+}
