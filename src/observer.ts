@@ -2,7 +2,7 @@ import type { Target } from "./delivery/send.ts";
 import type { AttemptOutcome, DeliveryObserver } from "./delivery/worker.ts";
 import { messageOf } from "./errors.ts";
 import { timeOfId } from "./ids.ts";
-import { createLineForm, ID_HOLE, type LineForm, type Logger } from "./log.ts";
+import { createLineForm, ID_HOLE, type LineForm, type Logger, quote } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { isStoreFault } from "./store/sqlite/database.ts";
 import type { AttemptRecord } from "./store/sqlite/deliveries.ts";
@@ -19,7 +19,7 @@ export interface ObserverOptions {
 }
 
 /** The lines that tell of attempts of one webhook that came to the same: receivers answer alike for long. */
-interface Forms extends Pick<AttemptRecord, "number" | "httpStatus" | "error" | "status"> {
+interface Forms extends Pick<AttemptRecord, "number" | "httpStatus" | "error" | "detail" | "status"> {
   made: LineForm;
   finished: LineForm;
 }
@@ -49,23 +49,25 @@ export function createObserver(
   const forms = new WeakMap<Target, Forms>();
 
   const formsOf = ({ lane, target, record }: AttemptOutcome): Forms => {
-    const { number, httpStatus, error, status } = record;
+    const { number, httpStatus, error, detail, status } = record;
     const known = forms.get(target);
     if (
       known &&
       known.number === number &&
       known.httpStatus === httpStatus &&
       known.error === error &&
+      known.detail === detail &&
       known.status === status
     )
       return known;
     const ids = `,"event_id":"${ID_HOLE}","delivery_id":"${ID_HOLE}","webhook_id":"${lane.webhookUuid}","organization_id":"${lane.organizationUuid}"`;
-    const outcome = `,"attempt":${number},"status":${httpStatus},"error":${error && `"${error}"`},"duration_ms":`;
+    const outcome = `,"attempt":${number},"status":${httpStatus},"error":${error && `"${error}"`}${detail === null ? "" : `,"detail":${quote(detail)}`},"duration_ms":`;
     const end = `,"status":"${status === DELIVERED ? "delivered" : "failed"}","attempts":`;
     const made = {
       number,
       httpStatus,
       error,
+      detail,
       status,
       made: createLineForm("attempt made", `${ids},"host":${target.logHost}${outcome}`, store.writeId),
       finished: createLineForm("delivery finished", `${ids}${end}`, store.writeId),

@@ -13,6 +13,8 @@ export const ATTEMPT_ERRORS = [
   "blocked_address",
   "invalid_response",
   "http_status",
+  "proxy_failed",
+  "out_of_resources",
 ] as const;
 export type AttemptError = (typeof ATTEMPT_ERRORS)[number];
 
@@ -20,5 +22,5 @@ export type AttemptError = (typeof ATTEMPT_ERRORS)[number];
 export const END_REASONS = ["webhook_disabled", "webhook_deleted"] as const;
 export type EndReason = (typeof END_REASONS)[number];
 
-/** Why a webhook is off: its owner said so, a delivery ran out of attempts, or the receiver answered 410. */
-export type DisabledReason = "owner" | "attempts_exhausted" | "gone";
+/** Why a webhook is off: its owner said so, a delivery ran out of attempts, the receiver answered 410, or its service refuses the URL for good. */
+export type DisabledReason = "owner" | "attempts_exhausted" | "gone" | "rejected";

@@ -87,6 +87,13 @@ const attempt = {
     description: "Why it failed; null when it succeeded.",
     example: null,
   },
+  detail: {
+    type: "string",
+    nullable: true,
+    description:
+      "What a person needs to mend it, such as `certificate has expired`; null when there is nothing to add.",
+    example: null,
+  },
   response_excerpt: {
     type: "string",
     nullable: true,

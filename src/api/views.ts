@@ -53,6 +53,7 @@ export function attemptView(row: Attempt) {
     duration_ms: row.durationMs,
     status: row.status,
     error: row.error,
+    detail: row.detail,
     response_excerpt: row.responseExcerpt,
   };
 }

@@ -77,13 +77,14 @@ export interface Delivery {
   finished_at: string | null;
 }
 
-/** One POST of a delivery; `number` counts from 1, `status` is null when no answer came. */
+/** One POST of a delivery; `number` counts from 1, `status` is null when no answer came, `detail` says what to mend. */
 export interface Attempt {
   number: number;
   started_at: string;
   duration_ms: number;
   status: number | null;
   error: string | null;
+  detail: string | null;
   response_excerpt: string | null;
 }
 

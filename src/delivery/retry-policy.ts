@@ -39,16 +39,3 @@ export function restAfter(policy: RetryPolicy, rounds: number): number {
   if (rounds < 2) return 0;
   return Math.min(policy.minDelay * policy.factor ** (rounds - 2), policy.maxDelay, MAX_REST_MS);
 }
-
-/**
- * The pause that a receiver asks for, in milliseconds: `Retry-After` as seconds or as an HTTP date
- * (RFC 9110, 10.2.3), at most `max`. Null for anything else, and for a time in the past.
- */
-export function parseRetryAfter(value: string | null, now: number, max: number): number | null {
-  if (value === null) return null;
-  const text = value.trim();
-  if (/^\d{1,10}$/.test(text)) return Math.min(Number(text) * 1000, max);
-  if (!/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(text)) return null;
-  const until = Date.parse(text) - now;
-  return until > 0 ? Math.min(until, max) : null;
-}

@@ -335,16 +335,21 @@ export function createWorker(options: WorkerOptions): Worker {
     const now = clock.schedule();
     const before = lane.failureCount;
     noteFailure(lane, job.epoch, now, policy);
-    const gone = result.status === 410;
-    if (gone || job.attemptCount + 1 - job.budgetFrom >= policy.attempts) {
+    const { meaning } = result;
+    const exhausted = job.attemptCount + 1 - job.budgetFrom >= policy.attempts;
+    if (meaning.kind === "disable" || meaning.kind === "dropped" || exhausted) {
       // Given up only when nothing got through since this delivery was created.
       const hopeless = lane.lastSuccessAt === null || lane.lastSuccessAt < timeOfId(job.id);
-      if (gone || hopeless) lane.disabledReason = gone ? "gone" : "attempts_exhausted";
+      if (meaning.kind === "disable") lane.disabledReason = meaning.reason;
+      else if (meaning.kind !== "dropped" && hopeless) lane.disabledReason = "attempts_exhausted";
       write(lane, job, { record: recordOf(job, result, { status: FAILED, nextAttemptAt: null }), before });
       return false;
     }
     // p-retry knows nothing of a budget that was renewed during its run: the table takes over then.
-    const pause = Math.max(job.renewed ? 0 : retryDelay, result.retryAfterMs ?? 0);
+    const pause = Math.max(
+      job.renewed ? 0 : retryDelay,
+      (meaning.kind === "wait" && meaning.milliseconds) || 0,
+    );
     const isShort = pause <= SLEEP_LIMIT_MS && pause === retryDelay;
     const sleeps = running && !job.renewed && isShort && asleep < MAX_ASLEEP;
     const record = recordOf(job, result, { status: PENDING, nextAttemptAt: now + pause });
@@ -364,6 +369,7 @@ export function createWorker(options: WorkerOptions): Worker {
     durationMs: result.durationMs,
     httpStatus: result.status,
     error: result.error,
+    detail: result.detail,
     excerpt: result.excerpt,
     finishedAt: state.status === PENDING ? null : clock.wall(),
   });

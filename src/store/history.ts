@@ -29,8 +29,10 @@ export interface Attempt {
   durationMs: number;
   /** HTTP status; null when there was no answer. */
   status: number | null;
-  /** Null when the receiver answered 2xx. */
+  /** Null when it was delivered. */
   error: AttemptError | null;
+  /** What a person needs to mend it, where status and error do not say it. */
+  detail: string | null;
   /** The first 1 KiB of the answer's body as text. */
   responseExcerpt: string | null;
 }

@@ -142,7 +142,7 @@ describe("a connection is used again", () => {
     const { exchange } = transport();
     for (let i = 0; i < 20; i += 1) {
       const outcome = await exchange(post(server, { within: 1_000 }));
-      expect(outcome).toMatchObject({ ok: true, response: { excerpt: Buffer.from("ok") } });
+      expect(outcome).toMatchObject({ ok: true, response: { body: Buffer.from("ok") } });
     }
     expect(server.connections).toBe(20);
   });
@@ -155,7 +155,7 @@ describe("a connection is used again", () => {
     await until("the connection is given up", () => idleConnections() === 0);
     expect(await exchange(post(server))).toMatchObject({
       ok: true,
-      response: { excerpt: Buffer.from("ok") },
+      response: { body: Buffer.from("ok") },
     });
     expect(server.connections).toBe(2);
   });
@@ -291,7 +291,7 @@ describe("a request that is longer than the socket's buffer", () => {
     });
     const { exchange, idleConnections } = transport();
     const outcome = await exchange(post(early, { body: LONG }));
-    expect(outcome).toMatchObject({ ok: true, response: { excerpt: Buffer.from("early") } });
+    expect(outcome).toMatchObject({ ok: true, response: { body: Buffer.from("early") } });
     expect(idleConnections()).toBe(0);
     await until("the connection is closed", () => early.sockets.size === 0);
   });

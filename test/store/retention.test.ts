@@ -46,7 +46,7 @@ function rows(table: string): number {
 /** Gives every delivery an attempt before the one in its own row. */
 function addEarlierAttempts(): void {
   store.database.sqlite.exec(
-    "INSERT INTO attempts SELECT id, 0, created_at, 5, 500, 'http_status', NULL FROM deliveries",
+    "INSERT INTO attempts SELECT id, 0, created_at, 5, 500, 'http_status', NULL, NULL FROM deliveries",
   );
 }
 

@@ -15,6 +15,8 @@ export interface Hostile extends RawReceiverOptions {
   scheme?: "https";
   status: number | null;
   error: string | null;
+  /** Whether the attempt lasts as long as it may. */
+  untilDeadline?: boolean;
 }
 
 type Answer = (socket: Socket) => void;
@@ -66,11 +68,13 @@ function bomb(socket: Socket): void {
   socket.write(BOMB);
 }
 
-const timeout = { status: null, error: "timeout" };
+const timeout = { status: null, error: "timeout", untilDeadline: true };
 const invalid = { status: null, error: "invalid_response" };
 const lost = { status: null, error: "connection_failed" };
 const noTls = { scheme: "https", status: null, error: "tls_failed" } as const;
 const delivered = { status: 200, error: null };
+/** The status counts, and the body is waited for until the deadline. */
+const slow = { ...delivered, untilDeadline: true };
 
 /** Receivers that do to a sender what they can. */
 export const HOSTILE: readonly Hostile[] = [
@@ -79,10 +83,10 @@ export const HOSTILE: readonly Hostile[] = [
   { name: "drips its headers", ...timeout, onRequest: drips(`HTTP/1.1 200 OK\r\nx: ${CANARY}`, "y") },
   {
     name: "drips its body",
-    ...timeout,
+    ...slow,
     onRequest: drips("HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n", "y"),
   },
-  { name: "drips its chunks", ...timeout, onRequest: drips(CHUNKED, "1\r\ny\r\n") },
+  { name: "drips its chunks", ...slow, onRequest: drips(CHUNKED, "1\r\ny\r\n") },
   { name: "drips after an interim response", ...timeout, onRequest: drips("HTTP/1.1 100 x\r\n\r\n", "H") },
   { name: "hangs in the TLS handshake", ...timeout, scheme: "https" },
   {
@@ -121,7 +125,7 @@ export const HOSTILE: readonly Hostile[] = [
   },
   {
     name: "sends trailers without end",
-    ...invalid,
+    ...delivered,
     onRequest: pours(`${CHUNKED}0\r\n`, Buffer.from("x: y\r\n".repeat(10_000))),
   },
   {
@@ -135,24 +139,24 @@ export const HOSTILE: readonly Hostile[] = [
   { name: "ends inside of its headers", ...invalid, onRequest: saysAndEnds("HTTP/1.1 200 OK\r\nx: y\r\n") },
   {
     name: "sends a short body",
-    ...invalid,
+    ...delivered,
     onRequest: saysAndEnds("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort"),
   },
-  { name: "ends before the last chunk", ...invalid, onRequest: saysAndEnds(`${CHUNKED}5\r\nhello\r\n`) },
-  { name: "sends chunks of junk", ...invalid, onRequest: says(`${CHUNKED}${CANARY}\r\n`) },
+  { name: "ends before the last chunk", ...delivered, onRequest: saysAndEnds(`${CHUNKED}5\r\nhello\r\n`) },
+  { name: "sends chunks of junk", ...delivered, onRequest: says(`${CHUNKED}${CANARY}\r\n`) },
   {
     name: "states two lengths",
-    ...invalid,
-    onRequest: says("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok!"),
+    ...delivered,
+    onRequest: saysAndEnds("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok!"),
   },
   {
     name: "resets after the headers",
-    ...invalid,
+    ...delivered,
     onRequest: saysAndResets("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"),
   },
   {
     name: "resets after the headers of a body without a length",
-    ...invalid,
+    ...delivered,
     onRequest: saysAndResets("HTTP/1.1 200 OK\r\n\r\nsome"),
   },
   { name: "closes without a word", ...lost, onRequest: (socket) => socket.end() },
@@ -164,7 +168,7 @@ export const HOSTILE: readonly Hostile[] = [
     error: "http_status",
     onRequest: (socket, request) =>
       void socket.write(
-        `HTTP/1.1 302 Found\r\nlocation: http://${/host: (\S+)/.exec(request)?.[1]}/again\r\ncontent-length: 0\r\n\r\n`,
+        `HTTP/1.1 302 Found\r\nlocation: http://${/host: (\S+)/i.exec(request)?.[1]}/again\r\ncontent-length: 0\r\n\r\n`,
       ),
   },
   {

@@ -11,8 +11,10 @@ import { createResponseParser, type ParsedResponse, type ResponseParser } from "
 export interface Connection {
   /** Sends a whole request of so many bytes, while no other one is under way; what comes of it goes to `onOutcome`. */
   send(request: string, bytes: number): void;
-  /** Gives the connection up at once. */
+  /** Gives the connection up at once, without an outcome. */
   destroy(): void;
+  /** The same, with the response to the request under way if its head was read by now; null otherwise. */
+  cut(): ParsedResponse | null;
   readonly alive: boolean;
   /** Whether a request may have reached the other side: then no other address is tried. */
   readonly sent: boolean;
@@ -106,15 +108,11 @@ export function connect({ address, port, tls, onOutcome }: ConnectOptions): Conn
     else if (state === "done") settle({ ok: true, response: parser.response });
   };
 
-  const end = (): void => {
-    if (!alive) return;
-    if (busy && parser.started && parser.end() === "done") settle({ ok: true, response: parser.response });
-    else broken();
-  };
-
-  /** The connection was lost rather than ended: what came of a response is not all of it. */
+  /** It has ended, or was lost. A response whose head was read is one all the same. */
   const broken = (): void => {
-    if (tls && !ready) fail("tls_failed");
+    if (!alive) return;
+    if (busy && parser.end() === "done") settle({ ok: true, response: parser.response });
+    else if (tls && !ready) fail("tls_failed");
     else fail(parser.started ? "invalid_response" : "connection_failed");
   };
 
@@ -128,6 +126,11 @@ export function connect({ address, port, tls, onOutcome }: ConnectOptions): Conn
       else waiting = request;
     },
     destroy,
+    cut() {
+      const response = busy && parser.end() === "done" ? parser.response : null;
+      destroy();
+      return response;
+    },
     get alive() {
       return alive;
     },
@@ -153,7 +156,7 @@ export function connect({ address, port, tls, onOutcome }: ConnectOptions): Conn
       },
       data: (_socket, chunk) => receive(chunk),
       drain,
-      end,
+      end: broken,
       close: broken,
       // TLS 1.3 tells of a client that it will not have (no certificate, say) only after the handshake.
       error: () => (tls && !parser.started ? fail("tls_failed") : broken()),

@@ -143,8 +143,9 @@ export function createTransport({
       return;
     }
     active.delete(exchange);
-    connection.destroy();
-    giveUp(exchange, "timeout");
+    const response = connection.cut();
+    if (response) exchange.onOutcome({ ok: true, response });
+    else giveUp(exchange, "timeout");
   };
 
   const expireLate = (): void => {

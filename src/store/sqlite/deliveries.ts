@@ -25,6 +25,7 @@ export interface AttemptRecord {
   durationMs: number;
   httpStatus: number | null;
   error: AttemptError | null;
+  detail: string | null;
   excerpt: string | null;
   /** PENDING, DELIVERED or FAILED. */
   status: number;
@@ -126,7 +127,7 @@ export function createDeliveryStore(
 /** Copies the latest attempt of some deliveries to the attempts before it, where their rows are about to lose it. */
 const keepLatestAttempt = (condition: string): string =>
   `INSERT INTO attempts
-   SELECT id, attempt_count, last_started_at, last_duration_ms, last_status, last_error, last_excerpt
+   SELECT id, attempt_count, last_started_at, last_duration_ms, last_status, last_error, last_excerpt, last_detail
    FROM deliveries WHERE ${condition} AND last_started_at IS NOT NULL ON CONFLICT DO NOTHING`;
 
 /**
@@ -137,19 +138,19 @@ function prepareAttemptWriter(sqlite: Database): (attempt: AttemptRecord) => voi
   const keepLatest = sqlite.prepare(keepLatestAttempt("id = ?"));
   const update = sqlite.prepare(
     `UPDATE deliveries SET status = ?1, attempt_count = ?2, next_attempt_at = ?3, last_status = ?4, last_error = ?5,
-     finished_at = ?6, last_started_at = ?7, last_duration_ms = ?8, last_excerpt = ?9, room = NULL
-     WHERE id = ?10 AND (status = ${PENDING} OR (status = ${FAILED} AND ?1 <> ${PENDING}))`,
+     finished_at = ?6, last_started_at = ?7, last_duration_ms = ?8, last_excerpt = ?9, last_detail = ?10, room = NULL
+     WHERE id = ?11 AND (status = ${PENDING} OR (status = ${FAILED} AND ?1 <> ${PENDING}))`,
   );
   // With a retention shorter than an attempt, the delivery may have been pruned meanwhile.
   const insertLate = sqlite.prepare(
-    `INSERT OR IGNORE INTO attempts SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+    `INSERT OR IGNORE INTO attempts SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
      WHERE EXISTS (SELECT 1 FROM deliveries WHERE id = ?1 AND attempt_count < ?2)`,
   );
   const updateEnded = sqlite.prepare(
     `UPDATE deliveries SET attempt_count = ?, last_status = ? WHERE id = ? AND status = ${FAILED}`,
   );
   return (a) => {
-    const { deliveryId, number, startedAt, durationMs, httpStatus, error, excerpt } = a;
+    const { deliveryId, number, startedAt, durationMs, httpStatus, error, excerpt, detail } = a;
     if (number > 1) keepLatest.run(deliveryId);
     const { changes } = update.run(
       a.status,
@@ -161,10 +162,11 @@ function prepareAttemptWriter(sqlite: Database): (attempt: AttemptRecord) => voi
       startedAt,
       durationMs,
       excerpt,
+      detail,
       deliveryId,
     );
     if (changes > 0) return;
-    insertLate.run(deliveryId, number, startedAt, durationMs, httpStatus, error, excerpt);
+    insertLate.run(deliveryId, number, startedAt, durationMs, httpStatus, error, excerpt, detail);
     updateEnded.run(number, httpStatus, deliveryId);
   };
 }
@@ -210,7 +212,8 @@ function preparePendingEnd(sqlite: Database, advance: Advance): (options: FailPe
   const fail = (chosen: string) =>
     sqlite.prepare(
       `UPDATE deliveries SET status = ${FAILED}, next_attempt_at = NULL, last_error = ?4, finished_at = ?5,
-       last_started_at = NULL, last_duration_ms = NULL, last_excerpt = NULL WHERE id IN (${chosen})`,
+       last_started_at = NULL, last_duration_ms = NULL, last_excerpt = NULL, last_detail = NULL
+       WHERE id IN (${chosen})`,
     );
   const failFresh = fail(fresh);
   const failAgain = fail(again);

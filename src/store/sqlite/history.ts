@@ -87,9 +87,10 @@ export function createHistory({ orm, sqlite }: StoreDatabase, webhookLog: Webhoo
   };
 
   const attemptsOf = sqlite.prepare<Attempt, [number]>(
-    `SELECT number, started_at AS startedAt, duration_ms AS durationMs, status, error, response_excerpt AS responseExcerpt
+    `SELECT number, started_at AS startedAt, duration_ms AS durationMs, status, error, detail,
+     response_excerpt AS responseExcerpt
      FROM attempts WHERE delivery_id = ?1
-     UNION SELECT attempt_count, last_started_at, last_duration_ms, last_status, last_error, last_excerpt
+     UNION SELECT attempt_count, last_started_at, last_duration_ms, last_status, last_error, last_detail, last_excerpt
      FROM deliveries WHERE id = ?1 AND last_started_at IS NOT NULL ORDER BY 1`,
   );
 

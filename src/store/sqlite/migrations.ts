@@ -6,6 +6,7 @@ import externalIdRuns from "../../../drizzle/0002_external_id_runs.sql" with { t
 import freshMarks from "../../../drizzle/0003_fresh_marks.sql" with { type: "text" };
 import statusRange from "../../../drizzle/0004_status_range.sql" with { type: "text" };
 import webhookLog from "../../../drizzle/0005_webhook_log.sql" with { type: "text" };
+import attemptDetail from "../../../drizzle/0006_attempt_detail.sql" with { type: "text" };
 import journal from "../../../drizzle/meta/_journal.json";
 import { UsageError } from "../../errors.ts";
 
@@ -17,6 +18,7 @@ const SQL_BY_TAG: Readonly<Record<string, string>> = {
   "0003_fresh_marks": freshMarks,
   "0004_status_range": statusRange,
   "0005_webhook_log": webhookLog,
+  "0006_attempt_detail": attemptDetail,
 };
 
 export interface Migration {

@@ -165,6 +165,7 @@ export const deliveries = sqliteTable(
     room: blob({ mode: "buffer" }).default(sql`x'${sql.raw("00".repeat(24))}'`),
     createdAt: integer("created_at").notNull(),
     finishedAt: integer("finished_at"),
+    lastDetail: text("last_detail"),
   },
   (table) => [
     uniqueIndex("deliveries_event").on(table.eventId, table.webhookId),
@@ -202,6 +203,8 @@ export const attempts = sqliteTable(
     status: integer(),
     error: text(),
     responseExcerpt: text("response_excerpt"),
+    /** What a person needs to mend it, where status and error do not say it. */
+    detail: text(),
   },
   (table) => [primaryKey({ columns: [table.deliveryId, table.number] })],
 );

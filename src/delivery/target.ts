@@ -1,0 +1,59 @@
+import type { WebhookFormat } from "../formats.ts";
+import { quote } from "../log.ts";
+import { requestUrl } from "./formats/render.ts";
+import type { Route } from "./route.ts";
+import { createSigner, type Signer } from "./signature.ts";
+
+/** Where a webhook's requests go and how they are signed: worked out once, used for every attempt. */
+export interface Target {
+  url: string;
+  format: WebhookFormat;
+  organizationId: string | null;
+  /** The host that the daemon runs on. */
+  source: string;
+  secure: boolean;
+  /** Host name or literal address as the URL has it, an IPv6 address in brackets. */
+  hostname: string;
+  /** The same without brackets. */
+  host: string;
+  port: number;
+  /** The host name as it stands in a log line. */
+  logHost: string;
+  /** Request line and the header fields that never change. */
+  head: string;
+  sign: Signer;
+  /** Null before the first attempt. */
+  route: Route | null;
+}
+
+export interface TargetInput {
+  url: string;
+  format: WebhookFormat;
+  /** As the outside sees it; null for the operator's own webhook. */
+  organizationId: string | null;
+  /** The present secret, then the rotated one while it is still valid. */
+  secrets: readonly string[];
+}
+
+/** `Host` and `Accept` are there, and written so, because there are receivers that refuse a request otherwise. */
+export function createTarget(input: TargetInput, userAgent: string, source: string): Target {
+  const { url, format, organizationId, secrets } = input;
+  const { protocol, hostname, host, port, pathname, search } = new URL(requestUrl(format, url));
+  const secure = protocol === "https:";
+  return {
+    url,
+    format,
+    organizationId,
+    source,
+    secure,
+    route: null,
+    hostname,
+    logHost: quote(hostname),
+    host: hostname.replace(/^\[|\]$/g, ""),
+    port: port === "" ? (secure ? 443 : 80) : Number(port),
+    head:
+      `POST ${pathname}${search} HTTP/1.1\r\nHost: ${host}\r\nAccept: */*\r\n` +
+      `content-type: application/json\r\nuser-agent: ${userAgent}\r\n`,
+    sign: createSigner(secrets),
+  };
+}
