@@ -296,7 +296,7 @@ describe("an attempt", () => {
     const url = `http://rebind.test:${honest.port}/`;
     expect(await send(url)).toEqual(delivered);
     expect(asked).toEqual({ A: 1, AAAA: 1 });
-    expect(honest.requests[0]).toContain(`\r\nhost: rebind.test:${honest.port}\r\n`);
+    expect(honest.requests[0]).toContain(`\r\nHost: rebind.test:${honest.port}\r\n`);
     // The connection to the address that was good is still open, and is not used for what the name says now.
     expect(await send(url)).toEqual(blocked);
     expect([honest.connections, honest.requests.length, inside.connections]).toEqual([1, 1, 0]);
