@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { Command } from "commander";
 import { optionFor } from "../config.ts";
 import type { Organization } from "../store/organizations.ts";
+import type { LatestFailure } from "../store/overview.ts";
 import { isLocked } from "../store/sqlite/lock.ts";
 import type { Store } from "../store/store.ts";
 import type { Webhook } from "../store/webhooks.ts";
@@ -36,6 +37,8 @@ interface WebhookStatus {
   failure_count: number;
   pending: number;
   last_triggered_at: string | null;
+  /** What its latest failed attempt came to, in a few words. */
+  why: string | null;
 }
 
 const HELP = `
@@ -70,9 +73,9 @@ async function readStatus(store: Store, dataDir: string): Promise<Status> {
   const pending = await store.overview.pendingByWebhook();
   const organizations = new Map((await store.organizations.list()).map((row) => [row.id, row]));
   const webhooks = await store.webhooks.all();
-  const attention = webhooks
-    .filter(({ enabled, failureCount }) => !enabled || failureCount > 0)
-    .map((webhook) => webhookStatus(webhook, organizations, pending));
+  const troubled = webhooks.filter(({ enabled, failureCount }) => !enabled || failureCount > 0);
+  const failures = await store.overview.latestFailures(troubled.map(({ id }) => id));
+  const attention = troubled.map((webhook) => webhookStatus(webhook, { organizations, pending, failures }));
   const disabled = webhooks.filter(({ enabled }) => !enabled).length;
   const oldest = await oldestSeconds(store);
   return {
@@ -92,11 +95,14 @@ async function readStatus(store: Store, dataDir: string): Promise<Status> {
   };
 }
 
-function webhookStatus(
-  webhook: Webhook,
-  organizations: ReadonlyMap<number, Organization>,
-  pending: ReadonlyMap<number, number>,
-): WebhookStatus {
+/** What is known of webhooks and of those around them, by id. */
+interface Known {
+  organizations: ReadonlyMap<number, Organization>;
+  pending: ReadonlyMap<number, number>;
+  failures: ReadonlyMap<number, LatestFailure>;
+}
+
+function webhookStatus(webhook: Webhook, { organizations, pending, failures }: Known): WebhookStatus {
   const { lastTriggeredAt } = webhook;
   const organization = organizations.get(webhook.organizationId);
   return {
@@ -110,7 +116,15 @@ function webhookStatus(
     failure_count: webhook.failureCount,
     pending: pending.get(webhook.id) ?? 0,
     last_triggered_at: lastTriggeredAt === null ? null : new Date(lastTriggeredAt).toISOString(),
+    why: whyOf(failures.get(webhook.id)),
   };
+}
+
+/** `certificate has expired`, `answered 500` */
+function whyOf(failure: LatestFailure | undefined): string | null {
+  if (failure === undefined) return null;
+  const { status, error, detail } = failure;
+  return detail ?? (status === null ? error : `answered ${status}`);
 }
 
 /** What its owner has switched off is as its owner wants it. */
@@ -159,11 +173,12 @@ function print(status: Status): void {
 
 /** What fits on one screen with the lines above. */
 const MAX_ROWS = 15;
+const MAX_WHY_LENGTH = 60;
 
 function printAttention(attention: readonly WebhookStatus[]): void {
   console.log("");
   printTable(
-    ["WEBHOOK", "ORGANIZATION", "HOST", "STATE", "FAILURES", "PENDING", "LAST ATTEMPT"],
+    ["WEBHOOK", "ORGANIZATION", "HOST", "STATE", "FAILURES", "PENDING", "LAST ATTEMPT", "WHY"],
     attention
       .slice(0, MAX_ROWS)
       .map((webhook) => [
@@ -174,6 +189,7 @@ function printAttention(attention: readonly WebhookStatus[]): void {
         String(webhook.failure_count),
         String(webhook.pending),
         webhook.last_triggered_at ?? "never",
+        printable(webhook.why ?? "").slice(0, MAX_WHY_LENGTH),
       ]),
   );
   if (attention.length > MAX_ROWS) console.log(`… and ${attention.length - MAX_ROWS} more; --json lists all`);

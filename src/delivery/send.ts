@@ -1,7 +1,8 @@
 import type { Clock } from "../clock.ts";
 import type { AttemptError } from "../store/sqlite/deliveries.ts";
-import { explain, FAILED, type Meaning, meaningOf } from "./answer.ts";
-import type { Destination, Transport, TransportOutcome } from "./http/transport.ts";
+import { explain, FAILED, type Meaning, meaningOf, UNSENT } from "./answer.ts";
+import type { Destination } from "./http/destination.ts";
+import type { Transport, TransportOutcome } from "./http/transport.ts";
 import { type Message, writeRequest } from "./request.ts";
 import { findDestination, type RouteFailure, type RouteOptions } from "./route.ts";
 import { createTarget, type Target, type TargetInput } from "./target.ts";
@@ -76,7 +77,11 @@ export function createSender(options: SenderOptions): Sender {
 
   const fail = (run: Run, error: unknown): void => {
     options.onFault(error);
-    finish(run, { ok: false, failure: "connection_failed" });
+    finish(run, {
+      ok: false,
+      failure: "connection_failed",
+      detail: "a fault of armorhooks itself: see its log",
+    });
   };
 
   const go = (run: Run, found: Destination | RouteFailure): void => {
@@ -113,8 +118,9 @@ type Times = Pick<AttemptResult, "startedAt" | "durationMs">;
 type Response = Extract<TransportOutcome, { ok: true }>["response"];
 type Failure = Exclude<TransportOutcome | RouteFailure, { ok: true }>;
 
-function failureOf({ failure }: Failure, times: Times): AttemptResult {
-  return { ...times, status: null, error: failure, detail: null, meaning: FAILED, excerpt: null };
+function failureOf({ failure, detail }: Failure, times: Times): AttemptResult {
+  const meaning = failure === "out_of_resources" ? UNSENT : FAILED;
+  return { ...times, status: null, error: failure, detail, meaning, excerpt: null };
 }
 
 function resultOf(

@@ -13,6 +13,16 @@ export interface Overview {
    * created before `horizon` (schedule time) count only while they are pending. May take a second.
    */
   attemptsSince(since: number, horizon: number): Promise<Map<AttemptError | null, number>>;
+  /** What the latest failed attempt of each of some webhooks came to; one is left out when its newest deliveries have none. */
+  latestFailures(webhookIds: readonly number[]): Promise<Map<number, LatestFailure>>;
   /** Room that the store takes up, in bytes. */
   bytes(): Promise<number>;
+}
+
+export interface LatestFailure {
+  /** HTTP status, when there was an answer. */
+  status: number | null;
+  error: AttemptError;
+  /** What a person needs to mend it, where status and error do not say it. */
+  detail: string | null;
 }

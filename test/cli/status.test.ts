@@ -72,6 +72,7 @@ describe("armorhooks status", () => {
           failure_count: 1,
           pending: 1,
           last_triggered_at: expect.any(String),
+          why: "answered 500",
         },
       ],
     });
@@ -85,6 +86,26 @@ describe("armorhooks status", () => {
     expect((await status(daemon.dataDir)).body.daemon_running).toBe(false);
     await Promise.all([good.stop(), bad.stop()]);
   }, 15_000);
+
+  test("says in a few words why a webhook's latest attempt failed, also when the webhook is off by now", async () => {
+    const dataDir = await dataDirWith(async (store) => {
+      const organizationId = await addOrganization(store);
+      const at = store.clock.schedule() - 1_000;
+      const { id: webhookId } = await addWebhook(store, organizationId);
+      await seed(store, { webhookId, organizationId, count: 3, at, status: "failed" });
+      // The later two were ended with the webhook, without an attempt of their own.
+      const set = (fields: string, where: string) =>
+        store.database.sqlite.exec(
+          `UPDATE deliveries SET ${fields} WHERE id ${where} (SELECT min(id) FROM deliveries)`,
+        );
+      set("last_status = NULL, last_error = 'tls_failed', last_detail = 'certificate has expired'", "=");
+      set("last_error = 'webhook_disabled', last_started_at = NULL", ">");
+      store.database.sqlite.exec(`UPDATE webhooks SET enabled = 0, disabled_reason = 'attempts_exhausted'`);
+    });
+    expect((await status(dataDir)).body.attention[0].why).toBe("certificate has expired");
+    const { stdout } = await runCommand(["status", "--data-dir", dataDir]);
+    expect(stdout).toContain("certificate has expired");
+  });
 
   test("ends with 0 when all is well, a webhook that its owner switched off included", async () => {
     const dataDir = await dataDirWith(async (store) => {

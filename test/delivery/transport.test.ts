@@ -1,8 +1,12 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { Socket } from "node:net";
-import { type ConnectionOutcome, connect } from "../../src/delivery/http/connection.ts";
 import {
-  createDestination,
+  type ConnectionFailure,
+  type ConnectionOutcome,
+  connect,
+} from "../../src/delivery/http/connection.ts";
+import { createDestination } from "../../src/delivery/http/destination.ts";
+import {
   createTransport,
   type Transport,
   type TransportOptions,
@@ -300,7 +304,11 @@ describe("a request that is longer than the socket's buffer", () => {
     const server = await receiver({ onConnection: (socket) => socket.pause() });
     const start = performance.now();
     const outcome = await transport().exchange(post(server, { body: LONG, within: 200 }));
-    expect(outcome).toEqual({ ok: false, failure: "timeout" });
+    expect(outcome).toEqual({
+      ok: false,
+      failure: "timeout",
+      detail: "the receiver gave no answer in time",
+    });
     expect(performance.now() - start).toBeLessThan(600);
   });
 });
@@ -335,13 +343,23 @@ test("the stated length is that of the bytes, whatever the characters", async ()
 });
 
 test("a connection that has ended fails the next request at once", async () => {
-  const closed = await receiver();
-  await closed.stop();
+  const server = await receiver();
   const outcomes: ConnectionOutcome[] = [];
-  const onOutcome = (outcome: ConnectionOutcome) => outcomes.push(outcome);
-  const connection = connect({ address: "127.0.0.1", port: closed.port, tls: null, onOutcome });
-  await until("it is refused", () => !connection.alive);
+  const up: (ConnectionFailure | null)[] = [];
+  const connection = connect({
+    address: "127.0.0.1",
+    port: server.port,
+    tls: null,
+    onUp: (failure) => up.push(failure),
+    onOutcome: (outcome) => outcomes.push(outcome),
+  });
+  await until("it is up", () => up.length === 1 && server.sockets.size === 1);
+  for (const socket of server.sockets) socket.destroy();
+  await until("it has ended", () => !connection.alive);
   connection.send("POST / HTTP/1.1\r\n\r\n", 19);
-  const refused: ConnectionOutcome = { ok: false, failure: "connection_failed", unanswered: true };
-  expect(outcomes).toEqual([refused, refused]);
+  expect(up).toEqual([null]);
+  expect(outcomes).toMatchObject([
+    { ok: false, failure: "connection_failed" },
+    { ok: false, failure: "connection_failed", unanswered: true },
+  ]);
 });

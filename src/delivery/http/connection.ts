@@ -1,5 +1,7 @@
 import { isIP } from "node:net";
-import type { Socket } from "bun";
+import type { Socket, SocketHandler } from "bun";
+import { descriptorsAreOut, NO_DESCRIPTOR } from "../../descriptors.ts";
+import { placeOf, type TlsFault, tlsReason } from "./reasons.ts";
 import { createResponseParser, type ParsedResponse, type ResponseParser } from "./response-parser.ts";
 
 /**
@@ -9,65 +11,69 @@ import { createResponseParser, type ParsedResponse, type ResponseParser } from "
  * redirect, no decompression, and bounds on whatever a receiver sends. Measured at half the CPU time of `fetch`.
  */
 export interface Connection {
-  /** Sends a whole request of so many bytes, while no other one is under way; what comes of it goes to `onOutcome`. */
+  /** Sends a whole request of so many bytes, once the connection is up and while no other one is under way; what comes of it goes to `onOutcome`. */
   send(request: string, bytes: number): void;
   /** Gives the connection up at once, without an outcome. */
   destroy(): void;
   /** The same, with the response to the request under way if its head was read by now; null otherwise. */
   cut(): ParsedResponse | null;
   readonly alive: boolean;
-  /** Whether a request may have reached the other side: then no other address is tried. */
-  readonly sent: boolean;
 }
 
-export type ConnectionFailure = "connection_failed" | "tls_failed" | "invalid_response";
+export interface ConnectionFailure {
+  failure: "connection_failed" | "tls_failed" | "invalid_response" | "out_of_resources";
+  /** For a person. */
+  detail: string;
+}
 
 export type ConnectionOutcome =
   | { ok: true; response: ParsedResponse }
   /** `unanswered`: not a byte of a response came, so a fresh connection may try again. */
-  | { ok: false; failure: ConnectionFailure; unanswered: boolean };
-
-export type OnOutcome = (outcome: ConnectionOutcome) => void;
+  | ({ ok: false; unanswered: boolean } & ConnectionFailure);
 
 export interface ConnectOptions {
-  /** Told once of each request, and once more when the connection ends by itself while it idles. */
-  onOutcome: OnOutcome;
   /** The checked IP address. */
   address: string;
   port: number;
   /** Null for plain HTTP. */
   tls: { serverName: string; ca: readonly string[] | null } | null;
+  /** Told once, never before `connect` has returned: null when the connection is up, otherwise why it never will be. */
+  onUp: (failure: ConnectionFailure | null) => void;
+  /** Told once of each request, and once more when the connection ends by itself while it idles. */
+  onOutcome: (outcome: ConnectionOutcome) => void;
 }
 
-/** Connects in the background and never throws; a request given before it is up waits for it. */
-export function connect({ address, port, tls, onOutcome }: ConnectOptions): Connection {
+/** Connects in the background and never throws. */
+export function connect({ address, port, tls, onUp, onOutcome }: ConnectOptions): Connection {
   const parser: ResponseParser = createResponseParser();
   let socket: Socket<undefined> | null = null;
-  let ready = false;
+  let up = false;
   let alive = true;
-  let sent = false;
-  let waiting: string | null = null;
   let requestBytes = 0;
   let unsent: Buffer | null = null;
   let busy = false;
+  let short = false;
 
   const settle = (outcome: ConnectionOutcome): void => {
     busy = false;
     // An answer that came before the whole request was out: the rest of it would run into the next one.
-    if (outcome.ok && (unsent !== null || waiting !== null)) outcome.response.reusable = false;
-    waiting = null;
+    if (outcome.ok && unsent !== null) outcome.response.reusable = false;
     if (!outcome.ok || !outcome.response.reusable) destroy();
     onOutcome(outcome);
   };
 
-  const fail = (failure: ConnectionFailure): void => {
+  const fail = (failure: ConnectionFailure["failure"], detail: string): void => {
     if (!alive) return;
-    settle({ ok: false, failure, unanswered: !parser.started });
+    if (up) {
+      settle({ ok: false, failure, detail, unanswered: !parser.started });
+      return;
+    }
+    destroy();
+    onUp({ failure, detail });
   };
 
   const destroy = (): void => {
     alive = false;
-    ready = false;
     unsent = null;
     socket?.terminate();
     socket = null;
@@ -75,36 +81,32 @@ export function connect({ address, port, tls, onOutcome }: ConnectOptions): Conn
 
   const write = (request: string): void => {
     if (!socket) return;
-    sent = true;
     const written = socket.write(request);
-    if (written < 0) fail("connection_failed");
+    if (written < 0) broken();
     else if (written < requestBytes) unsent = Buffer.from(request).subarray(written);
   };
 
   const drain = (): void => {
     if (!unsent || !socket) return;
     const written = socket.write(unsent);
-    if (written < 0) fail("connection_failed");
+    if (written < 0) broken();
     else unsent = written < unsent.length ? unsent.subarray(written) : null;
   };
 
-  const becomeReady = (): void => {
-    ready = true;
-    if (waiting === null) return;
-    const request = waiting;
-    waiting = null;
-    write(request);
+  const becomeUp = (): void => {
+    up = true;
+    onUp(null);
   };
 
   const receive = (chunk: Buffer): void => {
     if (!alive) return;
     // An answer that nobody asked for: what follows could be taken for the answer to the next request.
-    if (!busy || !sent) {
-      fail("invalid_response");
+    if (!busy) {
+      fail("invalid_response", "the receiver sent something before it was asked");
       return;
     }
     const state = parser.push(chunk);
-    if (state === "invalid") fail("invalid_response");
+    if (state === "invalid") fail("invalid_response", "what the receiver sent is no HTTP/1.1 response");
     else if (state === "done") settle({ ok: true, response: parser.response });
   };
 
@@ -112,18 +114,64 @@ export function connect({ address, port, tls, onOutcome }: ConnectOptions): Conn
   const broken = (): void => {
     if (!alive) return;
     if (busy && parser.end() === "done") settle({ ok: true, response: parser.response });
-    else if (tls && !ready) fail("tls_failed");
-    else fail(parser.started ? "invalid_response" : "connection_failed");
+    else if (tls && !up) fail("tls_failed", "the receiver closed the connection during the TLS handshake");
+    else if (parser.started) fail("invalid_response", "the receiver closed the connection amid its answer");
+    else fail("connection_failed", "the receiver closed the connection without an answer");
   };
 
-  const connection: Connection = {
+  const failTls = (fault: TlsFault): void => {
+    const altNames = socket?.getPeerCertificate()?.subjectaltname;
+    fail("tls_failed", tlsReason(fault, { host: tls?.serverName ?? address, altNames }));
+  };
+
+  const handlers: SocketHandler<undefined> = {
+    open(opened) {
+      socket = opened;
+      if (!alive) opened.terminate();
+      else if (!tls) becomeUp();
+    },
+    handshake(_socket, success, verifyError) {
+      // Bun reports a chain or a name that does not hold here, and leaves the refusal to us.
+      if (verifyError) failTls(verifyError);
+      else if (!success) failTls({ message: "" });
+      else if (alive) becomeUp();
+    },
+    data: (_socket, chunk) => receive(chunk),
+    drain,
+    end: broken,
+    close: broken,
+    // TLS 1.3 tells of a client that it will not have (no certificate, say) only after the handshake.
+    error: (_socket, error) => {
+      const { code } = error as NodeJS.ErrnoException;
+      if (tls && !parser.started && code === "EPROTO") failTls(error);
+      else broken();
+    },
+    // A shortage shows at this moment only: before the promise below is rejected, others may have ended.
+    connectError: () => {
+      short = descriptorsAreOut();
+    },
+  };
+
+  Bun.connect<undefined>({
+    hostname: address,
+    port,
+    ...(tls && { tls: tlsOptions(tls) }),
+    socket: handlers,
+  }).catch(() => {
+    if (short) fail("out_of_resources", NO_DESCRIPTOR);
+    else fail("connection_failed", `${placeOf(address, port)} refused the connection`);
+  });
+
+  return {
     send(request, bytes) {
-      if (!alive) return onOutcome({ ok: false, failure: "connection_failed", unanswered: true });
+      if (!alive) {
+        const detail = "the connection had ended before the request";
+        return onOutcome({ ok: false, failure: "connection_failed", detail, unanswered: true });
+      }
       busy = true;
       requestBytes = bytes;
       parser.reset();
-      if (ready) write(request);
-      else waiting = request;
+      write(request);
     },
     destroy,
     cut() {
@@ -134,37 +182,7 @@ export function connect({ address, port, tls, onOutcome }: ConnectOptions): Conn
     get alive() {
       return alive;
     },
-    get sent() {
-      return sent;
-    },
   };
-
-  Bun.connect<undefined>({
-    hostname: address,
-    port,
-    ...(tls && { tls: tlsOptions(tls) }),
-    socket: {
-      open(opened) {
-        socket = opened;
-        if (!alive) opened.terminate();
-        else if (!tls) becomeReady();
-      },
-      handshake(_socket, success, verifyError) {
-        // Bun reports a chain or a name that does not hold here, and leaves the refusal to us.
-        if (!success || verifyError) fail("tls_failed");
-        else if (alive) becomeReady();
-      },
-      data: (_socket, chunk) => receive(chunk),
-      drain,
-      end: broken,
-      close: broken,
-      // TLS 1.3 tells of a client that it will not have (no certificate, say) only after the handshake.
-      error: () => (tls && !parser.started ? fail("tls_failed") : broken()),
-      connectError: () => fail("connection_failed"),
-    },
-  }).catch(() => fail("connection_failed"));
-
-  return connection;
 }
 
 function tlsOptions({ serverName, ca }: NonNullable<ConnectOptions["tls"]>) {

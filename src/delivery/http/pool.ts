@@ -17,6 +17,8 @@ export interface Pool<Exchange> {
   put(pooled: Pooled<Exchange>, keepAliveMs: number | null): void;
   /** Forgets one that has ended by itself. */
   remove(pooled: Pooled<Exchange>): void;
+  /** Closes the one that has idled longest; false when there is none. */
+  closeOldest(): boolean;
   size(): number;
   close(): void;
 }
@@ -40,6 +42,14 @@ export function createPool<Exchange>(maxIdle: number, idleMs: number): Pool<Exch
   const close = (pooled: Entry): void => {
     remove(pooled);
     pooled.connection.destroy();
+  };
+
+  const closeOldest = (): boolean => {
+    for (const oldest of byAge) {
+      close(oldest);
+      return true;
+    }
+    return false;
   };
 
   const sweep = (): void => {
@@ -71,8 +81,9 @@ export function createPool<Exchange>(maxIdle: number, idleMs: number): Pool<Exch
       const list = byKey.get(key);
       if (list) list.push(pooled);
       else byKey.set(key, [pooled]);
-      if (byAge.size > maxIdle) for (const oldest of byAge) return close(oldest);
+      if (byAge.size > maxIdle) closeOldest();
     },
+    closeOldest,
     size: () => byAge.size,
     close() {
       clearInterval(timer);

@@ -1,25 +1,10 @@
-import { type ConnectionFailure, type ConnectionOutcome, connect } from "./connection.ts";
+import { type Connection, type ConnectionFailure, type ConnectionOutcome, connect } from "./connection.ts";
+import type { Destination, DestinationAddress } from "./destination.ts";
+import { type Dial, dial, type OnUp } from "./dial.ts";
 import { createPool, type Pooled } from "./pool.ts";
+import { placeOf } from "./reasons.ts";
 import type { ParsedResponse } from "./response-parser.ts";
-
-/** Where a target's requests go: made once for as long as its addresses stay the same. */
-export interface Destination {
-  readonly secure: boolean;
-  /** Host name for the certificate check and SNI, or the literal address. */
-  readonly host: string;
-  readonly port: number;
-  /** Checked addresses, tried in this order, each with the key of its connections. */
-  readonly addresses: readonly { readonly address: string; readonly key: string }[];
-}
-
-export function createDestination(
-  to: Pick<Destination, "secure" | "host" | "port">,
-  addresses: readonly string[],
-): Destination {
-  const { secure, host, port } = to;
-  const prefix = `${secure ? "s" : "p"}|${host}|${port}|`;
-  return { secure, host, port, addresses: addresses.map((address) => ({ address, key: prefix + address })) };
-}
+import { createSharedTimer } from "./shared-timer.ts";
 
 export interface TransportRequest {
   destination: Destination;
@@ -31,9 +16,13 @@ export interface TransportRequest {
   deadline: number;
 }
 
-export type TransportOutcome =
-  | { ok: true; response: ParsedResponse }
-  | { ok: false; failure: ConnectionFailure | "timeout" };
+export interface TransportFailure {
+  failure: ConnectionFailure["failure"] | "timeout";
+  /** For a person. */
+  detail: string;
+}
+
+export type TransportOutcome = { ok: true; response: ParsedResponse } | ({ ok: false } & TransportFailure);
 
 export interface Transport {
   /**
@@ -56,20 +45,21 @@ export interface TransportOptions {
 const MAX_IDLE_CONNECTIONS = 512;
 /** Shorter than what common servers and load balancers keep an idle connection for. */
 const IDLE_MS = 30_000;
+/** Names of which it is remembered which address worked. */
+const MAX_REMEMBERED = 1_024;
+/** A server's word for a connection that it has closed for being idle (RFC 9110, 15.5.9). */
+const REQUEST_TIMEOUT = 408;
 
-/** A request, and whom to tell of its outcome. */
-interface Asked {
+/** A request under way, and whom to tell of its outcome. */
+interface Exchange {
   readonly request: TransportRequest;
   readonly onOutcome: (outcome: TransportOutcome) => void;
-}
-
-/** A request under way on one connection. */
-interface Exchange extends Asked {
-  readonly pooled: Pooled<Exchange>;
-  /** Position of the address that is tried; -1 on a connection that was there already. */
-  readonly index: number;
-  /** When this connection is given up: first for not being up, then for not having answered. */
-  expiresAt: number;
+  /** While it waits for a connection. */
+  dial: Dial | null;
+  /** What carries it. */
+  pooled: Pooled<Exchange> | null;
+  /** Whether that was there already. */
+  warm: boolean;
 }
 
 /** HTTP over pooled connections, keyed by target and checked address: a name that changes its answer never inherits one. */
@@ -81,77 +71,104 @@ export function createTransport({
   const pool = createPool<Exchange>(maxIdle, idleMs);
   const active = new Set<Exchange>();
   const timer = createSharedTimer(() => expireLate());
+  /** By destination, the key of the address that worked last where it was not the first. */
+  const worked = new Map<string, string>();
 
-  const begin = (exchange: Exchange): void => {
-    const { request, pooled } = exchange;
-    active.add(exchange);
-    timer.by(exchange.expiresAt);
+  const send = (exchange: Exchange, pooled: Pooled<Exchange>, warm: boolean): void => {
+    const { text, bytes } = exchange.request;
+    exchange.dial = null;
+    exchange.pooled = pooled;
+    exchange.warm = warm;
     pooled.exchange = exchange;
-    pooled.connection.send(request.text, request.bytes);
+    pooled.connection.send(text, bytes);
+  };
+
+  const dialFor = (exchange: Exchange): void => {
+    const { destination, deadline } = exchange.request;
+    const pooledOf = new Map<Connection, Pooled<Exchange>>();
+    exchange.pooled = null;
+    exchange.dial = dial({
+      addresses: inOrder(destination),
+      deadline,
+      connect: (to, onUp) => {
+        const pooled = open(destination, to, onUp);
+        pooledOf.set(pooled.connection, pooled);
+        return pooled.connection;
+      },
+      onConnected: (connection, { key }) => {
+        remember(destination, key);
+        send(exchange, pooledOf.get(connection) as Pooled<Exchange>, false);
+      },
+      onFailed: (failure) => {
+        // An idle connection is worth less than one that is needed.
+        if (failure.failure === "out_of_resources" && pool.closeOldest()) dialFor(exchange);
+        else finish(exchange, { ok: false, ...failure });
+      },
+    });
+  };
+
+  const open = (
+    { secure, host, port }: Destination,
+    { address, key }: DestinationAddress,
+    onUp: OnUp,
+  ): Pooled<Exchange> => {
+    const connection = connect({
+      address,
+      port,
+      tls: secure ? { serverName: host, ca } : null,
+      onUp,
+      onOutcome: (outcome) => settle(pooled, outcome),
+    });
+    const pooled: Pooled<Exchange> = { connection, key, exchange: null, expiresAt: 0 };
+    return pooled;
+  };
+
+  const inOrder = ({ name, addresses }: Destination): readonly DestinationAddress[] => {
+    const best = addresses.length > 1 ? worked.get(name) : undefined;
+    const first = best === undefined ? undefined : addresses.find(({ key }) => key === best);
+    return first ? [first, ...addresses.filter((one) => one !== first)] : addresses;
+  };
+
+  const remember = ({ name, addresses }: Destination, key: string): void => {
+    if (addresses.length === 1 || worked.get(name) === key) return;
+    worked.delete(name);
+    if (addresses[0]?.key === key) return;
+    worked.set(name, key);
+    if (worked.size > MAX_REMEMBERED) for (const oldest of worked.keys()) return void worked.delete(oldest);
   };
 
   /** What has come of the request that a connection carries. */
   const settle = (pooled: Pooled<Exchange>, outcome: ConnectionOutcome): void => {
     const { exchange } = pooled;
     pooled.exchange = null;
-    if (exchange) finish(exchange, outcome);
-    else pool.remove(pooled);
-  };
-
-  const beginFresh = ({ request, onOutcome }: Asked, index: number): void => {
-    const { addresses, host, port, secure } = request.destination;
-    const at = addresses[index];
-    if (!at) {
-      onOutcome({ ok: false, failure: "connection_failed" });
-      return;
+    if (!exchange) pool.remove(pooled);
+    else if (exchange.warm && hadClosed(outcome)) {
+      pooled.connection.destroy();
+      dialFor(exchange);
+    } else {
+      if (outcome.ok && outcome.response.reusable) pool.put(pooled, outcome.response.keepAliveMs);
+      finish(exchange, outcome);
     }
-    const tls = secure ? { serverName: host, ca } : null;
-    const connection = connect({
-      address: at.address,
-      port,
-      tls,
-      onOutcome: (outcome) => settle(pooled, outcome),
-    });
-    const pooled: Pooled<Exchange> = { connection, key: at.key, exchange: null, expiresAt: 0 };
-    const expiresAt = shareOfTime(request.deadline, addresses.length - index);
-    begin({ request, onOutcome, pooled, index, expiresAt });
   };
 
-  const finish = (exchange: Exchange, outcome: ConnectionOutcome): void => {
+  const finish = (exchange: Exchange, outcome: TransportOutcome): void => {
     active.delete(exchange);
-    if (outcome.ok) {
-      if (outcome.response.reusable) pool.put(exchange.pooled, outcome.response.keepAliveMs);
-      exchange.onOutcome(outcome);
-    } else if (exchange.index < 0 && outcome.unanswered) {
-      // The other side had just closed a connection that we took for warm.
-      beginFresh(exchange, 0);
-    } else giveUp(exchange, outcome.failure);
+    exchange.onOutcome(outcome);
   };
 
-  /** Goes on to the next address, unless a request may have reached this one. */
-  const giveUp = (exchange: Exchange, failure: ConnectionFailure | "timeout"): void => {
-    const { index, request } = exchange;
-    const last = index === request.destination.addresses.length - 1;
-    if (index < 0 || last || exchange.pooled.connection.sent) exchange.onOutcome({ ok: false, failure });
-    else beginFresh(exchange, index + 1);
-  };
-
-  const expire = (exchange: Exchange, now: number): void => {
-    const { connection } = exchange.pooled;
-    if (connection.sent && exchange.request.deadline > now) {
-      exchange.expiresAt = exchange.request.deadline;
-      return;
-    }
-    active.delete(exchange);
-    const response = connection.cut();
-    if (response) exchange.onOutcome({ ok: true, response });
-    else giveUp(exchange, "timeout");
+  /** What there is of it at its deadline. */
+  const expire = (exchange: Exchange): void => {
+    const { dial: dialling, pooled, request } = exchange;
+    dialling?.cancel();
+    const response = pooled?.connection.cut();
+    const detail = dialling ? unconnected(request.destination) : "the receiver gave no answer in time";
+    finish(exchange, response ? { ok: true, response } : { ok: false, failure: "timeout", detail });
   };
 
   const expireLate = (): void => {
     const now = performance.now();
-    for (const exchange of active) if (exchange.expiresAt <= now) expire(exchange, now);
-    for (const { expiresAt } of active) timer.by(expiresAt);
+    for (const exchange of active) if (exchange.request.deadline <= now) expire(exchange);
+    for (const { request } of active) timer.by(request.deadline);
   };
 
   const takeWarm = ({ destination: { addresses }, now }: TransportRequest): Pooled<Exchange> | null => {
@@ -164,9 +181,12 @@ export function createTransport({
 
   return {
     exchange(request, onOutcome) {
+      const exchange: Exchange = { request, onOutcome, dial: null, pooled: null, warm: false };
+      active.add(exchange);
+      timer.by(request.deadline);
       const pooled = takeWarm(request);
-      if (pooled) begin({ request, onOutcome, pooled, index: -1, expiresAt: request.deadline });
-      else beginFresh({ request, onOutcome }, 0);
+      if (pooled) send(exchange, pooled, true);
+      else dialFor(exchange);
     },
     idleConnections: pool.size,
     close() {
@@ -176,32 +196,12 @@ export function createTransport({
   };
 }
 
-/** An address that does not answer must leave time for those behind it. */
-function shareOfTime(deadline: number, addressesLeft: number): number {
-  if (addressesLeft === 1) return deadline;
-  const now = performance.now();
-  return now + Math.max(0, deadline - now) / addressesLeft;
+/** Whether the other side had given up a connection that we took for warm, just as the request went out. */
+function hadClosed(outcome: ConnectionOutcome): boolean {
+  return outcome.ok ? outcome.response.status === REQUEST_TIMEOUT : outcome.unanswered;
 }
 
-/** One timer for everything that has a deadline: requests come and go by the thousand, deadlines hardly ever pass. */
-function createSharedTimer(run: () => void) {
-  let due = Number.POSITIVE_INFINITY;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const fire = (): void => {
-    due = Number.POSITIVE_INFINITY;
-    run();
-  };
-  return {
-    /** Has `run` called by a moment of the monotonic clock, or before. */
-    by(moment: number): void {
-      if (moment >= due) return;
-      due = moment;
-      clearTimeout(timer);
-      timer = setTimeout(fire, Math.max(0, Math.ceil(moment - performance.now())));
-    },
-    stop(): void {
-      clearTimeout(timer);
-      due = Number.POSITIVE_INFINITY;
-    },
-  };
+function unconnected({ secure, port, addresses }: Destination): string {
+  const places = addresses.slice(0, 3).map(({ address }) => placeOf(address, port));
+  return `no ${secure ? "TLS connection" : "connection"} to ${places.join(", ")} in time`;
 }

@@ -1,11 +1,11 @@
 import { statSync } from "node:fs";
 import { idAt, timeOfId } from "../../ids.ts";
 import type { AttemptError } from "../../outcomes.ts";
-import type { Overview } from "../overview.ts";
+import type { LatestFailure, Overview } from "../overview.ts";
 import type { StoreDatabase } from "./database.ts";
 import { promised } from "./faults.ts";
 import { FIRST_FRESH, FRESH_BY_WEBHOOK, FRESH_COUNT } from "./fresh-deliveries.ts";
-import { PENDING, TRIED } from "./schema.ts";
+import { FAILED, PENDING, TRIED } from "./schema.ts";
 import type { WebhookLog } from "./webhook-log.ts";
 
 const PENDING_COUNT = `SELECT (SELECT coalesce(sum(${FRESH_COUNT}), 0) FROM webhooks w)
@@ -30,6 +30,18 @@ const ATTEMPTS_SINCE = `WITH d AS
   (SELECT a.error AS error FROM d CROSS JOIN attempts a ON a.delivery_id = d.id WHERE a.started_at >= ?2
    UNION ALL SELECT l.last_error FROM d CROSS JOIN deliveries l ON l.id = d.id WHERE l.last_started_at >= ?2)
   GROUP BY error`;
+
+/** Deliveries that ended with their webhook carry no attempt: past so many of them none is looked for. */
+const LOOKED_AT = 10_000;
+
+const newest = (index: string, condition: string): string =>
+  `SELECT * FROM (SELECT last_status AS status, last_error AS error, last_detail AS detail, last_started_at AS at
+     FROM deliveries INDEXED BY ${index} WHERE webhook_id = ?1 AND ${condition} ORDER BY id DESC LIMIT ${LOOKED_AT})
+   WHERE at IS NOT NULL AND error IS NOT NULL`;
+
+const LATEST_FAILURE = `SELECT status, error, detail FROM
+  (${newest("deliveries_tried", TRIED)} UNION ALL ${newest("deliveries_failed", `status = ${FAILED}`)})
+  ORDER BY at DESC LIMIT 1`;
 
 /** `path` is the database's file. */
 export function createOverview(
@@ -59,6 +71,12 @@ export function createOverview(
           .query<{ error: AttemptError | null; n: number }, [number, number]>(ATTEMPTS_SINCE)
           .all(idAt(horizon), since);
         return new Map(rows.map(({ error, n }) => [error, n]));
+      }),
+    latestFailures: (webhookIds) =>
+      promised(() => {
+        const query = sqlite.query<LatestFailure, [number]>(LATEST_FAILURE);
+        const found = webhookIds.map((id) => [id, query.get(id)] as const);
+        return new Map(found.filter((pair): pair is [number, LatestFailure] => pair[1] !== null));
       }),
     bytes: () =>
       promised(() =>
