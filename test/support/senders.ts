@@ -26,13 +26,14 @@ export function testSender(
     transport,
     clock: { wall: Date.now, schedule: Date.now },
     version: "0",
+    source: "host.test",
     timeoutMs,
     maxRetryAfterMs: 60_000,
     allowHttp: true,
     onFault: (error) => expect(error).toBeUndefined(),
   });
   return (url, format = "json") =>
-    sender.send(sender.createTarget({ url, format, secrets: ["0".repeat(64)] }), {
+    sender.send(sender.createTarget({ url, format, organizationId: null, secrets: ["0".repeat(64)] }), {
       eventId: "e",
       body: BODY,
     });
