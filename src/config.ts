@@ -258,15 +258,16 @@ const DEFINITIONS: readonly Definition[] = [
   {
     flag: "concurrency",
     value: "N",
-    description: "requests in flight, all webhooks together",
-    fallback: "256",
+    description:
+      "requests in flight, all webhooks together; never more than the descriptors of the process allow",
+    fallback: "4096",
     parse: integerFrom(1, 10_000),
   },
   {
     flag: "webhook-concurrency",
     value: "N",
-    description: "requests in flight to one webhook",
-    fallback: "32",
+    description: "most requests in flight to one webhook",
+    fallback: "256",
     parse: integerFrom(1, 10_000),
   },
   {

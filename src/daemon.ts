@@ -10,6 +10,8 @@ import { createSender } from "./delivery/send.ts";
 import { systemResolve } from "./delivery/system-resolve.ts";
 import { createTargetGuard } from "./delivery/target-guard.ts";
 import { createWorker } from "./delivery/worker.ts";
+import { createDescriptorWatch } from "./descriptor-watch.ts";
+import { descriptorLimit, descriptorsAreOut, openDescriptors, shareDescriptors } from "./descriptors.ts";
 import { messageOf, UsageError } from "./errors.ts";
 import { createEventIntake } from "./event-intake.ts";
 import { newRequestId } from "./ids.ts";
@@ -72,7 +74,23 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
     onAttempt: notifier.attempted,
     onDisabled: notifier.disabled,
   });
-  const transport = createTransport({ ca: trustedRoots(config.caFile) });
+  const shares = shareDescriptors(descriptorLimit(), openDescriptors());
+  const concurrency = Math.min(config.concurrency, shares.sending);
+  const socketConnections = Math.min(config.socketConnections, shares.scanners);
+  if (concurrency < config.concurrency || socketConnections < config.socketConnections) {
+    log.info("file descriptors allow fewer connections than the options", {
+      descriptors: descriptorLimit(),
+      concurrency,
+      socket_connections: socketConnections,
+    });
+  }
+  const descriptors = createDescriptorWatch(log);
+  const transport = createTransport({
+    ca: trustedRoots(config.caFile),
+    maxConnections: shares.sending,
+    maxIdle: concurrency,
+    onShortage: () => descriptors.noteShortage("a request"),
+  });
   const sender = createSender({
     guard,
     resolve: shareLookups(resolve),
@@ -97,8 +115,8 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
       maxDelay: config.retryMaxDelay,
       jitter: config.retryJitter,
     },
-    concurrency: config.concurrency,
-    webhookConcurrency: config.webhookConcurrency,
+    concurrency,
+    webhookConcurrency: Math.min(config.webhookConcurrency, concurrency),
     requestTimeoutMs: config.requestTimeout,
   });
   const directory = createOrganizationDirectory(store.organizations);
@@ -112,7 +130,12 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
   const ingest = createIngestServer({
     path: config.socket,
     mode: config.socketMode,
-    maxConnections: config.socketConnections,
+    maxConnections: socketConnections,
+    isShort: descriptorsAreOut,
+    onTurnedAway: () => {
+      if (socketConnections < config.socketConnections || descriptorsAreOut())
+        descriptors.noteShortage("a scanner");
+    },
     now: clock.wall,
     organization: (uuid) => {
       const known = directory.find(uuid);

@@ -38,3 +38,26 @@ export function openDescriptors(): number {
     return 0;
   }
 }
+
+/** How many descriptors each part of the daemon may hold at once. */
+export interface DescriptorShares {
+  /** Connections to receivers, idle ones included. */
+  sending: number;
+  /** Connections of scanners. */
+  scanners: number;
+}
+
+/** Kept for the database's own files, name servers and the log, beside what is open at the start. */
+const RESERVED = 12;
+/** However few there are: with less, nothing would go on at all. */
+const LEAST = 4;
+
+/**
+ * Shares the descriptors that are left out so that they never run out: half for receivers, three tenths for
+ * scanners, the rest for the API, which nothing bounds.
+ */
+export function shareDescriptors(limit: number, inUse: number): DescriptorShares {
+  const free = limit - inUse - RESERVED;
+  const share = (part: number): number => Math.max(LEAST, Math.floor(free * part));
+  return { sending: share(0.5), scanners: share(0.3) };
+}

@@ -32,6 +32,10 @@ export interface IngestOptions {
   path: string;
   mode: number;
   maxConnections: number;
+  /** Whether no file descriptor is left for anything else. */
+  isShort: () => boolean;
+  /** A connection was turned away, for that or for being one too many. */
+  onTurnedAway: () => void;
   now: () => number;
   /** Finds the organization of an event; throws AppError. */
   organization: (uuid: string | null) => IngestOrganization;
@@ -113,11 +117,20 @@ export function createIngestServer(options: IngestOptions): IngestServer {
       closed: false,
     };
     if (clients.size >= options.maxConnections) {
-      refuse(socket, `too many connections (at most ${options.maxConnections}); try again later`);
+      turnAway(socket, `too many connections (at most ${options.maxConnections})`);
+      return;
+    }
+    if (options.isShort()) {
+      turnAway(socket, "no file descriptor is left");
       return;
     }
     clients.add(socket);
     regulate(socket);
+  };
+
+  const turnAway = (socket: Connection, why: string): void => {
+    refuse(socket, `${why}; try again later`);
+    options.onTurnedAway();
   };
 
   const refuse = (socket: Connection, message: string): void => {

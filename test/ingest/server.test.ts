@@ -12,6 +12,8 @@ let waiting: ((error: Error | null) => void)[];
 let refused: string[];
 let faults: unknown[];
 let cutOff: number;
+let isShort: boolean;
+let turnedAway: number;
 
 const sync = (error: Error | null = null): void => {
   for (const done of waiting.splice(0)) done(error);
@@ -24,10 +26,16 @@ beforeEach(async () => {
   refused = [];
   faults = [];
   cutOff = 0;
+  isShort = false;
+  turnedAway = 0;
   server = createIngestServer({
     path: join(dir, "socket"),
     mode: 0o600,
     maxConnections: 10,
+    isShort: () => isShort,
+    onTurnedAway: () => {
+      turnedAway += 1;
+    },
     now: Date.now,
     organization: () => ({ id: 1, uuid: "one", hasAlerts: true }),
     store: (batch) => {
@@ -56,6 +64,19 @@ afterEach(() => {
 });
 
 const isStored = (count: number) => until(`${count} are stored`, () => stored.length === count);
+
+test("who comes while no descriptor is left, or is one too many, is told to come again, and the others go on", async () => {
+  isShort = true;
+  const late = await connectScanner(join(dir, "socket"));
+  await until("it is turned away", () => turnedAway === 1);
+  await until("it is told", () => late.acks.length === 1);
+  expect(late.acks).toMatchObject([{ ok: false, error: { code: "UNAVAILABLE" } }]);
+  isShort = false;
+  const more = await Promise.all(Array.from({ length: 10 }, () => connectScanner(join(dir, "socket"))));
+  await until("the tenth more is turned away", () => turnedAway === 2);
+  expect(server.connections()).toBe(10);
+  for (const one of [late, ...more]) one.close();
+});
 
 test("an event is acked once it is on disk, not before", async () => {
   const acks = scanner.send(scan());

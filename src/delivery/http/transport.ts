@@ -37,8 +37,12 @@ export interface Transport {
 export interface TransportOptions {
   /** PEM roots beside Bun's own; null for those alone. */
   ca: readonly string[] | null;
+  /** Open at once, idle ones included: for one more, the one that has idled longest is closed. */
+  maxConnections?: number;
   maxIdle?: number;
   idleMs?: number;
+  /** A request was not sent because no file descriptor was left. */
+  onShortage?: () => void;
 }
 
 /** Enough to keep hundreds of TLS hosts warm; the least recently used one goes first. */
@@ -65,8 +69,10 @@ interface Exchange {
 /** HTTP over pooled connections, keyed by target and checked address: a name that changes its answer never inherits one. */
 export function createTransport({
   ca,
+  maxConnections = Number.POSITIVE_INFINITY,
   maxIdle = MAX_IDLE_CONNECTIONS,
   idleMs = IDLE_MS,
+  onShortage = () => {},
 }: TransportOptions): Transport {
   const pool = createPool<Exchange>(maxIdle, idleMs);
   const active = new Set<Exchange>();
@@ -85,6 +91,7 @@ export function createTransport({
 
   const dialFor = (exchange: Exchange): void => {
     const { destination, deadline } = exchange.request;
+    if (active.size + pool.size() > maxConnections) pool.closeOldest();
     const pooledOf = new Map<Connection, Pooled<Exchange>>();
     exchange.pooled = null;
     exchange.dial = dial({
@@ -100,9 +107,11 @@ export function createTransport({
         send(exchange, pooledOf.get(connection) as Pooled<Exchange>, false);
       },
       onFailed: (failure) => {
+        const isShort = failure.failure === "out_of_resources";
         // An idle connection is worth less than one that is needed.
-        if (failure.failure === "out_of_resources" && pool.closeOldest()) dialFor(exchange);
-        else finish(exchange, { ok: false, ...failure });
+        if (isShort && pool.closeOldest()) return dialFor(exchange);
+        if (isShort) onShortage();
+        finish(exchange, { ok: false, ...failure });
       },
     });
   };
