@@ -116,6 +116,7 @@ const PURE = [
   "timestamp",
   "version",
   "threads",
+  "descriptors",
   "assets.d",
 ];
 
