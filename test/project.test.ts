@@ -103,6 +103,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   log: ["pure"],
   pure: ["package.json"],
   client: [],
+  scanner: [],
 };
 const FILES: Record<string, string> = { main: "main", config: "config", log: "log", metrics: "log" };
 const PURE = [

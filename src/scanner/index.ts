@@ -1,0 +1,11 @@
+export type { Ack } from "./backlog.ts";
+export {
+  EventRefusedError,
+  ScannerClosedError,
+  ScannerError,
+  type ScannerErrorCode,
+  ScannerFullError,
+  ScannerTimeoutError,
+} from "./errors.ts";
+export type { ScanEvent, Signal } from "./event.ts";
+export { type CloseOptions, Scanner, type ScannerOptions, type SendOptions } from "./scanner.ts";
