@@ -127,6 +127,7 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
     onFault: observer.faultOf("pruning"),
   });
 
+  const intake = createEventIntake({ store: store.engine, worker, metrics, log });
   const ingest = createIngestServer({
     path: config.socket,
     mode: config.socketMode,
@@ -137,15 +138,8 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
         descriptors.noteShortage("a scanner");
     },
     now: clock.wall,
-    organization: (uuid) => {
-      const known = directory.find(uuid);
-      if (known) return known;
-      void directory.refresh();
-      const found = directory.find(uuid);
-      if (found) return found;
-      throw directory.refusal(uuid);
-    },
-    store: createEventIntake({ store: store.engine, worker, metrics, log }),
+    organizations: directory,
+    store: async (batch) => intake(batch),
     whenDurable: store.database.whenDurable,
     makeDurable: store.database.makeDurable,
     onRefused: (code) => metrics.refusedLines.add(code),
@@ -244,7 +238,7 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
         accepting = true;
         return { url, socket: config.socket };
       } catch (error) {
-        ingest.stop();
+        await ingest.stop();
         await store.close();
         lock.release();
         throw error;
@@ -252,7 +246,7 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
     },
     async stop() {
       accepting = false;
-      ingest.stop();
+      await ingest.stop();
       await pruner.stop();
       const drained = await worker.stop(config.shutdownTimeout);
       notifier.stop();

@@ -1,6 +1,6 @@
 import type { Worker } from "./delivery/worker.ts";
+import type { IngestEvent, IngestOrganization, StoredScan } from "./ingest/events.ts";
 import { TIERS } from "./ingest/scan-event.ts";
-import type { IngestEvent, IngestOrganization, StoredScan } from "./ingest/server.ts";
 import { createLineForm, ID_HOLE, type LineForm, type Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { NewEvent, StoredEvent } from "./store/sqlite/events.ts";

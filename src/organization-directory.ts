@@ -1,17 +1,7 @@
 import { AppError } from "./errors.ts";
-import type { IngestOrganization } from "./ingest/server.ts";
+import type { IngestOrganization, OrganizationDirectory } from "./ingest/events.ts";
 import { hasWebhookAlerts } from "./plans.ts";
 import type { Organization, Organizations } from "./store/organizations.ts";
-
-/** The organizations in memory, because every event asks for one. */
-export interface OrganizationDirectory {
-  /** The organization with this id, or, where none is named, the only one; null when there is none that is known. */
-  find(uuid: string | null): IngestOrganization | null;
-  /** Looks for organizations that were made a moment ago; cheap when there are none. */
-  refresh(): Promise<void>;
-  /** What to tell whom `find` has no organization for, after `refresh`. */
-  refusal(uuid: string | null): AppError;
-}
 
 export function createOrganizationDirectory(
   organizations: Pick<Organizations, "known" | "refresh">,

@@ -1,7 +1,9 @@
-import { AppError } from "../errors.ts";
-import { decodeLine, isTorn } from "./decode-line.ts";
+import { AppError, type ErrorCode } from "../errors.ts";
+import type { Acks } from "./acks.ts";
+import { createLineDecoder, isTorn } from "./decode-line.ts";
+import type { IngestEvent, OrganizationDirectory, StoredScan } from "./events.ts";
 import type { Line, LineSplitter } from "./line-splitter.ts";
-import type { IngestEvent, IngestOptions, StoredScan } from "./server.ts";
+import type { ScanEvent } from "./scan-event.ts";
 
 /** Lines of one transaction. Larger ones are hardly faster, but would hold up everything else for longer. */
 const MAX_BATCH = 1024;
@@ -10,135 +12,170 @@ const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /** A long line leaves garbage of several times its length, and the runtime lets it pile up: it is told after this much. */
 const LONG_LINE_BYTES = 32 * 1024;
 const COLLECT_AFTER_BYTES = 4 * 1024 * 1024;
-let uncollected = 0;
+
+/** An event whose organization was not known when its line was read. */
+interface Unplaced {
+  scan: ScanEvent;
+  organization: null;
+  receivedAt: number;
+}
 
 /** A line that was read: either an event to store or the refusal to answer with, which is empty for a line that is forgotten. */
-type Entry = IngestEvent | string;
+type Entry = IngestEvent | Unplaced | string;
 
-interface Source {
+export interface Source {
   data: { splitter: LineSplitter };
 }
 
-type BatchOptions = Pick<
-  IngestOptions,
-  "now" | "organization" | "store" | "onRefused" | "onCutOff" | "onFault"
->;
+export interface BatchReaderOptions {
+  /** Wall time, milliseconds since 1970. */
+  now: () => number;
+  organizations: OrganizationDirectory;
+  acks: Acks;
+  /** A line was answered with this error code. */
+  onRefused: (code: ErrorCode) => void;
+  /** A line is forgotten, as the connection ended amid it: only who closes its side in order after a whole one has said all of it. */
+  onCutOff: () => void;
+  /** A fault of ours. */
+  onFault: (error: unknown) => void;
+}
 
-/** Lines that were taken together, and their answers. */
+/** Lines that were taken together, by whom they came from. */
 export interface Batch<From> {
-  acks: ReadonlyMap<From, string>;
+  entries: ReadonlyMap<From, Entry[]>;
   lines: number;
-  /** How many of the acks say that an event is stored: they must wait until it is on disk. */
-  stored: number;
+  /** Whether the organization of some was not known. */
+  isUnplaced: boolean;
 }
 
-/**
- * Takes lines from each waiting source in turn, stores their events in one transaction, and has an answer for
- * each line. A source without further lines leaves `waiting`.
- */
-export function storeBatch<From extends Source>(waiting: Set<From>, options: BatchOptions): Batch<From> {
-  const taken = takeBatch(waiting, options);
-  const events: IngestEvent[] = [];
-  let lines = 0;
-  for (const entries of taken.values()) {
-    lines += entries.length;
-    for (const entry of entries) if (typeof entry !== "string") events.push(entry);
-  }
-  const stored = storeEvents(events, options);
-  const acks = new Map<From, string>();
-  let next = 0;
-  for (const [source, entries] of taken) {
-    let text = "";
-    for (const entry of entries) text += typeof entry === "string" ? entry : ackOf(stored?.[next++]);
-    acks.set(source, text);
-  }
-  return { acks, lines, stored: stored?.length ?? 0 };
+export interface BatchReader {
+  /** Takes lines from each waiting source in turn. A source without further lines leaves `waiting`. */
+  take<From extends Source>(waiting: Set<From>): Batch<From>;
+  /** Looks once more for organizations that were not known, and refuses the events of those that do not exist. Never rejects. */
+  place<From>(batch: Batch<From>): Promise<void>;
 }
 
-/** The same answers, but for events of which nobody can be sure that they are on disk. */
-export function withoutStored(acks: string): string {
-  return acks.replaceAll(/^\{"ok":true.*\n/gm, UNAVAILABLE);
-}
+export function createBatchReader(options: BatchReaderOptions): BatchReader {
+  const { organizations, acks, onRefused, onCutOff, onFault } = options;
+  const decodeLine = createLineDecoder();
+  let uncollected = 0;
 
-function takeBatch<From extends Source>(waiting: Set<From>, options: BatchOptions): Map<From, Entry[]> {
-  const taken = new Map<From, Entry[]>();
-  const receivedAt = options.now();
-  const share = Math.max(1, Math.floor(MAX_BATCH / Math.max(1, waiting.size)));
-  let lines = 0;
-  let bytes = 0;
-  // Who has more lines goes to the end of the set, and comes up again while there is room.
-  for (const source of waiting) {
-    if (lines >= MAX_BATCH || bytes >= MAX_BATCH_BYTES) break;
-    const { splitter } = source.data;
-    const entries = taken.get(source) ?? [];
-    for (let n = 0; n < share && splitter.ready && bytes < MAX_BATCH_BYTES; n += 1) {
-      const line = splitter.take();
-      const length = line === null ? 0 : line.to - line.from;
-      entries.push(read(line, receivedAt, options));
-      noteLength(length);
-      lines += 1;
-      bytes += length;
+  const noteLength = (bytes: number): void => {
+    if (bytes < LONG_LINE_BYTES) return;
+    uncollected += bytes;
+    if (uncollected < COLLECT_AFTER_BYTES) return;
+    uncollected = 0;
+    Bun.gc(true);
+  };
+
+  const refuse = (error: AppError): string => {
+    onRefused(error.code);
+    return acks.refused(error);
+  };
+
+  const fail = (error: unknown): string => {
+    onFault(error);
+    return acks.unavailable;
+  };
+
+  const read = (line: Line | null, receivedAt: number): Entry => {
+    try {
+      const scan = decodeLine(line, receivedAt);
+      return { scan, organization: organizations.find(scan.organizationId), receivedAt };
+    } catch (error) {
+      if (!(error instanceof AppError)) return fail(error);
+      if (!line?.unended || !isTorn(error)) return refuse(error);
+      onCutOff();
+      return "";
     }
-    taken.set(source, entries);
-    waiting.delete(source);
-    if (splitter.ready) waiting.add(source);
-  }
-  return taken;
-}
+  };
 
-function noteLength(bytes: number): void {
-  if (bytes < LONG_LINE_BYTES) return;
-  uncollected += bytes;
-  if (uncollected < COLLECT_AFTER_BYTES) return;
-  uncollected = 0;
-  Bun.gc(true);
-}
+  /** The organization may have been made a moment ago. */
+  const placed = ({ scan, receivedAt }: Unplaced): Entry => {
+    const organization = organizations.find(scan.organizationId);
+    if (organization) return { scan, organization, receivedAt };
+    return refuse(organizations.refusal(scan.organizationId));
+  };
 
-function read(line: Line | null, receivedAt: number, options: BatchOptions): Entry {
-  try {
-    const scan = decodeLine(line, receivedAt);
-    return { scan, organization: options.organization(scan.organizationId), receivedAt };
-  } catch (error) {
-    if (error instanceof AppError) {
-      if (line?.unended && isTorn(error)) {
-        options.onCutOff();
-        return "";
+  const unplaceable = (): string => {
+    onRefused("UNAVAILABLE");
+    return acks.unavailable;
+  };
+
+  return {
+    take<From extends Source>(waiting: Set<From>) {
+      const entries = new Map<From, Entry[]>();
+      const receivedAt = options.now();
+      const share = Math.max(1, Math.floor(MAX_BATCH / Math.max(1, waiting.size)));
+      let lines = 0;
+      let bytes = 0;
+      let isUnplaced = false;
+      // Who has more lines goes to the end of the set, and comes up again while there is room.
+      for (const source of waiting) {
+        if (lines >= MAX_BATCH || bytes >= MAX_BATCH_BYTES) break;
+        const { splitter } = source.data;
+        const own = entries.get(source) ?? [];
+        for (let n = 0; n < share && splitter.ready && bytes < MAX_BATCH_BYTES; n += 1) {
+          const line = splitter.take();
+          const length = line === null ? 0 : line.to - line.from;
+          const entry = read(line, receivedAt);
+          if (typeof entry !== "string" && entry.organization === null) isUnplaced = true;
+          own.push(entry);
+          noteLength(length);
+          lines += 1;
+          bytes += length;
+        }
+        entries.set(source, own);
+        waiting.delete(source);
+        if (splitter.ready) waiting.add(source);
       }
-      options.onRefused(error.code);
-      return ackError(error);
+      return { entries, lines, isUnplaced };
+    },
+    async place({ entries }) {
+      let fault: unknown = null;
+      await organizations.refresh().catch((error) => {
+        fault = error;
+        onFault(error);
+      });
+      for (const own of entries.values()) {
+        for (const [i, entry] of own.entries()) {
+          if (typeof entry === "string" || entry.organization !== null) continue;
+          own[i] = fault === null ? placed(entry) : unplaceable();
+        }
+      }
+    },
+  };
+}
+
+/** The events of a batch, whose organizations are all known by now, in the order of their lines. */
+export function eventsOf<From>({ entries }: Batch<From>): IngestEvent[] {
+  const events: IngestEvent[] = [];
+  for (const own of entries.values()) {
+    for (const entry of own) {
+      if (typeof entry !== "string" && entry.organization !== null) events.push(entry);
     }
-    options.onFault(error);
-    return UNAVAILABLE;
   }
+  return events;
 }
 
-function storeEvents(events: readonly IngestEvent[], options: BatchOptions): readonly StoredScan[] | null {
-  if (events.length === 0) return [];
-  try {
-    return options.store(events);
-  } catch (error) {
-    options.onFault(error);
-    for (const _ of events) options.onRefused("UNAVAILABLE");
-    return null;
+/** The answers to a batch, once it is known what became of its events; null when they are not known to be stored. */
+export function answersTo<From>(
+  { entries }: Batch<From>,
+  stored: readonly StoredScan[] | null,
+  acks: Acks,
+): Map<From, string> {
+  const answers = new Map<From, string>();
+  let next = 0;
+  for (const [source, own] of entries) {
+    let text = "";
+    for (const entry of own) {
+      if (typeof entry === "string") text += entry;
+      else {
+        const scan = stored?.[next++];
+        text += scan ? acks.stored(scan) : acks.unavailable;
+      }
+    }
+    answers.set(source, text);
   }
+  return answers;
 }
-
-function ackOf(stored: StoredScan | undefined): string {
-  if (!stored) return UNAVAILABLE;
-  const { id, deliveries, duplicate } = stored;
-  return `{"ok":true,"id":"${id}","deliveries":${deliveries}${duplicate ? ',"duplicate":true' : ""}}\n`;
-}
-
-let latest: { error: AppError; line: string } | null = null;
-
-/** The line that tells a scanner what was wrong. */
-export function ackError(error: AppError): string {
-  // A flood of bad lines is mostly the same one.
-  if (latest?.error !== error) {
-    const { code, message } = error;
-    latest = { error, line: `${JSON.stringify({ ok: false, error: { code, message } })}\n` };
-  }
-  return latest.line;
-}
-
-const UNAVAILABLE = ackError(new AppError("UNAVAILABLE", "the event cannot be stored now; send it again"));

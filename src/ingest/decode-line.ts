@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { AppError } from "../errors.ts";
 import type { Line } from "./line-splitter.ts";
-import { decodeScanEvent, type ScanEvent } from "./scan-event.ts";
+import { createScanEventDecoder, type ScanEvent } from "./scan-event.ts";
 
 /** The longest line that is taken, in bytes without its newline. */
 export const MAX_LINE_BYTES = 256 * 1024;
@@ -24,14 +24,19 @@ export function isTorn(error: AppError): boolean {
 }
 
 /** Turns the bytes of one line into a scan event; `null` stands for a line that was too long. Throws AppError. */
-export function decodeLine(line: Line | null, receivedAt: number): ScanEvent {
-  if (line === null) throw TOO_LONG;
-  const { bytes, from, to } = line;
-  if (from === to) throw EMPTY;
-  const text = bytes.toString("utf8", from, to);
-  // Where nothing had to be replaced, everything was UTF-8.
-  if (text.includes("\uFFFD") && !isUtf8(bytes.subarray(from, to))) throw NOT_UTF8;
-  return decodeScanEvent(parse(text), receivedAt);
+export type DecodeLine = (line: Line | null, receivedAt: number) => ScanEvent;
+
+export function createLineDecoder(): DecodeLine {
+  const decodeScanEvent = createScanEventDecoder();
+  return (line, receivedAt) => {
+    if (line === null) throw TOO_LONG;
+    const { bytes, from, to } = line;
+    if (from === to) throw EMPTY;
+    const text = bytes.toString("utf8", from, to);
+    // Where nothing had to be replaced, everything was UTF-8.
+    if (text.includes("\uFFFD") && !isUtf8(bytes.subarray(from, to))) throw NOT_UTF8;
+    return decodeScanEvent(parse(text), receivedAt);
+  };
 }
 
 function parse(text: string): unknown {

@@ -25,30 +25,35 @@ type Fields = Readonly<Record<string, unknown>>;
  * Reads one line, already parsed as JSON. Throws AppError with VALIDATION_ERROR that names the field.
  * `receivedAt` (wall time, milliseconds) stands in for a missing timestamp.
  */
-export function decodeScanEvent(line: unknown, receivedAt: number): ScanEvent {
-  if (typeof line !== "object" || line === null || Array.isArray(line)) {
-    throw invalid("a line must be a JSON object");
-  }
-  const fields = line as Fields;
-  const tier = fields.tier;
-  const type =
-    typeof tier === "string" && Object.hasOwn(TIER_POSITION, tier) ? TIER_POSITION[tier] : undefined;
-  if (type === undefined) throw invalid(`tier must be one of ${TIERS.join(", ")}`);
-  const action = fields.action;
-  if (!ACTIONS.has(action)) throw invalid("action must be one of allow, flag, block");
-  const riskScore = fields.risk_score;
-  if (!isNumber(riskScore) || riskScore < 0 || riskScore > 100) {
-    throw invalid("risk_score must be a number from 0 to 100");
-  }
-  const latency = fields.latency_ms ?? 0;
-  if (!isNumber(latency) || latency < 0) throw invalid("latency_ms must be a number of 0 or more");
-  const signals = readSignals(fields.signals);
-  const timestamp = readTime(fields.timestamp, receivedAt);
-  return {
-    organizationId: readOrganizationId(fields.organization_id),
-    externalId: readExternalId(fields.id),
-    type,
-    body: `{"event":"${tier}_tier","tier":"${tier}","action":"${action}","risk_score":${json(riskScore)},"signals":${signals},"latency_ms":${json(latency)},"timestamp":"${timestamp}"}`,
+export type DecodeScanEvent = (line: unknown, receivedAt: number) => ScanEvent;
+
+export function createScanEventDecoder(): DecodeScanEvent {
+  const readOrganizationId = createOrganizationIdReader();
+  return (line, receivedAt) => {
+    if (typeof line !== "object" || line === null || Array.isArray(line)) {
+      throw invalid("a line must be a JSON object");
+    }
+    const fields = line as Fields;
+    const tier = fields.tier;
+    const type =
+      typeof tier === "string" && Object.hasOwn(TIER_POSITION, tier) ? TIER_POSITION[tier] : undefined;
+    if (type === undefined) throw invalid(`tier must be one of ${TIERS.join(", ")}`);
+    const action = fields.action;
+    if (!ACTIONS.has(action)) throw invalid("action must be one of allow, flag, block");
+    const riskScore = fields.risk_score;
+    if (!isNumber(riskScore) || riskScore < 0 || riskScore > 100) {
+      throw invalid("risk_score must be a number from 0 to 100");
+    }
+    const latency = fields.latency_ms ?? 0;
+    if (!isNumber(latency) || latency < 0) throw invalid("latency_ms must be a number of 0 or more");
+    const signals = readSignals(fields.signals);
+    const timestamp = readTime(fields.timestamp, receivedAt);
+    return {
+      organizationId: readOrganizationId(fields.organization_id),
+      externalId: readExternalId(fields.id),
+      type,
+      body: `{"event":"${tier}_tier","tier":"${tier}","action":"${action}","risk_score":${json(riskScore)},"signals":${signals},"latency_ms":${json(latency)},"timestamp":"${timestamp}"}`,
+    };
   };
 }
 
@@ -66,15 +71,16 @@ function json(value: number): string {
   return String(value);
 }
 
-/** The latest organization that was named: events come in runs of the same one. */
-let latestOrganization: { text: string | null; id: string } = { text: null, id: "" };
-
-function readOrganizationId(value: unknown): string | null {
-  if (value === undefined || value === null) return null;
-  if (value === latestOrganization.text) return latestOrganization.id;
-  if (typeof value !== "string" || !isUuid(value)) throw invalid("organization_id must be a UUID");
-  latestOrganization = { text: value, id: value.toLowerCase() };
-  return latestOrganization.id;
+function createOrganizationIdReader(): (value: unknown) => string | null {
+  /** The latest one that was named: events come in runs of the same. */
+  let latest: { text: string | null; id: string } = { text: null, id: "" };
+  return (value) => {
+    if (value === undefined || value === null) return null;
+    if (value === latest.text) return latest.id;
+    if (typeof value !== "string" || !isUuid(value)) throw invalid("organization_id must be a UUID");
+    latest = { text: value, id: value.toLowerCase() };
+    return latest.id;
+  };
 }
 
 function readExternalId(value: unknown): string | null {

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { AppError } from "../../src/errors.ts";
-import { decodeLine } from "../../src/ingest/decode-line.ts";
+import { createLineDecoder } from "../../src/ingest/decode-line.ts";
 import { amid } from "./amid.ts";
+
+const decodeLine = createLineDecoder();
 
 const RECEIVED_AT = Date.UTC(2026, 0, 15, 10);
 const KEYS = ["event", "tier", "action", "risk_score", "signals", "latency_ms", "timestamp"];

@@ -1,9 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { AppError } from "../../src/errors.ts";
-import { decodeLine } from "../../src/ingest/decode-line.ts";
-import { decodeScanEvent } from "../../src/ingest/scan-event.ts";
+import { createLineDecoder } from "../../src/ingest/decode-line.ts";
+import { createScanEventDecoder } from "../../src/ingest/scan-event.ts";
 import { scan } from "../support/daemon.ts";
 import { amid } from "./amid.ts";
+
+const decodeLine = createLineDecoder();
+const decodeScanEvent = createScanEventDecoder();
 
 const RECEIVED_AT = Date.UTC(2026, 0, 15, 10, 0, 0, 123);
 const UUID = "0b3b3f4e-6f0a-4c53-9a2e-5d2d4d8f5c11";

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { createIngestServer, type IngestEvent, type IngestServer } from "../../src/ingest/server.ts";
+import { AppError } from "../../src/errors.ts";
+import type { IngestEvent } from "../../src/ingest/events.ts";
+import { createIngestServer, type IngestServer } from "../../src/ingest/server.ts";
 import { connectScanner, newDir, removeDir, type Scanner, scan, until } from "../support/daemon.ts";
 
 /** An ingest server beside a disk that answers when it is told to. */
@@ -14,6 +16,13 @@ let faults: unknown[];
 let cutOff: number;
 let isShort: boolean;
 let turnedAway: number;
+let begun: number;
+/** The store answers once this has resolved. */
+let storing: Promise<unknown>;
+let known: Set<string>;
+let refresh: () => Promise<void>;
+
+const ORGANIZATION = { id: 1, uuid: "one", hasAlerts: true };
 
 const sync = (error: Error | null = null): void => {
   for (const done of waiting.splice(0)) done(error);
@@ -28,6 +37,10 @@ beforeEach(async () => {
   cutOff = 0;
   isShort = false;
   turnedAway = 0;
+  begun = 0;
+  storing = Promise.resolve();
+  known = new Set();
+  refresh = async () => {};
   server = createIngestServer({
     path: join(dir, "socket"),
     mode: 0o600,
@@ -37,8 +50,14 @@ beforeEach(async () => {
       turnedAway += 1;
     },
     now: Date.now,
-    organization: () => ({ id: 1, uuid: "one", hasAlerts: true }),
-    store: (batch) => {
+    organizations: {
+      find: (uuid) => (uuid === null || known.has(uuid) ? ORGANIZATION : null),
+      refresh: () => refresh(),
+      refusal: () => new AppError("NOT_FOUND", "organization_id names no organization"),
+    },
+    store: async (batch) => {
+      begun += 1;
+      await storing;
       stored.push(...batch);
       return batch.map((_, i) => ({
         id: `${stored.length - batch.length + i}`,
@@ -57,9 +76,9 @@ beforeEach(async () => {
   await server.start();
   scanner = await connectScanner(join(dir, "socket"));
 });
-afterEach(() => {
+afterEach(async () => {
   scanner.close();
-  server.stop();
+  await server.stop();
   removeDir(dir);
 });
 
@@ -156,6 +175,83 @@ test("what may not be on disk is answered UNAVAILABLE, and refusals stay what th
   expect(faults).toHaveLength(1);
 });
 
+describe("while a store takes its time", () => {
+  let store: () => void;
+  beforeEach(() => {
+    ({ promise: storing, resolve: store } = Promise.withResolvers());
+  });
+
+  test("one batch at a time is with it, and acks keep the order of the lines", async () => {
+    scanner.socket.write(`${JSON.stringify(scan())}\n`);
+    await until("the first is with the store", () => begun === 1);
+    scanner.socket.write(`nonsense\n${JSON.stringify(scan())}\n`);
+    await Bun.sleep(50);
+    expect([begun, scanner.acks.length]).toEqual([1, 0]);
+    store();
+    await isStored(2);
+    sync();
+    await until("all are answered", () => scanner.acks.length === 3);
+    expect(scanner.acks.map(({ ok }) => ok)).toEqual([true, false, true]);
+  });
+
+  test("who has ended its side still gets its ack", async () => {
+    scanner.socket.end(`${JSON.stringify(scan())}\n`);
+    await until("it is with the store", () => begun === 1);
+    await Bun.sleep(50);
+    expect(scanner.socket.readableEnded).toBe(false);
+    store();
+    await isStored(1);
+    sync();
+    await until("it is acked", () => scanner.acks.length === 1);
+  });
+
+  test("stopping waits for it", async () => {
+    const acks = scanner.send(scan());
+    await until("it is with the store", () => begun === 1);
+    const stopped = server.stop();
+    await Bun.sleep(20);
+    store();
+    await stopped;
+    expect(await acks).toEqual([{ ok: true, id: "0", deliveries: 1 }]);
+  });
+});
+
+describe("an event of an organization that is not known", () => {
+  const NEW = "7f1b2c3d-0000-4000-8000-000000000000";
+  const UNKNOWN = "7f1b2c3d-0000-4000-8000-000000000001";
+
+  test("is stored when the organization was made a moment ago, and refused when there is none", async () => {
+    refresh = async () => {
+      await Bun.sleep(20);
+      known.add(NEW);
+    };
+    const acks = scanner.send(
+      scan(),
+      scan({ organization_id: UNKNOWN }),
+      scan({ organization_id: NEW }),
+      "nonsense",
+    );
+    await isStored(2);
+    sync();
+    expect((await acks).map(({ error }) => error?.code)).toEqual([
+      undefined,
+      "NOT_FOUND",
+      undefined,
+      "VALIDATION_ERROR",
+    ]);
+    expect(refused).toEqual(["VALIDATION_ERROR", "NOT_FOUND"]);
+  });
+
+  test("is answered UNAVAILABLE while nobody can tell, and the others are stored", async () => {
+    refresh = () => Promise.reject(new Error("away"));
+    const acks = scanner.send(scan({ organization_id: NEW }), scan());
+    await isStored(1);
+    sync();
+    expect((await acks).map(({ ok, error }) => error?.code ?? ok)).toEqual(["UNAVAILABLE", true]);
+    expect([faults.length, refused]).toEqual([1, ["UNAVAILABLE"]]);
+  });
+});
+
 test("who has ended its side gets its acks before the connection is closed", async () => {
   const ended = new Promise((resolve) => scanner.socket.once("end", resolve));
   scanner.socket.end(`${JSON.stringify(scan())}\n`);
@@ -242,7 +338,7 @@ describe("a last line without a newline", () => {
     scanner.socket.end(line);
     await until("its end is there", () => scanner.socket.writableFinished);
     await Bun.sleep(20);
-    server.stop();
+    await server.stop();
     await until("it is acked", () => scanner.acks.length === 1);
   });
 });
@@ -272,6 +368,6 @@ test("a byte order mark before the first line is skipped, in whatever parts it c
 test("stopping answers what was read", async () => {
   const acks = scanner.send(scan());
   await isStored(1);
-  server.stop();
+  await server.stop();
   expect(await acks).toEqual([{ ok: true, id: "0", deliveries: 1 }]);
 });
