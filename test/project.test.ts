@@ -112,6 +112,7 @@ const PURE = [
   "plans",
   "formats",
   "clock",
+  "directories",
   "event-types",
   "outcomes",
   "timestamp",

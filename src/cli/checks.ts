@@ -93,7 +93,8 @@ export function checkDisk({ dataDir }: Config): Finding {
 export function checkDatabase({ dataDir }: Config, inspection: Inspection | null): Finding {
   const path = join(dataDir, DATABASE_FILE);
   if (!inspection) return ok(`there is no ${path} yet; serve makes it`);
-  const { problems, facts } = inspection;
+  const { problems, cutShort, facts } = inspection;
+  if (cutShort) return warn(`${path}: a start was cut short`, "serve goes on with it by itself");
   if (problems.length > 0) {
     return fail(
       `${path}: ${problems.join("; ")}`,

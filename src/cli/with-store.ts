@@ -13,7 +13,12 @@ export async function withStore<T>(
   options: Pick<StoreOptions, "secretKey"> = {},
 ): Promise<T> {
   const dir = resolve(dataDir);
-  const store = await openStore({ ...options, dataDir: dir, beforeUpgrade: () => refuseUpgrade(dir) });
+  const store = await openStore({
+    ...options,
+    dataDir: dir,
+    copying: "never",
+    beforeUpgrade: () => refuseUpgrade(dir),
+  });
   try {
     return await run(store);
   } finally {

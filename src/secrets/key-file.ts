@@ -1,17 +1,18 @@
 import { randomBytes } from "node:crypto";
 import {
-  chmodSync,
-  chownSync,
   closeSync,
   existsSync,
+  fchmodSync,
+  fchownSync,
   fsyncSync,
   openSync,
   readFileSync,
   renameSync,
-  statSync,
+  type Stats,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { syncDirectory } from "../directories.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import { createSecretBox, SECRET_KEY_BYTES, sealedKeyId } from "./secret-box.ts";
 
@@ -49,22 +50,35 @@ export function secretKeyExists({ path }: SecretKeySource): boolean {
   return existsSync(path);
 }
 
-/** Writes a key so that a crash or a power cut leaves either no file or a whole one, readable by its owner only. */
-export function writeSecretKey(path: string, key: Buffer): void {
+type KeyOwner = Pick<Stats, "mode" | "uid" | "gid">;
+
+/**
+ * Writes a key so that a crash or a power cut leaves either no file or a whole one, readable by its owner only, or by
+ * whom the file `like` is.
+ */
+export function writeSecretKey(path: string, key: Buffer, like: KeyOwner | null = null): void {
   const temporary = `${path}.tmp`;
-  writeFileSync(temporary, `${key.toString("hex")}\n`, { mode: 0o600, flush: true });
+  const file = openSync(temporary, "w", 0o600);
+  try {
+    writeFileSync(file, `${key.toString("hex")}\n`);
+    if (like) giveTo(file, like);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
   replaceFile(temporary, path);
+}
+
+/** Root may rotate the key of a daemon that runs as another user, who must still be able to read it. */
+function giveTo(file: number, { mode, uid, gid }: KeyOwner): void {
+  if (process.getuid?.() === 0) fchownSync(file, uid, gid);
+  fchmodSync(file, mode & 0o777);
 }
 
 /** Renames, and waits until the new name is on disk: what is sealed with a key must not outlive it. */
 export function replaceFile(from: string, to: string): void {
   renameSync(from, to);
-  const directory = openSync(dirname(to), "r");
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
+  syncDirectory(dirname(to));
 }
 
 export function newSecretKey(): Buffer {
@@ -88,11 +102,4 @@ export function fittingKeyPath(source: SecretKeySource, sealed: Uint8Array | nul
 /** Whether a key opens a sealed secret; where there is none, every key does. */
 export function fits(key: Buffer, sealed: Uint8Array | null): boolean {
   return sealed === null || sealedKeyId(sealed) === createSecretBox(key).keyId;
-}
-
-/** Root may rotate the key of a daemon that runs as another user, who must still be able to read it. */
-export function copyOwner(from: string, to: string): void {
-  const { mode, uid, gid } = statSync(from);
-  if (process.getuid?.() === 0) chownSync(to, uid, gid);
-  chmodSync(to, mode & 0o777);
 }

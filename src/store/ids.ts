@@ -1,6 +1,9 @@
-/** Ids of events and deliveries: 53-bit integers inside, UUIDs of version 7 outside (ids.ts). Nothing here waits or fails. */
+/** Ids of events and deliveries: 53-bit integers inside, UUIDs of version 7 outside (ids.ts). */
 export interface Ids {
-  /** An id that was never given before, for a message that is not stored. */
+  /**
+   * An id that was never given before, for a message that is not stored. Throws StoreFault where the store cannot make
+   * sure that it is never given again.
+   */
   next(): number;
   /** An id as the outside sees it. */
   format(id: number): string;

@@ -4,6 +4,8 @@ import type { ClockState } from "../clock.ts";
 export interface Inspection {
   /** What the database finds wrong with itself, at most a few lines; empty when it is whole. */
   problems: string[];
+  /** Whether a start was cut short in a way that only the next one can mend: until then nothing can be read. */
+  cutShort: boolean;
   /** Null when the database is damaged, or no migration was applied yet. */
   facts: {
     /** Migrations of this program that were not applied, and whether a newer program has applied others. */

@@ -182,6 +182,7 @@ describe("the clock", () => {
   const facts = { missingMigrations: 0, isNewer: false, sealed: null, carriesKey: false, urls: [] };
   const inspection = (offset: number, newestEventAt: number | null): Inspection => ({
     problems: [],
+    cutShort: false,
     facts: { ...facts, clock: { offset, last: now }, newestEventAt },
   });
 

@@ -2,25 +2,30 @@ import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { CopyFailure } from "../../src/store/sqlite/checkpoint-thread.ts";
 import { type Checkpoints, createCheckpoints } from "../../src/store/sqlite/checkpoints.ts";
 import { type LogState, NOOP } from "../../src/store/sqlite/log-state.ts";
 import { CHECKPOINT_THREAD } from "../../src/threads.ts";
 import { newDir, removeDir, until } from "../support/daemon.ts";
 
 const PAGE = 4_096;
-/** Pages of a log at which SQLite copies it itself, in this test. */
+/** Pages of a log at which it is copied within a commit. */
 const LIMIT = 16_000;
 
 let dir: string;
 let path: string;
 let sqlite: Database;
 let checkpoints: Checkpoints | null = null;
+let failures: (CopyFailure | null)[] = [];
+const onCopied = (failure: CopyFailure | null) => failures.push(failure);
 
 beforeEach(() => {
+  failures = [];
   dir = newDir();
   path = join(dir, "some.db");
   sqlite = new Database(path);
-  sqlite.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${LIMIT}`);
+  sqlite.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0`);
+  sqlite.exec("PRAGMA busy_timeout = 2000");
   sqlite.exec("CREATE TABLE data (id INTEGER PRIMARY KEY, bytes BLOB)");
 });
 afterEach(() => {
@@ -45,7 +50,7 @@ function write(pages: number): void {
 const logBytes = (): number => statSync(`${path}-wal`).size;
 
 test("a long log is copied on another thread, and begins anew", async () => {
-  checkpoints = createCheckpoints(sqlite, path, { loaded: () => false });
+  checkpoints = createCheckpoints(sqlite, path, { onCopied, loaded: () => false });
   for (let round = 0; round < 5; round += 1) {
     write(5_000);
     await until("all of the log is copied", () => state().checkpointed === state().log);
@@ -63,7 +68,7 @@ test("a long log is copied on another thread, and begins anew", async () => {
 }, 30_000);
 
 test("what is written while the log is copied is neither lost nor left out of it", async () => {
-  checkpoints = createCheckpoints(sqlite, path, { loaded: () => false });
+  checkpoints = createCheckpoints(sqlite, path, { onCopied, loaded: () => false });
   for (let round = 0; round < 40; round += 1) {
     write(500);
     await Bun.sleep(1);
@@ -76,14 +81,14 @@ test("what is written while the log is copied is neither lost nor left out of it
 }, 30_000);
 
 test("a short log is left alone", async () => {
-  checkpoints = createCheckpoints(sqlite, path, { loaded: () => false });
+  checkpoints = createCheckpoints(sqlite, path, { onCopied, loaded: () => false });
   write(3_000);
   await Bun.sleep(200);
   expect(state().checkpointed).toBe(0);
 });
 
 test("whoever waits for the thread closes the database whole, also while it copies", async () => {
-  checkpoints = createCheckpoints(sqlite, path, { loaded: () => false });
+  checkpoints = createCheckpoints(sqlite, path, { onCopied, loaded: () => false });
   for (const pause of [0, 5, 15, 30]) {
     write(8_000);
     await Bun.sleep(pause);
@@ -93,7 +98,7 @@ test("whoever waits for the thread closes the database whole, also while it copi
     expect(existsSync(`${path}-wal`)).toBe(false);
     sqlite = new Database(path);
     sqlite.exec("PRAGMA synchronous = NORMAL");
-    checkpoints = createCheckpoints(sqlite, path, { loaded: () => false });
+    checkpoints = createCheckpoints(sqlite, path, { onCopied, loaded: () => false });
   }
   expect(sqlite.query("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
 }, 30_000);
@@ -109,13 +114,36 @@ test("little is left for the thread that writes, although it goes on", async () 
     await new Promise((next) => setImmediate(next));
   }
   const { log, checkpointed } = state();
-  expect(answers).toEqual([true]);
-  expect(log - checkpointed).toBeLessThan(2_000);
+  expect(answers).toEqual([{ isOver: false, failure: null }]);
+  expect(log - checkpointed).toBeLessThan(4_000);
   thread.terminate();
 }, 30_000);
 
+test("a copy that fails is told with SQLite's code, and the next one tries again", async () => {
+  checkpoints = createCheckpoints(sqlite, path, { onCopied, loaded: () => false });
+  write(4_500);
+  await until("a copy is told", () => failures.length > 0);
+  expect(failures).toEqual([null]);
+  checkpoints.close();
+  const elsewhere = join(dir, "nowhere", "some.db");
+  failures = [];
+  checkpoints = createCheckpoints(sqlite, elsewhere, { onCopied, loaded: () => false });
+  write(4_500);
+  await until("the failure is told", () => failures.length > 0);
+  expect(failures[0]?.code).toStartWith("SQLITE_CANTOPEN");
+  write(100);
+  await until("it is tried again", () => failures.length > 1);
+}, 30_000);
+
+test("nothing is copied while that must not be", () => {
+  checkpoints = createCheckpoints(sqlite, path, { onCopied, mayCopy: () => false, thread: null });
+  write(LIMIT + 100);
+  checkpoints.copy();
+  expect(state().checkpointed).toBe(0);
+});
+
 test("under load that waits until it must be", async () => {
-  checkpoints = createCheckpoints(sqlite, path, { loaded: () => true });
+  checkpoints = createCheckpoints(sqlite, path, { onCopied, loaded: () => true });
   write(8_000);
   await Bun.sleep(200);
   expect(state().checkpointed).toBe(0);
@@ -123,11 +151,12 @@ test("under load that waits until it must be", async () => {
   await until("all of the log is copied", () => state().checkpointed === state().log);
 });
 
-test("without the thread SQLite copies a log that has become too long", async () => {
+test("without the thread a commit copies a log that has become too long, and why is told", async () => {
   const thread = new URL("./no-such-thread.ts", import.meta.url).href;
-  checkpoints = createCheckpoints(sqlite, path, { thread, loaded: () => false });
+  checkpoints = createCheckpoints(sqlite, path, { onCopied, thread, loaded: () => false });
   write(5_000);
-  await Bun.sleep(300);
+  await until("the thread is given up", () => failures.length > 0);
+  expect(failures[0]?.message).toContain("the thread that copies it has ended");
   expect(state().checkpointed).toBe(0);
   write(LIMIT);
   expect(logBytes()).toBeLessThan((LIMIT + 1_000) * (PAGE + 24));

@@ -2,8 +2,9 @@ import { Database } from "bun:sqlite";
 import { closeSync, existsSync, fsyncSync, lstatSync, openSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { drizzle } from "drizzle-orm/bun-sqlite";
+import { syncDirectory } from "../../directories.ts";
 import { messageOf, UsageError } from "../../errors.ts";
-import { DATABASE_FILE, type Orm } from "./database.ts";
+import { DATABASE_FILE, finishRollback, type Orm } from "./database.ts";
 import { sealedSecretIn } from "./inspect.ts";
 import { deleteMeta, setMeta } from "./meta.ts";
 import * as schema from "./schema.ts";
@@ -39,7 +40,7 @@ export function writeBackup({ dataDir, file, keyFor }: BackupOptions): Backup {
     flushToDisk(partial);
     refuseExisting(file);
     renameSync(partial, file);
-    flushToDisk(dirname(file));
+    syncDirectory(dirname(file));
     return { bytes: statSync(file).size, carriesKey };
   } finally {
     for (const rest of [partial, `${partial}-journal`]) if (existsSync(rest)) rmSync(rest);
@@ -55,6 +56,7 @@ function refuseExisting(file: string): void {
 function copyDatabase(path: string, copy: string): void {
   let sqlite: Database | null = null;
   try {
+    finishRollback(path);
     sqlite = new Database(path, { readonly: true });
     sqlite.exec("PRAGMA busy_timeout = 5000");
     sqlite.query("VACUUM INTO ?").run(copy);

@@ -1,13 +1,22 @@
 /** The thread that copies the write-ahead log into the database (checkpoints.ts). */
 import { Database } from "bun:sqlite";
+import { messageOf } from "../../errors.ts";
 import { type LogState, NOOP, PASSIVE } from "./log-state.ts";
 
 declare const self: Worker;
 
 /** The database's path when there is something to copy, null when that is over. */
 export type CheckpointOrder = string | null;
-/** Whether a copy worked; null once the database is closed. */
-export type CheckpointAnswer = boolean | null;
+/** Why a copy failed, with SQLite's code; null when it worked. */
+export interface CheckpointAnswer {
+  /** Whether the database is closed, and no other answer follows. */
+  isOver: boolean;
+  failure: CopyFailure | null;
+}
+export interface CopyFailure {
+  code: string;
+  message: string;
+}
 
 /** What comes while one pass copies is less than what it copies; after these, little is left. */
 const PASSES = 4;
@@ -27,16 +36,14 @@ function copyLog(path: string): void {
 }
 
 function answer(order: CheckpointOrder): CheckpointAnswer {
+  const isOver = order === null;
   try {
-    if (order === null) {
-      sqlite?.close();
-      return null;
-    }
-    copyLog(order);
-    return true;
-  } catch {
-    // The log keeps what was not copied, and whoever writes next tells what is wrong with the disk.
-    return order === null ? null : false;
+    if (isOver) sqlite?.close();
+    else copyLog(order);
+    return { isOver, failure: null };
+  } catch (error) {
+    const code = String((error as { code?: string }).code ?? "");
+    return { isOver, failure: { code, message: messageOf(error) } };
   }
 }
 

@@ -1,14 +1,18 @@
 import { Database } from "bun:sqlite";
-import { closeSync, existsSync, mkdirSync, openSync, statSync } from "node:fs";
+import { closeSync, existsSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type BunSQLiteDatabase, drizzle } from "drizzle-orm/bun-sqlite";
+import { makeDataDir } from "../../directories.ts";
 import { messageOf, UsageError } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
 import { StoreFault } from "../faults.ts";
-import { type Checkpoints, createCheckpoints } from "./checkpoints.ts";
+import type { CopyFailure } from "./checkpoint-thread.ts";
+import { createCheckpoints, failureOf } from "./checkpoints.ts";
 import { isSqliteFault, outward } from "./faults.ts";
+import { type LogState, NOOP } from "./log-state.ts";
 import { createLogSync, type Durable, type LogSync } from "./log-sync.ts";
 import { MIGRATIONS, migrate } from "./migrations.ts";
+import { createRewrite, type Rewrite } from "./rewrite.ts";
 import * as schema from "./schema.ts";
 
 export const DATABASE_FILE = "armorhooks.db";
@@ -40,18 +44,27 @@ export interface StoreDatabase {
   dataVersion(): number;
   /** Null while writing works, otherwise why the last write failed. */
   fault(): string | null;
+  /** Copies of the log what can be copied now, so that the file takes its size; what fails is logged. */
+  copyLog(): void;
+  /** Has what was overwritten or deleted vanish from the log too, unless somebody reads an older state. */
+  emptyLog(): void;
   /** To be awaited before a close that should leave one whole file. */
   finishCheckpoints(): Promise<void>;
   close(): void;
 }
+
+export type Copying = "beside" | "here" | "never";
 
 export interface OpenOptions {
   dataDir: string;
   log?: Logger;
   /** Called before a database of an older version is changed; may throw to leave it as it is. */
   beforeUpgrade?: () => void;
-  /** Whether to begin a thread for the log when that is long: for a process that goes on writing. */
-  checkpointBeside?: boolean;
+  /**
+   * Who copies a long log into the database: a thread, for a process that goes on writing; who commits; or nobody,
+   * for a process beside which another may go on writing.
+   */
+  copying?: Copying;
   /** For tests: a disk that fails. */
   syncLog?: (path: string) => LogSync;
 }
@@ -61,7 +74,7 @@ export function openDatabase({
   dataDir,
   log,
   beforeUpgrade,
-  checkpointBeside = false,
+  copying = "here",
   syncLog = createLogSync,
 }: OpenOptions): StoreDatabase {
   const path = prepareFile(dataDir);
@@ -69,8 +82,7 @@ export function openDatabase({
   try {
     configure(sqlite);
     migrate(sqlite, MIGRATIONS, beforeUpgrade);
-    const checkpoints = checkpointBeside ? createCheckpoints(sqlite, path) : null;
-    return wrap({ sqlite, logSync: syncLog(`${path}-wal`), checkpoints, log });
+    return wrap({ sqlite, path, logSync: syncLog(`${path}-wal`), copying, log });
   } catch (error) {
     sqlite.close();
     throw isSqliteFault(error) ? refusal(path, error) : error;
@@ -79,7 +91,7 @@ export function openDatabase({
 
 function prepareFile(dataDir: string): string {
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makeDataDir(dataDir);
     const path = join(dataDir, DATABASE_FILE);
     // SQLite would create it with mode 0644; its log files take their mode from it.
     if (!existsSync(path)) closeSync(openSync(path, "a", 0o600));
@@ -91,11 +103,37 @@ function prepareFile(dataDir: string): string {
 
 /** A damaged file must be refused before anything, even SQLite's own recovery, writes to it. */
 function openChecked(path: string): Database {
-  if (statSync(path).size > 0) checkIntegrity(path);
+  if (statSync(path).size > 0) {
+    finishRollback(path);
+    checkIntegrity(path);
+  }
   try {
     return new Database(path, { create: true, readwrite: true, strict: true });
   } catch (error) {
     throw refusal(path, error);
+  }
+}
+
+/** Where SQLite keeps what a file held before a transaction that is not written to a write-ahead log. */
+export function rollbackJournal(path: string): string {
+  return `${path}-journal`;
+}
+
+/**
+ * A start that was cut short while it switched a new or restored file to the write-ahead log has left a journal:
+ * until SQLite has rolled that back the file is not whole, and who may only read cannot do so.
+ */
+export function finishRollback(path: string): void {
+  if (!existsSync(rollbackJournal(path))) return;
+  let sqlite: Database | null = null;
+  try {
+    sqlite = new Database(path, { create: false, readwrite: true });
+    sqlite.exec("PRAGMA busy_timeout = 5000");
+    sqlite.query("SELECT count(*) FROM sqlite_schema").get();
+  } catch (error) {
+    if (!isBusy(error)) throw refusal(path, error);
+  } finally {
+    sqlite?.close();
   }
 }
 
@@ -157,12 +195,6 @@ function isBusy(error: unknown): boolean {
   return /SQLITE_BUSY|database is locked/.test(`${(error as { code?: string })?.code} ${messageOf(error)}`);
 }
 
-/**
- * Pages of the write-ahead log (64 MB) after which SQLite copies them into the database, within a commit: where
- * checkpoints.ts did not get to it before.
- */
-const CHECKPOINT_PAGES = 16_000;
-
 /** The command line may write beside the daemon; its transactions take milliseconds. */
 const BUSY_TIMEOUT_MS = 2_000;
 /** Waiting holds up everything else: once it was in vain, it is short until a write succeeds. */
@@ -179,7 +211,8 @@ function configure(sqlite: Database): void {
   sqlite.exec("PRAGMA journal_mode = WAL");
   sqlite.exec("PRAGMA synchronous = FULL");
   sqlite.exec("PRAGMA foreign_keys = ON");
-  sqlite.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+  // The log is copied by checkpoints.ts only.
+  sqlite.exec("PRAGMA wal_autocheckpoint = 0");
   sqlite.exec("PRAGMA journal_size_limit = 67108864");
   sqlite.exec("PRAGMA cache_size = -16000");
   sqlite.exec("PRAGMA temp_store = MEMORY");
@@ -191,19 +224,28 @@ function sizeOf(sqlite: Database): number {
 
 interface Parts {
   sqlite: Database;
+  path: string;
   logSync: LogSync;
-  checkpoints: Checkpoints | null;
+  copying: Copying;
   log: Logger | undefined;
 }
 
-function wrap({ sqlite, logSync, checkpoints, log }: Parts): StoreDatabase {
+/** While this listens, the process ends without the close in which SQLite would copy the rest of the log, and delete it. */
+function endWithoutClosing(): void {
+  process.kill(process.pid, "SIGKILL");
+}
+
+function wrap({ sqlite, path, logSync, copying, log }: Parts): StoreDatabase {
   const begin = sqlite.prepare("BEGIN IMMEDIATE");
   const commit = sqlite.prepare("COMMIT");
   const version = sqlite.prepare<{ data_version: number }, []>("PRAGMA data_version");
   let current: Durability = "durable";
   let fault: string | null = null;
-  /** Whether a sync has failed: then part of the log may never reach the disk, although SQLite reads it well. */
+  /** Whether a sync has failed: then what was written before may never reach the disk, although SQLite reads it well. */
   let unsure = false;
+  /** Why the log could not be copied the last time. */
+  let uncopied: string | null = null;
+  const rewrite = createRewrite(path);
 
   const setDurability = (wanted: Durability): void => {
     if (wanted === current) return;
@@ -227,26 +269,64 @@ function wrap({ sqlite, logSync, checkpoints, log }: Parts): StoreDatabase {
     fault = null;
   };
 
-  /** Has the database, which is synced too, take over what the log holds, and the log begin anew. */
-  const leaveLog = (): void => {
-    const result = sqlite.query<{ busy: number }, []>("PRAGMA wal_checkpoint(TRUNCATE)").get();
-    if (result?.busy !== 0)
-      throw new StoreFault("the database is locked, by another program or while its log is copied");
-    unsure = false;
+  const becomeUnsure = (): void => {
+    if (unsure) return;
+    unsure = true;
+    process.on("exit", endWithoutClosing);
   };
+
+  /** Nothing is written, and no log is copied, before this has succeeded. */
+  const becomeSure = (): void => {
+    if (!unsure) return;
+    try {
+      writeAgain(sqlite, rewrite);
+    } catch (error) {
+      throw new StoreFault(`cannot write again what a failed sync may have lost: ${messageOf(error)}`);
+    }
+    unsure = false;
+    process.off("exit", endWithoutClosing);
+    log?.info("what a failed sync may have lost was written again, and synced");
+  };
+
+  const onCopied = (failure: CopyFailure | null): void => {
+    if (failure === null) {
+      if (uncopied !== null) log?.info("the write-ahead log can be copied into the database again");
+      uncopied = null;
+      return;
+    }
+    if (isSyncFailure(failure)) {
+      becomeUnsure();
+      report(new StoreFault(`cannot sync the database while its log is copied: ${failure.message}`));
+    } else if (failure.message !== uncopied) {
+      uncopied = failure.message;
+      log?.error("cannot copy the write-ahead log into the database; it grows until that works", {
+        error: failure.message,
+      });
+    }
+  };
+
+  const checkpoints = createCheckpoints(sqlite, path, {
+    onCopied,
+    mayCopy: () => !unsure,
+    ...(copying !== "beside" && { thread: null }),
+  });
+
+  // A copy that another process has seen may have been synced by a process that could not say that it was not.
+  if (copying === "beside" && stateOf(sqlite).checkpointed > 0) becomeUnsure();
 
   const transaction = <T>(durability: Durability, run: () => T): T => {
     try {
       setDurability(durability);
-      if (unsure) leaveLog();
+      becomeSure();
       begin.run();
       const result = run();
       commit.run();
-      checkpoints?.committed();
+      if (copying !== "never") checkpoints.committed();
       recover();
       return result;
     } catch (error) {
       if (sqlite.inTransaction) rollback(sqlite);
+      if (isSyncFailure(failureOf(error))) becomeUnsure();
       if (isSqliteFault(error)) report(error);
       throw outward(error);
     }
@@ -259,7 +339,7 @@ function wrap({ sqlite, logSync, checkpoints, log }: Parts): StoreDatabase {
     whenDurable: (done) =>
       logSync.request((error) => {
         if (error === null) return done(null);
-        unsure = true;
+        becomeUnsure();
         const failure = new StoreFault(`cannot sync the write-ahead log: ${messageOf(error)}`);
         report(failure);
         done(failure);
@@ -267,20 +347,56 @@ function wrap({ sqlite, logSync, checkpoints, log }: Parts): StoreDatabase {
     makeDurable: logSync.finish,
     dataVersion: () => version.get()?.data_version ?? 0,
     fault: () => fault,
-    finishCheckpoints: async () => checkpoints?.finish(),
+    copyLog: checkpoints.copy,
+    emptyLog() {
+      becomeSure();
+      checkpoints.empty();
+    },
+    finishCheckpoints: checkpoints.finish,
     close: () => {
-      checkpoints?.close();
+      checkpoints.close();
       logSync.close();
+      try {
+        becomeSure();
+      } catch (error) {
+        log?.error("the database is left as it is: the next start copies all of its log again", {
+          error: messageOf(error),
+        });
+        return;
+      }
       sqlite.close();
     },
   };
+}
+
+function stateOf(sqlite: Database): LogState {
+  return sqlite.query<LogState, []>(NOOP).get() as LogState;
+}
+
+function writeAgain(sqlite: Database, rewrite: Rewrite): void {
+  const beginning = rewrite.beginning();
+  // SQLite does not tell within a transaction.
+  const { log, checkpointed } = stateOf(sqlite);
+  // Whatever was in the log before is synced in the database, or the log would not have begun anew.
+  if (log <= 0) return;
+  sqlite.exec("BEGIN IMMEDIATE");
+  try {
+    if (rewrite.beginning() !== beginning) throw new Error("another program has written meanwhile");
+    rewrite.run({ log, checkpointed, pages: sizeOf(sqlite) });
+  } finally {
+    rollback(sqlite);
+  }
+}
+
+function isSyncFailure({ code }: CopyFailure): boolean {
+  return code.endsWith("FSYNC");
 }
 
 function rollback(sqlite: Database): void {
   try {
     sqlite.exec("ROLLBACK");
   } catch {
-    // After a full disk SQLite may have rolled back by itself.
+    // After a full disk SQLite may have rolled back by itself; what stands in the way otherwise, the next BEGIN says.
   }
 }
 

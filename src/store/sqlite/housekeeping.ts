@@ -1,3 +1,5 @@
+import { messageOf } from "../../errors.ts";
+
 /** What a store that stays open does now and then. */
 export interface HousekeepingOptions {
   /** Each time: notices what other processes have changed, and writes down what was only noted. May reject. */
@@ -6,26 +8,39 @@ export interface HousekeepingOptions {
   saveClock: () => void;
   /** Whether the last write failed. */
   isFaulty: () => boolean;
+  /** Told of a failure once, however often what failed is tried again. */
+  onFault: (error: unknown) => void;
 }
 
 const TIDY_MS = 250;
 const CLOCK_MS = 30_000;
 
 /** Answers what ends it, after one last time. */
-export function startHousekeeping({ tidy, saveClock, isFaulty }: HousekeepingOptions): () => Promise<void> {
+export function startHousekeeping({
+  tidy,
+  saveClock,
+  isFaulty,
+  onFault,
+}: HousekeepingOptions): () => Promise<void> {
+  let told = "";
+  const tell = (error: unknown): void => {
+    if (messageOf(error) !== told) onFault(error);
+    told = messageOf(error);
+  };
   const saveClockIfPossible = (): void => {
     try {
       saveClock();
-    } catch {
-      // The store has said why; the next one tries again.
+    } catch (error) {
+      tell(error);
     }
   };
   const tick = async (): Promise<void> => {
     try {
       if (isFaulty()) saveClock();
       await tidy();
-    } catch {
-      // As above.
+      told = "";
+    } catch (error) {
+      tell(error);
     }
   };
   const timers = [setInterval(tick, TIDY_MS), setInterval(saveClockIfPossible, CLOCK_MS)];

@@ -1,25 +1,36 @@
 import { Database } from "bun:sqlite";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../../errors.ts";
 import type { Inspection } from "../inspection.ts";
-import { DATABASE_FILE } from "./database.ts";
+import { DATABASE_FILE, rollbackJournal } from "./database.ts";
 import { MIGRATIONS } from "./migrations.ts";
 
 const MAX_PROBLEMS = 5;
 
 /** Checks a whole database file, which takes about a second for each gigabyte. Never throws. */
 export function inspectDatabase(dataDir: string): Inspection {
+  const path = join(dataDir, DATABASE_FILE);
   let sqlite: Database | null = null;
   try {
-    sqlite = new Database(join(dataDir, DATABASE_FILE), { readonly: true });
+    sqlite = new Database(path, { readonly: true });
     sqlite.exec("PRAGMA busy_timeout = 5000");
     const problems = [...integrityProblems(sqlite), ...foreignKeyProblems(sqlite)];
-    return { problems, facts: problems.length === 0 && hasTables(sqlite) ? readFacts(sqlite) : null };
+    return {
+      problems,
+      cutShort: false,
+      facts: problems.length === 0 && hasTables(sqlite) ? readFacts(sqlite) : null,
+    };
   } catch (error) {
-    return { problems: [messageOf(error)], facts: null };
+    const cutShort = isReadOnly(error) && existsSync(rollbackJournal(path));
+    return { problems: cutShort ? [] : [messageOf(error)], cutShort, facts: null };
   } finally {
     sqlite?.close();
   }
+}
+
+function isReadOnly(error: unknown): boolean {
+  return ((error as { code?: string }).code ?? "").startsWith("SQLITE_READONLY");
 }
 
 function integrityProblems(sqlite: Database): string[] {

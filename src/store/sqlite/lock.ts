@@ -1,6 +1,7 @@
 import { Database } from "bun:sqlite";
-import { closeSync, existsSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { makeDataDir } from "../../directories.ts";
 import { messageOf, UsageError } from "../../errors.ts";
 
 const LOCK_FILE = "armorhooks.lock";
@@ -13,7 +14,7 @@ const LOCK_FILE = "armorhooks.lock";
 export function lockDataDir(dataDir: string): { release(): void } {
   const path = join(dataDir, LOCK_FILE);
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makeDataDir(dataDir);
     if (!existsSync(path)) closeSync(openSync(path, "a", 0o600));
   } catch (error) {
     throw new UsageError(`cannot use data directory ${dataDir}: ${messageOf(error)}`, 1);
@@ -31,7 +32,7 @@ export function lockDataDir(dataDir: string): { release(): void } {
     if (!/locked|busy/i.test(messageOf(error))) {
       throw new UsageError(`cannot lock data directory ${dataDir}: ${messageOf(error)}`, 1);
     }
-    throw new UsageError(
+    throw new DataDirTaken(
       `another armorhooks is running on data directory ${dataDir}; stop it, or choose another --data-dir`,
       1,
     );
@@ -39,13 +40,16 @@ export function lockDataDir(dataDir: string): { release(): void } {
   return { release: () => sqlite.close() };
 }
 
-/** Whether a daemon holds the lock of a data directory. */
+class DataDirTaken extends UsageError {}
+
+/** Whether a daemon holds the lock of a data directory, as far as this user may know. */
 export function isLocked(dataDir: string): boolean {
   if (!existsSync(join(dataDir, LOCK_FILE))) return false;
   try {
     lockDataDir(dataDir).release();
     return false;
-  } catch {
-    return true;
+  } catch (error) {
+    // Who may not lock it cannot tell; what that stands in the way of says so itself.
+    return error instanceof DataDirTaken;
   }
 }

@@ -9,3 +9,5 @@ export interface LogState {
 export const NOOP = "PRAGMA wal_checkpoint(NOOP)";
 /** Copies what can be copied without waiting for anybody. */
 export const PASSIVE = "PRAGMA wal_checkpoint(PASSIVE)";
+/** Copies all and has the log begin anew, unless somebody reads an older state. */
+export const TRUNCATE = "PRAGMA wal_checkpoint(TRUNCATE)";

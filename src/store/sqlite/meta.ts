@@ -2,7 +2,13 @@ import { eq } from "drizzle-orm";
 import type { Orm } from "./database.ts";
 import { meta } from "./schema.ts";
 
-export type MetaKey = "installation_tag" | "clock" | "secret_key" | "external_id_seed";
+export type MetaKey =
+  | "installation_tag"
+  | "clock"
+  | "secret_key"
+  | "external_id_seed"
+  /** The latest id that may have been given (id-reservation.ts). */
+  | "ids_reserved";
 
 /** Reads one of the small facts about this installation. */
 export function getMeta(orm: Orm, key: MetaKey): string | null {

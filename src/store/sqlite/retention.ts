@@ -37,7 +37,7 @@ interface Walk<Row> {
 
 /** As the port says; last go the scanners' ids of what is gone. */
 export function createRetention(
-  { sqlite, transaction }: StoreDatabase,
+  { sqlite, transaction, copyLog }: StoreDatabase,
   { externalIds, webhookLog }: RetentionParts,
 ): Retention {
   const oldDeliveries = sqlite.prepare<OldDelivery, [number, number, number, number]>(
@@ -124,7 +124,7 @@ export function createRetention(
       }
       dropWebhooks();
       // The file itself shrinks when the log is copied into it, which could be long from now.
-      if (gaveBack) sqlite.exec("PRAGMA wal_checkpoint(PASSIVE)");
+      if (gaveBack) copyLog();
       return { ...NOTHING, done: true };
     };
   };

@@ -1,6 +1,6 @@
+import { statSync } from "node:fs";
 import { UsageError } from "../../errors.ts";
 import {
-  copyOwner,
   fits,
   fittingKeyPath,
   newSecretKey,
@@ -58,19 +58,21 @@ function provideKey({ orm }: StoreDatabase, source: SecretKeySource, sealed: Uin
 }
 
 /** A key beside what it seals protects nothing: it is in the copy only until the copy is started on. */
-function forgetCarriedKey({ orm, sqlite, transaction }: StoreDatabase): void {
+function forgetCarriedKey(database: StoreDatabase): void {
+  const { orm, transaction } = database;
   if (getMeta(orm, "secret_key") === null) return;
-  withSecureDelete(sqlite, () => transaction("durable", () => deleteMeta(orm, "secret_key")));
+  withSecureDelete(database, () => transaction("durable", () => deleteMeta(orm, "secret_key")));
 }
 
 /** Runs something with SQLite overwriting what is deleted, in the file too and not only in its log. */
-function withSecureDelete<T>(sqlite: StoreDatabase["sqlite"], run: () => T): T {
+function withSecureDelete<T>({ sqlite, emptyLog }: StoreDatabase, run: () => T): T {
   sqlite.exec("PRAGMA secure_delete = ON");
   try {
-    return run();
+    const result = run();
+    emptyLog();
+    return result;
   } finally {
     sqlite.exec("PRAGMA secure_delete = OFF");
-    sqlite.exec("PRAGMA wal_checkpoint(TRUNCATE)");
   }
 }
 
@@ -79,15 +81,14 @@ function withSecureDelete<T>(sqlite: StoreDatabase["sqlite"], run: () => T): T {
  * Cut short anywhere, it leaves a key that fits, and the next opening tidies up.
  */
 export function rotateSecretKey<T>(
-  { sqlite }: StoreDatabase,
+  database: StoreDatabase,
   source: SecretKeySource,
   reseal: (next: SecretBox) => T,
 ): T {
   const key = newSecretKey();
   const next = nextKeyPath(source);
-  writeSecretKey(next, key);
-  copyOwner(source.path, next);
-  const result = withSecureDelete(sqlite, () => reseal(createSecretBox(key)));
+  writeSecretKey(next, key, statSync(source.path));
+  const result = withSecureDelete(database, () => reseal(createSecretBox(key)));
   replaceFile(next, source.path);
   return result;
 }

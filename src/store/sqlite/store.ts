@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { type Clock, type ClockSources, type ClockState, clockState, createClock } from "../../clock.ts";
-import { UsageError } from "../../errors.ts";
-import { createIdSource, formatId, newInstallationTag, parseId, timeOfId, writeId } from "../../ids.ts";
+import { messageOf, UsageError } from "../../errors.ts";
+import { formatId, newInstallationTag, parseId, timeOfId, writeId } from "../../ids.ts";
+import type { Logger } from "../../log.ts";
 import type { SecretKeySource } from "../../secrets/key-file.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
 import type { Store } from "../store.ts";
@@ -16,6 +17,7 @@ import { isSqliteFault, promised } from "./faults.ts";
 import { HIGHEST_MARK } from "./fresh-deliveries.ts";
 import { createHistory } from "./history.ts";
 import { startHousekeeping } from "./housekeeping.ts";
+import { createReservedIds } from "./id-reservation.ts";
 import { createLeases } from "./leases.ts";
 import { getMeta, setMeta } from "./meta.ts";
 import { createOrganizations } from "./organizations.ts";
@@ -53,7 +55,7 @@ export interface SqliteStore extends Store {
   saveClock(): void;
 }
 
-export interface StoreOptions extends Omit<OpenOptions, "checkpointBeside"> {
+export interface StoreOptions extends OpenOptions {
   /** Where the secret key is, which is made on first start; without one, nothing that needs it can be asked for. */
   secretKey?: SecretKeySource;
   /** Whether the store stays open for long: then it keeps itself fresh, finds out when it can write again, and is ready for events. */
@@ -68,10 +70,10 @@ export function openSqliteStore({
   resident = false,
   ...options
 }: StoreOptions): SqliteStore {
-  const database = openDatabase({ ...options, checkpointBeside: resident });
+  const database = openDatabase({ ...options, ...(resident && { copying: "beside" as const }) });
   try {
     const path = join(options.dataDir, DATABASE_FILE);
-    return assemble(database, { path, secretKey, resident, clockSources });
+    return assemble(database, { path, secretKey, resident, clockSources, log: options.log });
   } catch (error) {
     database.close();
     throw error;
@@ -83,23 +85,19 @@ interface AssembleOptions {
   secretKey: SecretKeySource | undefined;
   resident: boolean;
   clockSources: ClockSources | undefined;
+  log: Logger | undefined;
 }
 
 function assemble(
   database: StoreDatabase,
-  { path, secretKey, resident, clockSources }: AssembleOptions,
+  { path, secretKey, resident, clockSources, log }: AssembleOptions,
 ): SqliteStore {
   const { orm, transaction } = database;
   const tag = getMeta(orm, "installation_tag") ?? transaction("durable", () => makeTag(database));
   const clock = createClock(savedClock(database), clockSources);
-  let last = newestId(database);
-  const nextId = createIdSource(() => clock.schedule(), last);
-  const issue = (count = 1): number => {
-    const first = nextId(count);
-    last = first + count - 1;
-    return first;
-  };
-  const lastId = (): number => last;
+  const noteClock = (): void => setMeta(orm, "clock", JSON.stringify(clockState(clock)));
+  const reserved = createReservedIds(database, { clock, noteClock, newest: newestId(database) });
+  const { lastId } = reserved;
 
   let opened = secretKey ? openSecretBox(database, secretKey) : null;
   const box = (): SecretBox => {
@@ -114,23 +112,36 @@ function assemble(
   const organizations = createOrganizations(database, clock);
   const apiKeys = createApiKeys(database, clock);
   const webhooks = createWebhooks(database, { box, clock, lastId });
-  const events = createEventStore(database, { externalIds, webhookLog }, issue);
+  const { insertEvents } = createEventStore(database, { externalIds, webhookLog }, reserved.issue);
+  const events: EventStore = {
+    insertEvents(batch, dueAt) {
+      reserved.reserve();
+      return insertEvents(batch, dueAt);
+    },
+  };
+  const { recoverStep, ...deliveryLog } = createDeliveryLog(database, reserved.issue, webhookLog);
   const deliveries = createDeliveryStore(database, webhookLog);
 
-  const saveClock = (): void =>
-    transaction("relaxed", () => setMeta(orm, "clock", JSON.stringify(clockState(clock))));
+  const saveClock = (): void => transaction("relaxed", noteClock);
+  const onFault = (error: unknown): void => {
+    // What keeps the database from writing it has said itself.
+    if (database.fault() === null) log?.error("fault", { where: "housekeeping", error: messageOf(error) });
+  };
   const tidy = async (): Promise<void> => {
     await organizations.refresh();
     apiKeys.writeUses();
   };
   const endHousekeeping = resident
-    ? startHousekeeping({ tidy, saveClock, isFaulty: () => database.fault() !== null })
+    ? startHousekeeping({ tidy, saveClock, isFaulty: () => database.fault() !== null, onFault })
     : async (): Promise<void> => {};
 
   return {
     clock,
     ids: {
-      next: () => issue(),
+      next() {
+        reserved.reserve();
+        return reserved.issue();
+      },
       format: (id) => formatId(id, tag),
       write: (id, into, at) => writeId(id, tag, into, at),
       parse: (text) => parseId(text, tag),
@@ -156,6 +167,11 @@ function assemble(
     fault: database.fault,
     async close() {
       await endHousekeeping();
+      try {
+        reserved.release();
+      } catch {
+        // The next start then begins a few seconds further, as after a crash; the store has said why it cannot write.
+      }
       webhookLog.close();
       await database.finishCheckpoints();
       database.close();
@@ -163,7 +179,13 @@ function assemble(
     database,
     events,
     deliveries,
-    deliveryLog: createDeliveryLog(database, issue, webhookLog),
+    deliveryLog: {
+      ...deliveryLog,
+      recoverStep(recovery) {
+        reserved.reserve();
+        return recoverStep(recovery);
+      },
+    },
     engine: {
       database,
       clock,
@@ -203,11 +225,15 @@ function newestId({ sqlite }: StoreDatabase): number {
   return Math.max(newest("events"), newest("deliveries"), marked);
 }
 
-/** Schedule time never goes back, also when the daemon was killed before it could write its clock down. */
+/**
+ * Schedule time does not go back, also when the daemon was killed before it could write its clock down: it does so
+ * whenever it reserves ids. Before it did that, the newest id told; now ids may be ahead of the clock.
+ */
 function savedClock(database: StoreDatabase): ClockState | null {
   const text = getMeta(database.orm, "clock");
   const newest = newestId(database);
   if (text === null && newest === 0) return null;
   const saved: ClockState = text === null ? { offset: 0, last: 0 } : JSON.parse(text);
-  return { offset: saved.offset, last: Math.max(saved.last, newest === 0 ? 0 : timeOfId(newest)) };
+  const idsTell = newest > 0 && getMeta(database.orm, "ids_reserved") === null;
+  return { offset: saved.offset, last: Math.max(saved.last, idsTell ? timeOfId(newest) : 0) };
 }

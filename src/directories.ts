@@ -1,0 +1,35 @@
+import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+
+/**
+ * Makes a data directory (mode 0700) and what leads to it, where they are missing. Its name is on the disk when this
+ * returns, also when it was made by a start that was cut short: a file in a directory that a power cut takes back is
+ * gone, however well it was synced itself.
+ */
+export function makeDataDir(dataDir: string): void {
+  const path = resolve(dataDir);
+  const first = mkdirSync(path, { recursive: true, mode: 0o700 });
+  let parent = dirname(path);
+  syncName(parent);
+  if (first === undefined) return;
+  for (; parent !== dirname(first); parent = dirname(parent)) syncName(dirname(parent));
+}
+
+/** Waits until the names in a directory are on the disk. */
+export function syncDirectory(path: string): void {
+  const directory = openSync(path, "r");
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+function syncName(parent: string): void {
+  try {
+    syncDirectory(parent);
+  } catch (error) {
+    // Who may not read a directory has not made anything in it just now, and some file systems sync no directories.
+    if (!["EACCES", "EPERM", "EINVAL"].includes((error as { code?: string }).code ?? "")) throw error;
+  }
+}
