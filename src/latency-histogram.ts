@@ -1,0 +1,74 @@
+/**
+ * How long requests took, in few bytes: counts by duration, in buckets that are exact up to 15 ms and 1/8 of a power
+ * of two wide beyond, so that what is told of them is at most 6 % off (as in HdrHistogram and DDSketch).
+ */
+export type LatencyHistogram = Map<number, number>;
+
+/** Buckets to a power of two. */
+const PARTS = 8;
+const PART_BITS = 3;
+
+function bucketOf(milliseconds: number): number {
+  const value = Math.max(0, Math.min(0x7fffffff, Math.round(milliseconds)));
+  if (value < PARTS) return value;
+  const octave = 31 - Math.clz32(value) - PART_BITS;
+  return (octave + 1) * PARTS + ((value >>> octave) & (PARTS - 1));
+}
+
+/** The middle of a bucket. */
+function middleOf(bucket: number): number {
+  if (bucket < 2 * PARTS) return bucket;
+  const octave = Math.floor(bucket / PARTS) - 1;
+  const low = (PARTS + (bucket % PARTS)) * 2 ** octave;
+  return Math.round(low + (2 ** octave - 1) / 2);
+}
+
+export function addLatency(histogram: LatencyHistogram, milliseconds: number): void {
+  const bucket = bucketOf(milliseconds);
+  histogram.set(bucket, (histogram.get(bucket) ?? 0) + 1);
+}
+
+export function addHistogram(into: LatencyHistogram, other: LatencyHistogram): void {
+  for (const [bucket, count] of other) into.set(bucket, (into.get(bucket) ?? 0) + count);
+}
+
+/** Milliseconds that a part (0 to 1) of the requests did not exceed; null without any. */
+export function quantile(histogram: LatencyHistogram, part: number): number | null {
+  const buckets = [...histogram].sort(([a], [b]) => a - b);
+  const total = buckets.reduce((sum, [, count]) => sum + count, 0);
+  let left = Math.max(1, Math.ceil(total * part));
+  for (const [bucket, count] of buckets) {
+    left -= count;
+    if (left <= 0) return middleOf(bucket);
+  }
+  return null;
+}
+
+/** Bytes for keeping: buckets and counts in turn, each as LEB128. */
+export function packHistogram(histogram: LatencyHistogram): Uint8Array {
+  const bytes: number[] = [];
+  for (const pair of histogram) {
+    for (let value of pair) {
+      for (; value >= 0x80; value = Math.floor(value / 0x80)) bytes.push((value % 0x80) | 0x80);
+      bytes.push(value);
+    }
+  }
+  return Uint8Array.from(bytes);
+}
+
+/** Adds what was packed. */
+export function addPacked(into: LatencyHistogram, bytes: Uint8Array): void {
+  let at = 0;
+  const next = (): number => {
+    let value = 0;
+    for (let scale = 1; ; scale *= 0x80) {
+      const byte = bytes[at++] ?? 0;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
+    }
+  };
+  while (at < bytes.length) {
+    const bucket = next();
+    into.set(bucket, (into.get(bucket) ?? 0) + next());
+  }
+}

@@ -1,0 +1,96 @@
+import { afterEach, expect, test } from "bun:test";
+import { createOutcomeStream, type OutcomeStream, type OutcomeStreamOptions } from "../src/outcome-stream.ts";
+import { until } from "./support/daemon.ts";
+
+let stream: OutcomeStream | null = null;
+afterEach(() => stream?.close());
+
+function open(options: OutcomeStreamOptions = {}): OutcomeStream {
+  stream = createOutcomeStream(options);
+  return stream;
+}
+
+/** Reads a stream on, and keeps what came. */
+function follow(readable: ReadableStream<Uint8Array> | null) {
+  if (!readable) throw new Error("there is no stream");
+  const seen = { text: "", ended: false };
+  (async () => {
+    for await (const bytes of readable) seen.text += new TextDecoder().decode(bytes);
+    seen.ended = true;
+  })();
+  return seen;
+}
+
+test("a reader is told of its own organization, in order, from the moment it reads", async () => {
+  const outcomes = open();
+  expect(outcomes.isRead("a")).toBe(false);
+  outcomes.tell("a", "event", '{"n":0}');
+  const seen = follow(outcomes.open("a", () => true));
+  expect(outcomes.isRead("a")).toBe(true);
+  expect(outcomes.isRead("b")).toBe(false);
+  outcomes.tell("a", "event", '{"n":1}');
+  outcomes.tell("b", "event", '{"n":2}');
+  outcomes.tell("a", "attempt", '{"n":3}');
+  await until("both are there", () => seen.text.includes('"n":3'));
+  expect(seen.text).toBe(': heartbeat\n\nevent: event\ndata: {"n":1}\n\nevent: attempt\ndata: {"n":3}\n\n');
+});
+
+test("who does not read is told how many were left out, and holds up nobody", async () => {
+  const outcomes = open();
+  const slow = outcomes.open("a", () => true);
+  const quick = follow(outcomes.open("a", () => true));
+  await until("the quick one reads", () => quick.text !== "");
+  for (let n = 1; n <= 2_000; n += 1) {
+    outcomes.tell("a", "delivery", `{"n":${n}}`);
+    if (n % 100 === 0) await new Promise((next) => setImmediate(next));
+  }
+  await until("the quick one has all", () => quick.text.includes('"n":2000}'));
+  expect(quick.text).not.toContain("missed");
+  const seen = follow(slow);
+  await until("the slow one is told", () => seen.text.includes("missed"));
+  const told = seen.text.match(/event: delivery/g)?.length ?? 0;
+  expect(seen.text).toEndWith(`event: missed\ndata: {"count":${2_000 - told}}\n\n`);
+  outcomes.tell("a", "delivery", '{"n":2001}');
+  await until("it is up to date again", () => seen.text.endsWith('{"n":2001}\n\n'));
+});
+
+test("silence is broken by a heartbeat", async () => {
+  const seen = follow(open({ heartbeatMs: 20 }).open("a", () => true));
+  await until("three have come", () => (seen.text.match(/^: heartbeat$/gm)?.length ?? 0) >= 3);
+});
+
+test("a reader ends when its key no longer holds, or nobody can say", async () => {
+  const outcomes = open({ checkMs: 10 });
+  let holds = true;
+  const revoked = follow(outcomes.open("a", () => holds));
+  const unsure = follow(outcomes.open("b", () => Promise.reject(new Error("the store is away"))));
+  await until("nobody can say", () => unsure.ended);
+  expect(revoked.ended).toBe(false);
+  holds = false;
+  await until("it has ended", () => revoked.ended);
+  expect(outcomes.readers()).toBe(0);
+});
+
+test("who goes away is forgotten", async () => {
+  const outcomes = open();
+  await outcomes.open("a", () => true)?.cancel();
+  expect({ read: outcomes.isRead("a"), readers: outcomes.readers() }).toEqual({ read: false, readers: 0 });
+});
+
+test("there are so many readers at most", () => {
+  const outcomes = open({ maxReaders: 2 });
+  const open2 = [1, 2].map(() => outcomes.open("a", () => true));
+  expect(open2.every((readable) => readable !== null)).toBe(true);
+  expect(outcomes.open("b", () => true)).toBeNull();
+});
+
+test("closing ends all of them once they have what is there", async () => {
+  const outcomes = open();
+  const seen = follow(outcomes.open("a", () => true));
+  await until("it reads", () => seen.text !== "");
+  outcomes.tell("a", "webhook", "{}");
+  outcomes.close();
+  await until("it has ended", () => seen.ended);
+  expect(seen.text).toEndWith("event: webhook\ndata: {}\n\n");
+  expect(outcomes.open("a", () => true)).toBeNull();
+});
