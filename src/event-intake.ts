@@ -29,7 +29,9 @@ export function createEventIntake({ store, worker, log, metrics }: EventIntakeOp
     type: scan.type,
     body: scan.body,
     receivedAt,
-    webhookIds: organization.hasAlerts ? store.webhooks.subscribers(organization.id, scan.type) : NOBODY,
+    webhookIds: organization.hasAlerts
+      ? store.webhooks.subscribers(organization.id, scan.type, scan.body)
+      : NOBODY,
   });
 
   const forms = new WeakMap<IngestOrganization, Forms>();

@@ -14,7 +14,7 @@ import { VERSION } from "./version.ts";
 /** Tells the operator's own webhook when a webhook starts failing, is disabled, or recovers: once per change. */
 export interface Notifier {
   attempted(outcome: AttemptOutcome): void;
-  disabled(webhook: { id: string; organizationId: string }, reason: string): void;
+  disabled(webhook: { id: string; name: string | null; organizationId: string }, reason: string): void;
   stop(): void;
 }
 
@@ -69,8 +69,13 @@ export async function createNotifier({
 
   return {
     attempted({ lane, target: { hostname }, failures: { before, after } }) {
-      const { webhookUuid: id, organizationUuid } = lane;
-      const data = { webhook_id: id, organization_id: organizationUuid, host: hostname };
+      const { webhookUuid: id, webhookName: name, organizationUuid } = lane;
+      const data = {
+        webhook_id: id,
+        ...(name !== null && { webhook_name: name }),
+        organization_id: organizationUuid,
+        host: hostname,
+      };
       if (before < FAILING_AFTER && after >= FAILING_AFTER) {
         troubled.add(id);
         notify("webhook.failing", { ...data, failure_count: after });
@@ -79,9 +84,14 @@ export async function createNotifier({
         notify("webhook.recovered", { ...data, failure_count: before });
       }
     },
-    disabled({ id, organizationId }, reason) {
+    disabled({ id, name, organizationId }, reason) {
       troubled.add(id);
-      notify("webhook.disabled", { webhook_id: id, organization_id: organizationId, reason });
+      notify("webhook.disabled", {
+        webhook_id: id,
+        ...(name !== null && { webhook_name: name }),
+        organization_id: organizationId,
+        reason,
+      });
     },
     stop() {
       abort.abort();

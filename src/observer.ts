@@ -15,13 +15,22 @@ export interface ObserverOptions {
   metrics: Metrics;
   /** Told of each attempt and of each webhook that was disabled: failure notices. */
   onAttempt: (outcome: AttemptOutcome) => void;
-  onDisabled: (webhook: { id: string; organizationId: string }, reason: string) => void;
+  onDisabled: (webhook: { id: string; name: string | null; organizationId: string }, reason: string) => void;
 }
 
 /** The lines that tell of attempts of one webhook that came to the same: receivers answer alike for long. */
 interface Forms extends Pick<AttemptRecord, "number" | "httpStatus" | "error" | "detail" | "status"> {
   made: LineForm;
   finished: LineForm;
+}
+
+function nameField(name: string | null): string {
+  return name === null ? "" : `,"webhook_name":${inForm(name)}`;
+}
+
+/** Text that others chose, quoted: it must not look like the hole that an id is put in. */
+function inForm(text: string): string {
+  return quote(text).replaceAll("?", "\\u003f");
 }
 
 /** Turns what the delivery engine does into logs and metrics. A receiver's 500 is an outcome, not an error of ours. */
@@ -60,8 +69,8 @@ export function createObserver(
       known.status === status
     )
       return known;
-    const ids = `,"event_id":"${ID_HOLE}","delivery_id":"${ID_HOLE}","webhook_id":"${lane.webhookUuid}","organization_id":"${lane.organizationUuid}"`;
-    const outcome = `,"attempt":${number},"status":${httpStatus},"error":${error && `"${error}"`}${detail === null ? "" : `,"detail":${quote(detail)}`},"duration_ms":`;
+    const ids = `,"event_id":"${ID_HOLE}","delivery_id":"${ID_HOLE}","webhook_id":"${lane.webhookUuid}"${nameField(lane.webhookName)},"organization_id":"${lane.organizationUuid}"`;
+    const outcome = `,"attempt":${number},"status":${httpStatus},"error":${error && `"${error}"`}${detail === null ? "" : `,"detail":${inForm(detail)}`},"duration_ms":`;
     const end = `,"status":"${status === DELIVERED ? "delivered" : "failed"}","attempts":`;
     const made = {
       number,
@@ -93,15 +102,24 @@ export function createObserver(
       metrics.disabled.inc();
       log.warn("webhook disabled", {
         webhook_id: lane.webhookUuid,
+        ...(lane.webhookName !== null && { webhook_name: lane.webhookName }),
         organization_id: lane.organizationUuid,
         reason,
         failure_count: lane.failureCount,
       });
-      options.onDisabled({ id: lane.webhookUuid, organizationId: lane.organizationUuid }, reason);
+      options.onDisabled(
+        { id: lane.webhookUuid, name: lane.webhookName, organizationId: lane.organizationUuid },
+        reason,
+      );
     },
-    ended: (webhookUuid, ended) => {
+    ended: ({ uuid, name }, ended) => {
       metrics.finished.add("failed", ended);
-      log.info("deliveries ended", { webhook_id: webhookUuid, status: "failed", count: ended });
+      log.info("deliveries ended", {
+        webhook_id: uuid,
+        ...(name !== null && { webhook_name: name }),
+        status: "failed",
+        count: ended,
+      });
     },
     fault,
     faultOf: (what) => (error) => fault(what, error),

@@ -96,12 +96,37 @@ test("an overlap of 0 ends the old secret at once; without a body it is a day", 
   await end();
 });
 
-test("a second rotation within the overlap leaves the newest two", async () => {
+test("rotations within an overlap cut nobody off; the fourth is refused and says until when", async () => {
   const { secret, next, end, rotate } = await newWebhook();
-  const second = (await rotate()).body.webhook.secret;
+  const second = (await rotate({ overlap_seconds: 3_600 })).body.webhook.secret;
   const third = (await rotate()).body.webhook.secret;
+  const before = Date.now();
+  const fourth = (await rotate({ overlap_seconds: 60 })).body.webhook.secret;
   const request = await next();
-  expect([secret, second, third].map((each) => verifies(each, request))).toEqual([false, true, true]);
+  expect(signatures(request)).toHaveLength(4);
+  const all = [secret, second, third, fourth];
+  expect(all.map((each) => verifies(each, request))).toEqual([true, true, true, true]);
+
+  const { status, body } = await rotate();
+  expect({ status, code: body.error.code }).toEqual({ status: 409, code: "CONFLICT" });
+  const until = Date.parse(/after (\S+Z)/.exec(body.error.message)?.[1] ?? "");
+  expect(until).toBeWithin(before + 60_000, Date.now() + 60_001);
+
+  // Without an overlap the present secret goes, and there is room.
+  const fifth = (await rotate({ overlap_seconds: 0 })).body.webhook.secret;
+  const last = await next();
+  expect([...all, fifth].map((each) => verifies(each, last))).toEqual([true, true, true, false, true]);
+  await end();
+});
+
+test("each rotated secret counts until its own overlap ends", async () => {
+  const { secret, next, end, rotate } = await newWebhook();
+  const second = (await rotate({ overlap_seconds: 60 })).body.webhook.secret;
+  const third = (await rotate({ overlap_seconds: 1 })).body.webhook.secret;
+  expect(signatures(await next())).toHaveLength(3);
+  await Bun.sleep(1_050);
+  const request = await next();
+  expect([secret, second, third].map((each) => verifies(each, request))).toEqual([true, false, true]);
   await end();
 });
 

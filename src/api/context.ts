@@ -11,11 +11,11 @@ export interface RequestContext {
 /** Contexts by request: set by the gate, read by the routes. */
 export type RequestContexts = WeakMap<Request, RequestContext>;
 
-/** A plugin for controllers below /v1: gives them `organization`, of whoever is asking. */
+/** A plugin for controllers below /v1: gives them `organization`, of whoever is asking, and whether that key may only read. */
 export function withOrganization(contexts: RequestContexts) {
   return new Elysia().resolve({ as: "scoped" }, ({ request }) => {
-    const organization = contexts.get(request)?.identity?.organization;
-    if (!organization) throw new AppError("AUTHENTICATION_ERROR", "this route needs an API key");
-    return { organization };
+    const identity = contexts.get(request)?.identity;
+    if (!identity) throw new AppError("AUTHENTICATION_ERROR", "this route needs an API key");
+    return { organization: identity.organization, readOnly: identity.key.readOnly };
   });
 }

@@ -55,6 +55,17 @@ const ERRORS: Readonly<Record<ErrorCode, ErrorDocument>> = {
     message: "the feature webhookAlerts is not part of the plan pro; it needs professional or enterprise",
     headers: RATE_LIMIT,
   },
+  READ_ONLY_KEY: {
+    when: "The key may only read (GET and HEAD).",
+    message: "this API key may only read: it takes GET and HEAD",
+    headers: RATE_LIMIT,
+  },
+  CONFLICT: {
+    when: "The state does not allow it; the message says what would.",
+    message:
+      "requests carry 4 signatures at most; rotate again after 2026-01-16T10:00:00.000Z, when an earlier secret stops counting, or with overlap_seconds 0",
+    headers: RATE_LIMIT,
+  },
   NOT_FOUND: {
     when: "Nothing with this id in your organization; another organization's looks the same.",
     message: "no such webhook",
@@ -100,6 +111,7 @@ const EVERY_V1: readonly ErrorCode[] = [
   "UNAVAILABLE",
 ];
 const WITH_ID: readonly ErrorCode[] = ["NOT_FOUND"];
+const WITH_STATE: readonly ErrorCode[] = ["CONFLICT"];
 const WITH_BODY: readonly ErrorCode[] = ["PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"];
 const EVERY_ROUTE: readonly ErrorCode[] = ["METHOD_NOT_ALLOWED", "INTERNAL_ERROR"];
 
@@ -143,12 +155,19 @@ export interface RouteDocument {
   schema: Schema;
   hasId?: boolean;
   hasBody?: boolean;
+  /** Whether it depends on what was done before. */
+  hasState?: boolean;
   carriesSecret?: boolean;
 }
 
 /** The `detail` of a /v1 route: summary, security, and every answer with its headers and an example. */
 export function documentRoute({ summary, description, status, answer, schema, ...traits }: RouteDocument) {
-  const codes = [...EVERY_V1, ...(traits.hasId ? WITH_ID : []), ...(traits.hasBody ? WITH_BODY : [])];
+  const codes = [
+    ...EVERY_V1,
+    ...(traits.hasId ? WITH_ID : []),
+    ...(traits.hasBody ? WITH_BODY : []),
+    ...(traits.hasState ? WITH_STATE : []),
+  ];
   const headers = { ...REQUEST_ID, ...RATE_LIMIT, ...(traits.carriesSecret && NO_STORE) };
   const examples = EXAMPLES[String(schema.$ref)];
   const content = { "application/json": { schema, ...(examples && { examples }) } };
@@ -196,5 +215,23 @@ function finishOperation({ responses, requestBody, ...rest }: Operation): Operat
   if (!requestBody) return finished;
   // The plugin calls every body required, also one that may be left out.
   const required = Object.values(requestBody.content).some(({ schema }) => schema.required !== undefined);
-  return { ...finished, requestBody: { ...requestBody, required } };
+  const content = inWordsOfOpenApi(requestBody.content) as typeof requestBody.content;
+  return { ...finished, requestBody: { ...requestBody, required, content } };
 }
+
+/** Schemas as OpenAPI 3.0 writes them: null is no type there, and lengths count characters. */
+function inWordsOfOpenApi(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inWordsOfOpenApi);
+  if (typeof value !== "object" || value === null) return value;
+  const { anyOf, [MAX_CHARACTERS]: maxLength, ...rest } = value as Record<string, unknown>;
+  const plain = Object.fromEntries(Object.entries(rest).map(([name, one]) => [name, inWordsOfOpenApi(one)]));
+  const inner = Array.isArray(anyOf) ? anyOf.find(({ type }) => type !== "null") : undefined;
+  return {
+    ...plain,
+    ...(inner && { ...(inWordsOfOpenApi(inner) as object), nullable: true }),
+    ...(maxLength !== undefined && { maxLength }),
+  };
+}
+
+/** A string's longest length in characters: `maxLength` is counted in UTF-16 units where requests are checked. */
+export const MAX_CHARACTERS = "x-max-characters";

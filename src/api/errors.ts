@@ -2,6 +2,7 @@ import { NotFoundError, ParseError, ValidationError } from "elysia";
 import { AppError } from "../errors.ts";
 import { isStoreFault } from "../store/faults.ts";
 import { FIELD_RULES } from "./schemas.ts";
+import { OPTION_PROBLEMS } from "./webhook-options.ts";
 
 /** The body of every error answer. */
 export function envelope(error: AppError, requestId: string) {
@@ -35,9 +36,13 @@ function describe(error: ValidationError): string {
   if (name === "") return "the body must be a JSON object";
   const rule = FIELD_RULES[name];
   if (rule !== undefined && isKnown(error, name))
-    return isMissing(error, name) ? `${name} is required` : rule;
+    return isMissing(error, name) ? `${name} is required` : (problemWithin(error, name) ?? rule);
   const kind = error.type === "query" ? "query parameter" : "field";
   return /^[\w.-]{1,64}$/.test(name) ? `unknown ${kind} ${name}` : `unknown ${kind}`;
+}
+
+function problemWithin({ value }: ValidationError, name: string): string | null {
+  return OPTION_PROBLEMS[name]?.((value as Record<string, unknown>)[name]) ?? null;
 }
 
 function firstPath(error: ValidationError): string {

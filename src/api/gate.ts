@@ -18,6 +18,8 @@ export interface GateOptions {
 
 export const MAX_BODY_BYTES = 64 * 1024;
 
+const READING: ReadonlySet<string> = new Set(["GET", "HEAD"]);
+
 export function createGate({ routes, identify: identifyKey, limiter, now }: GateOptions): Gate {
   const allowed = methodsByPattern(routes);
 
@@ -40,6 +42,9 @@ export function createGate({ routes, identify: identifyKey, limiter, now }: Gate
       throw new AppError("RATE_LIMIT_EXCEEDED", message, { "retry-after": String(state.resetSeconds) });
     }
     requireWebhookAlerts(identity.organization);
+    if (identity.key.readOnly && !READING.has(request.method)) {
+      throw new AppError("READ_ONLY_KEY", "this API key may only read: it takes GET and HEAD");
+    }
     return identity;
   };
 

@@ -3,6 +3,9 @@ import { WEBHOOK_FORMATS } from "../formats.ts";
 import { ATTEMPT_ERRORS, DELIVERY_STATUSES, END_REASONS } from "../outcomes.ts";
 import { listOf, REQUEST_ID_EXAMPLE, ref, type Schema, wrap } from "./documents.ts";
 
+/** Why the daemon turns a webhook off; `owner` is never shown. */
+const DISABLED_REASONS = ["attempts_exhausted", "gone", "rejected"];
+
 /** The models of the OpenAPI document: what answers hold, field by field, each with an example. */
 
 const uuid = (description: string, example: string): Schema => ({
@@ -46,13 +49,55 @@ const webhook = {
     null,
   ),
   created_at: time("When the webhook was registered."),
+  name: {
+    type: "string",
+    description: "What people call it. Left out when it has none.",
+    example: "security on call",
+  },
+  filter: {
+    ...wrap(
+      {
+        min_risk_score: { type: "number", minimum: 0, maximum: 100, example: 80 },
+        actions: listOf({ type: "string", enum: ["allow", "flag", "block"], example: "block" }),
+        domains: listOf({ type: "string", example: "pii" }),
+      },
+      ["min_risk_score", "actions", "domains"],
+    ),
+    description: "Only events that pass every part get a delivery. Left out when there is none.",
+    example: { min_risk_score: 80, actions: ["block"] },
+  },
+  rate_limit_per_minute: integer("Requests a minute. Left out when it is its format's own.", 60),
+  group: {
+    type: "boolean",
+    description: "Whether deliveries that wait may share one message. Left out when it is not set.",
+    example: false,
+  },
+  headers: {
+    type: "object",
+    additionalProperties: { type: "string", enum: ["***"], example: "***" },
+    description: "Names of the header fields that its requests carry. Left out when there are none.",
+    example: { authorization: "***" },
+  },
+  disabled_reason: {
+    type: "string",
+    enum: DISABLED_REASONS,
+    description: "Why the daemon has disabled it. Left out while it is on, and when its owner turned it off.",
+    example: "gone",
+  },
 };
+const OPTIONAL = ["name", "filter", "rate_limit_per_minute", "group", "headers", "disabled_reason"];
 const secret: Schema = {
   type: "string",
   pattern: "^[0-9a-f]{64}$",
   description: "Verifies the signatures of this webhook. Returned here only: store it securely.",
   example: "a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90",
 };
+/** As the API's first document shows it: without what may be left out. */
+const webhookExample = Object.fromEntries(
+  Object.entries(webhook).flatMap(([name, { example }]) =>
+    OPTIONAL.includes(name) ? [] : [[name, example]],
+  ),
+);
 const delivery = {
   id: uuid("The delivery ID.", "019bc0f6-5c00-7000-9d3a-52c8f1d7a460"),
   webhook_id: uuid("The webhook that it goes to.", "0b3b3f4e-6f0a-4c53-9a2e-5d2d4d8f5c11"),
@@ -118,8 +163,11 @@ const payload = {
 };
 
 export const SCHEMAS: Readonly<Record<string, Schema>> = {
-  Webhook: wrap(webhook),
-  WebhookWithSecret: wrap({ ...webhook, secret }),
+  Webhook: { ...wrap(webhook, OPTIONAL), example: webhookExample },
+  WebhookWithSecret: {
+    ...wrap({ ...webhook, secret }, OPTIONAL),
+    example: { ...webhookExample, secret: secret.example },
+  },
   TestResult: wrap(
     {
       success: { type: "boolean", description: "Whether the receiver answered 2xx.", example: true },

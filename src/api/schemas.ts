@@ -2,6 +2,9 @@ import { t } from "elysia";
 import { WEBHOOK_FORMATS } from "../formats.ts";
 import { DELIVERY_STATUSES } from "../outcomes.ts";
 
+import { oneOf } from "./one-of.ts";
+import { OPTION_RULES, optionFields } from "./webhook-options.ts";
+
 /** What each field must be, as the error message says it. */
 export const FIELD_RULES: Readonly<Record<string, string>> = {
   url: "url must be a string of 1 to 2048 characters",
@@ -13,18 +16,9 @@ export const FIELD_RULES: Readonly<Record<string, string>> = {
   cursor: "cursor must be the next_cursor of an earlier answer",
   since: "since must be an ISO 8601 date and time with a zone, such as 2026-01-15T10:00:00Z",
   until: "until must be an ISO 8601 date and time with a zone, such as 2026-01-15T10:00:00Z",
+  ...OPTION_RULES,
   overlap_seconds: "overlap_seconds must be a whole number from 0 to 604800",
 };
-
-/** One of several strings. Elysia's own type would fill in the first of them where the field is left out. */
-function oneOf<const Values extends readonly [string, ...string[]]>(
-  values: Values,
-  options: { description?: string; example?: string } = {},
-) {
-  const schema = t.UnionEnum(values, options);
-  delete schema.default;
-  return schema;
-}
 
 const strict = { additionalProperties: false } as const;
 
@@ -52,7 +46,7 @@ const enabled = t.Boolean({
 });
 
 export const createWebhookBody = t.Object(
-  { url, events: t.Optional(events), format: t.Optional(format) },
+  { url, events: t.Optional(events), format: t.Optional(format), ...optionFields },
   {
     ...strict,
     example: { url: "https://hooks.slack.com/services/T.../B.../xxx", events: ["red_tier"], format: "json" },
@@ -65,6 +59,7 @@ export const updateWebhookBody = t.Object(
     events: t.Optional(events),
     format: t.Optional(format),
     enabled: t.Optional(enabled),
+    ...optionFields,
   },
   { ...strict, example: { events: ["red_tier", "yellow_tier"], enabled: true } },
 );

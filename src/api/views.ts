@@ -1,6 +1,8 @@
 import type { Attempt, Delivery } from "../store/history.ts";
 import type { Webhook } from "../store/webhooks.ts";
 
+import { hidden } from "../webhook-headers.ts";
+
 /** How rows are shown: snake_case, ISO 8601 times in UTC. */
 
 function iso(milliseconds: number): string {
@@ -11,16 +13,31 @@ function isoOrNull(milliseconds: number | null): string | null {
   return milliseconds === null ? null : iso(milliseconds);
 }
 
-export function webhookView(webhook: Webhook) {
+/** Who may only read sees where a webhook leads, not the path and query: those may be a secret in themselves. */
+export function webhookView(webhook: Webhook, readOnly = false) {
   return {
     id: webhook.uuid,
-    url: webhook.url,
+    url: readOnly ? new URL(webhook.url).origin : webhook.url,
     events: webhook.events,
     format: webhook.format,
     enabled: webhook.enabled,
     failure_count: webhook.failureCount,
     last_triggered_at: isoOrNull(webhook.lastTriggeredAt),
     created_at: iso(webhook.createdAt),
+    ...optionsView(webhook),
+  };
+}
+
+/** What was never set, or was taken off, does not appear. */
+function optionsView(webhook: Webhook) {
+  const { name, filter, rateLimitPerMinute, group, headerNames, disabledReason } = webhook;
+  return {
+    ...(name !== null && { name }),
+    ...(filter !== null && { filter }),
+    ...(rateLimitPerMinute !== null && { rate_limit_per_minute: rateLimitPerMinute }),
+    ...(group !== null && { group }),
+    ...(headerNames.length > 0 && { headers: hidden(headerNames) }),
+    ...(disabledReason !== null && disabledReason !== "owner" && { disabled_reason: disabledReason }),
   };
 }
 

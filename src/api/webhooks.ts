@@ -2,12 +2,14 @@ import { Elysia, status } from "elysia";
 import { AppError } from "../errors.ts";
 import type { EventType } from "../event-types.ts";
 import type { AttemptError } from "../outcomes.ts";
-import type { Webhook, Webhooks } from "../store/webhooks.ts";
+import { MAX_SIGNATURES, type TooManySecrets, type Webhook, type Webhooks } from "../store/webhooks.ts";
+import type { WebhookHeaders } from "../webhook-headers.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
 import { documentRoute, listOf, ref, wrap } from "./documents.ts";
 import { READ_JSON } from "./gate.ts";
 import { createWebhookBody, idParams, rotateSecretBody, updateWebhookBody } from "./schemas.ts";
 import { webhookView } from "./views.ts";
+import { checkGroup, readHeaders, readOptions } from "./webhook-options.ts";
 import { checkWebhookUrl, type UrlRules } from "./webhook-url.ts";
 
 export interface WebhookRouteOptions {
@@ -15,7 +17,6 @@ export interface WebhookRouteOptions {
   webhooks: Webhooks;
   urlRules: UrlRules;
   maxWebhooks: number;
-  now: () => number;
   /** Tells the delivery engine that a webhook was made, changed or removed. */
   onChanged: (webhookId: number) => void;
   /** Sends the test payload on the delivery code path. */
@@ -28,13 +29,15 @@ export type TestOutcome = { status: number | null; error: AttemptError | null } 
 const DEFAULT_OVERLAP_SECONDS = 86_400;
 
 export function webhookRoutes(options: WebhookRouteOptions) {
-  const { contexts, webhooks, urlRules, now, onChanged } = options;
+  const { contexts, webhooks, urlRules, onChanged } = options;
 
   return new Elysia({ prefix: "/v1/webhooks", normalize: false, tags: ["Webhooks"] })
     .use(withOrganization(contexts))
     .get(
       "/",
-      async ({ organization }) => ({ webhooks: (await webhooks.list(organization.id)).map(webhookView) }),
+      async ({ organization, readOnly }) => ({
+        webhooks: (await webhooks.list(organization.id)).map((webhook) => webhookView(webhook, readOnly)),
+      }),
       {
         parse: READ_JSON,
         detail: documentRoute({
@@ -51,8 +54,15 @@ export function webhookRoutes(options: WebhookRouteOptions) {
       async ({ organization, body, set }) => {
         const { url, format = "json" } = body;
         checkWebhookUrl(url, format, urlRules);
-        const events = distinct(body.events ?? ["red_tier"]);
-        const input = { organizationId: organization.id, url, events, format };
+        checkGroup({ group: body.group ?? null, format });
+        const input = {
+          organizationId: organization.id,
+          url,
+          events: distinct(body.events ?? ["red_tier"]),
+          format,
+          ...readOptions(body),
+          ...(body.headers && { headers: readHeaders(body.headers, {}) }),
+        };
         const made = await webhooks.create(input, options.maxWebhooks);
         if (!made) {
           throw new AppError(
@@ -81,8 +91,8 @@ export function webhookRoutes(options: WebhookRouteOptions) {
     )
     .get(
       "/:id",
-      async ({ organization, params }) => ({
-        webhook: webhookView(found(await webhooks.get(organization.id, params.id))),
+      async ({ organization, readOnly, params }) => ({
+        webhook: webhookView(found(await webhooks.get(organization.id, params.id)), readOnly),
       }),
       {
         parse: READ_JSON,
@@ -152,8 +162,8 @@ export function webhookRoutes(options: WebhookRouteOptions) {
       "/:id/rotate-secret",
       async ({ organization, params, body, set }) => {
         const overlap = body?.overlap_seconds ?? DEFAULT_OVERLAP_SECONDS;
-        const until = now() + overlap * 1000;
-        const rotated = found(await webhooks.rotateSecret(organization.id, params.id, until));
+        const rotated = found(await webhooks.rotateSecret(organization.id, params.id, overlap * 1000));
+        if ("tooManyUntil" in rotated) throw tooManySecrets(rotated);
         onChanged(rotated.webhook.id);
         set.headers["cache-control"] = "no-store";
         return { webhook: { ...webhookView(rotated.webhook), secret: rotated.secret } };
@@ -165,21 +175,33 @@ export function webhookRoutes(options: WebhookRouteOptions) {
         detail: documentRoute({
           summary: "Rotate the secret",
           description:
-            "Make a new secret. Until the overlap ends, requests carry both signatures, so that receivers can change over without losing any.",
+            "Make a new secret. Until the overlap ends, requests carry both signatures, so that receivers can change over without losing any. Rotating again within an overlap keeps every secret whose overlap runs, four signatures at most; one more is a CONFLICT, whose message says until when.",
           status: 200,
           answer: "The webhook with its new secret.",
           schema: wrap({ webhook: ref("WebhookWithSecret") }),
           hasId: true,
           hasBody: true,
+          hasState: true,
           carriesSecret: true,
         }),
       },
     );
 
   async function update(organizationId: number, uuid: string, body: typeof updateWebhookBody.static) {
-    const changes = { ...body, ...(body.events && { events: distinct(body.events) }) };
-    const check = ({ url, format }: Webhook): void => {
-      if (body.url !== undefined || body.format !== undefined) checkWebhookUrl(url, format, urlRules);
+    const { url, format, enabled, events, headers } = body;
+    const changes = {
+      ...(url !== undefined && { url }),
+      ...(format !== undefined && { format }),
+      ...(enabled !== undefined && { enabled }),
+      ...(events && { events: distinct(events) }),
+      ...readOptions(body),
+      ...(headers !== undefined && {
+        headers: (present: WebhookHeaders) => readHeaders(headers, present),
+      }),
+    };
+    const check = (after: Webhook): void => {
+      if (url !== undefined || format !== undefined) checkWebhookUrl(after.url, after.format, urlRules);
+      if (body.group != null || format !== undefined) checkGroup(after);
     };
     const webhook = found(await webhooks.update(organizationId, uuid, changes, check));
     onChanged(webhook.id);
@@ -191,6 +213,14 @@ export function webhookRoutes(options: WebhookRouteOptions) {
 export function found<T>(value: T | null, what = "webhook"): T {
   if (value === null) throw new AppError("NOT_FOUND", `no such ${what}`);
   return value;
+}
+
+function tooManySecrets({ tooManyUntil }: TooManySecrets): AppError {
+  const until = new Date(tooManyUntil).toISOString();
+  return new AppError(
+    "CONFLICT",
+    `requests carry ${MAX_SIGNATURES} signatures at most; rotate again after ${until}, when an earlier secret stops counting, or with overlap_seconds 0`,
+  );
 }
 
 function distinct(events: readonly EventType[]): EventType[] {

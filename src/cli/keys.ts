@@ -21,6 +21,7 @@ interface CreateOptions extends Common {
   org: string;
   name: string;
   rateLimit: number;
+  readOnly?: boolean;
   expiresAt?: number;
 }
 
@@ -33,6 +34,7 @@ export function keyCommand(): Command {
     .requiredOption("--org <ID>", "the organization's id")
     .option("--name <NAME>", "what it is for", parseName, "api key")
     .option("--rate-limit <N>", "requests per minute", parseRateLimit, DEFAULT_RATE_LIMIT_PER_MINUTE)
+    .option("--read-only", "it may only read, and sees webhook URLs without path and query")
     .option("--expires-at <ISO>", "when it stops working", parseExpiry)
     .addOption(optionFor("data-dir"))
     .option("--json", "print JSON")
@@ -64,12 +66,16 @@ export function keyCommand(): Command {
   return command;
 }
 
-async function create(store: Store, { org, name, rateLimit, expiresAt, json }: CreateOptions): Promise<void> {
+async function create(
+  store: Store,
+  { org, name, rateLimit, readOnly, expiresAt, json }: CreateOptions,
+): Promise<void> {
   const organization = await organizationOf(store, org);
   const { key, rawKey } = await store.apiKeys.create({
     organizationId: organization.id,
     name,
     rateLimitPerMinute: rateLimit,
+    readOnly: readOnly === true,
     expiresAt: expiresAt ?? null,
   });
   if (json) printJson({ key: keyView(key, organization.uuid), raw_key: rawKey });
@@ -85,12 +91,13 @@ async function list(store: Store, { org, json }: Common & { org: string }): Prom
     return;
   }
   printTable(
-    ["ID", "NAME", "KEY", "PER MINUTE", "STATE", "LAST USED", "EXPIRES"],
+    ["ID", "NAME", "KEY", "PER MINUTE", "MAY", "STATE", "LAST USED", "EXPIRES"],
     views.map((view) => [
       view.id,
       printable(view.name),
       `${view.key_prefix}…`,
       String(view.rate_limit_per_minute),
+      view.read_only ? "read" : "read, write",
       view.enabled ? "enabled" : "revoked",
       view.last_used_at ?? "never",
       view.expires_at ?? "never",

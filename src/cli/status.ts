@@ -29,6 +29,8 @@ export interface Status {
 
 interface WebhookStatus {
   id: string;
+  /** Left out when it has none. */
+  name?: string;
   organization_id: string;
   organization_name: string;
   host: string;
@@ -107,6 +109,7 @@ function webhookStatus(webhook: Webhook, { organizations, pending, failures }: K
   const organization = organizations.get(webhook.organizationId);
   return {
     id: webhook.uuid,
+    ...(webhook.name !== null && { name: webhook.name }),
     organization_id: organization?.uuid ?? "",
     organization_name: organization?.name ?? "",
     // Never the path: a Slack URL is itself a secret.
@@ -178,11 +181,12 @@ const MAX_WHY_LENGTH = 60;
 function printAttention(attention: readonly WebhookStatus[]): void {
   console.log("");
   printTable(
-    ["WEBHOOK", "ORGANIZATION", "HOST", "STATE", "FAILURES", "PENDING", "LAST ATTEMPT", "WHY"],
+    ["WEBHOOK", "NAME", "ORGANIZATION", "HOST", "STATE", "FAILURES", "PENDING", "LAST ATTEMPT", "WHY"],
     attention
       .slice(0, MAX_ROWS)
       .map((webhook) => [
         webhook.id,
+        printable(webhook.name ?? "").slice(0, 20),
         printable(webhook.organization_name).slice(0, 20),
         webhook.host,
         webhook.disabled_reason ? `disabled (${webhook.disabled_reason})` : webhook.state,

@@ -18,6 +18,7 @@ export function keyView(key: ApiKey, organizationUuid: string) {
     name: key.name,
     key_prefix: key.keyPrefix,
     rate_limit_per_minute: key.rateLimitPerMinute,
+    ...(key.readOnly && { read_only: true }),
     enabled: key.enabled,
     last_used_at: key.lastUsedAt === null ? null : iso(key.lastUsedAt),
     created_at: iso(key.createdAt),

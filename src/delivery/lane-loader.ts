@@ -1,4 +1,3 @@
-import type { Clock } from "../clock.ts";
 import type { Store } from "../store/sqlite/store.ts";
 import type { Webhook } from "../store/sqlite/webhooks.ts";
 import { createLane, type Lane } from "./lane.ts";
@@ -21,17 +20,13 @@ export interface LaneLoader {
 export interface LaneLoaderOptions {
   store: Pick<Store, "webhooks">;
   sender: Sender;
-  clock: Clock;
 }
 
-export function createLaneLoader({ store, sender, clock }: LaneLoaderOptions): LaneLoader {
+export function createLaneLoader({ store, sender }: LaneLoaderOptions): LaneLoader {
   const target: LaneLoader["target"] = (webhookId) => {
     const loaded = store.webhooks.load(webhookId);
     if (!loaded) return null;
-    const { webhook, secret, previousSecret, organizationUuid } = loaded;
-    const until = webhook.previousSecretExpiresAt ?? 0;
-    const overlapping = previousSecret !== null && until > clock.wall();
-    const secrets = overlapping ? [secret, previousSecret] : [secret];
+    const { webhook, secret, rotatedSecrets, headers, organizationUuid } = loaded;
     return {
       webhook,
       organizationUuid,
@@ -39,9 +34,11 @@ export function createLaneLoader({ store, sender, clock }: LaneLoaderOptions): L
         url: webhook.url,
         format: webhook.format,
         organizationId: organizationUuid,
-        secrets,
+        secrets: [secret, ...rotatedSecrets.map((rotated) => rotated.secret)],
+        headers,
       }),
-      targetUntil: overlapping ? until : Number.POSITIVE_INFINITY,
+      // Made anew when the first of them stops counting.
+      targetUntil: Math.min(...rotatedSecrets.map(({ expiresAt }) => expiresAt)),
     };
   };
 
@@ -54,6 +51,7 @@ export function createLaneLoader({ store, sender, clock }: LaneLoaderOptions): L
       return createLane({
         webhookId,
         webhookUuid: webhook.uuid,
+        webhookName: webhook.name,
         organizationId: webhook.organizationId,
         organizationUuid,
         target: webhook.enabled ? loaded.target : null,

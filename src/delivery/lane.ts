@@ -32,6 +32,8 @@ export interface Job extends DueDelivery {
 export interface Lane {
   readonly webhookId: number;
   readonly webhookUuid: string;
+  /** What its owner calls it. */
+  webhookName: string | null;
   readonly organizationId: number;
   readonly organizationUuid: string;
   /** Null while the webhook is disabled or deleted: nothing is sent then. */
@@ -75,6 +77,7 @@ const FIRST_WINDOW = 1;
 export interface LaneInput {
   webhookId: number;
   webhookUuid: string;
+  webhookName: string | null;
   organizationId: number;
   organizationUuid: string;
   target: Target | null;

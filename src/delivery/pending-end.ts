@@ -1,10 +1,11 @@
 import type { Clock } from "../clock.ts";
 import type { Store } from "../store/sqlite/store.ts";
+import type { WebhookLabel } from "../store/webhooks.ts";
 
 export interface PendingEndOptions {
   store: Pick<Store, "deliveries" | "webhooks">;
   clock: Clock;
-  onEnded: (webhookUuid: string, count: number) => void;
+  onEnded: (webhook: WebhookLabel, count: number) => void;
   onFault: (error: unknown) => void;
 }
 
@@ -24,7 +25,7 @@ export function createPendingEnd({ store, clock, onEnded, onFault }: PendingEndO
     try {
       const finishedAt = clock.wall();
       const count = store.deliveries.failPending({ webhookId, reason, finishedAt, throughId, limit: STEP });
-      if (count > 0) onEnded(store.webhooks.uuidOf(webhookId), count);
+      if (count > 0) onEnded(store.webhooks.labelOf(webhookId), count);
       if (count === STEP) setImmediate(endPending, webhookId, reason, throughId);
     } catch (error) {
       onFault(error);

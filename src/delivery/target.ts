@@ -1,5 +1,6 @@
 import type { WebhookFormat } from "../formats.ts";
 import { quote } from "../log.ts";
+import type { WebhookHeaders } from "../webhook-headers.ts";
 import { requestUrl } from "./formats/render.ts";
 import type { Route } from "./route.ts";
 import { createSigner, type Signer } from "./signature.ts";
@@ -33,6 +34,8 @@ export interface TargetInput {
   organizationId: string | null;
   /** The present secret, then the rotated one while it is still valid. */
   secrets: readonly string[];
+  /** Header fields of the webhook's own, checked (webhook-headers.ts). */
+  headers?: WebhookHeaders;
 }
 
 /** `Host` and `Accept` are there, and written so, because there are receivers that refuse a request otherwise. */
@@ -52,8 +55,16 @@ export function createTarget(input: TargetInput, userAgent: string, source: stri
     host: hostname.replace(/^\[|\]$/g, ""),
     port: port === "" ? (secure ? 443 : 80) : Number(port),
     head:
-      `POST ${pathname}${search} HTTP/1.1\r\nHost: ${host}\r\nAccept: */*\r\n` +
+      `POST ${pathname}${search} HTTP/1.1\r\nHost: ${host}\r\n${linesOf(input.headers ?? {})}` +
       `content-type: application/json\r\nuser-agent: ${userAgent}\r\n`,
     sign: createSigner(secrets),
   };
+}
+
+/** A webhook may have an `Accept` of its own. */
+function linesOf(headers: WebhookHeaders): string {
+  const own = Object.entries(headers);
+  const hasAccept = own.some(([name]) => name.toLowerCase() === "accept");
+  const all = hasAccept ? own : [["Accept", "*/*"], ...own];
+  return all.map(([name, value]) => `${name}: ${value}\r\n`).join("");
 }

@@ -5,6 +5,7 @@ import type { StoredEvent } from "../store/sqlite/events.ts";
 import { deliveryIdOf } from "../store/sqlite/new-deliveries.ts";
 import { DELIVERED, type DisabledReason, FAILED, PENDING } from "../store/sqlite/schema.ts";
 import type { Store } from "../store/sqlite/store.ts";
+import type { WebhookLabel } from "../store/webhooks.ts";
 import { createAttemptRecorder } from "./attempt-recorder.ts";
 import { createBacklog } from "./backlog.ts";
 import { retryDelivery, SLEEP_LIMIT_MS } from "./deliver.ts";
@@ -21,7 +22,7 @@ export interface DeliveryObserver {
   attempted(outcome: AttemptOutcome): void;
   disabled(lane: Lane, reason: DisabledReason): void;
   /** Pending deliveries that ended without an attempt, because their webhook was disabled or deleted. */
-  ended(webhookUuid: string, count: number): void;
+  ended(webhook: WebhookLabel, count: number): void;
   /** A fault of ours. */
   fault(what: string, error: unknown): void;
 }
@@ -82,7 +83,7 @@ export function createWorker(options: WorkerOptions): Worker {
     now: () => performance.now(),
   });
   const ready = createReadyLanes();
-  const load = createLaneLoader({ store, sender, clock });
+  const load = createLaneLoader({ store, sender });
   const backlog = createBacklog(store.deliveries);
   const endPending = createPendingEnd({
     store,
@@ -153,7 +154,8 @@ export function createWorker(options: WorkerOptions): Worker {
       return;
     }
     if (lane.target?.url !== target.url) forgive(lane);
-    Object.assign(lane, { target, targetUntil, failureCount: webhook.failureCount });
+    const { name: webhookName, failureCount } = webhook;
+    Object.assign(lane, { target, targetUntil, webhookName, failureCount });
     if (running) unspill(webhookId);
   };
 

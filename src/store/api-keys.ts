@@ -10,6 +10,8 @@ export interface ApiKey {
   /** How the key begins, for people to tell keys apart. */
   keyPrefix: string;
   rateLimitPerMinute: number;
+  /** Whether it may only read. */
+  readOnly: boolean;
   /** False once it was revoked. */
   enabled: boolean;
   /** Wall times, milliseconds since 1970. */
@@ -28,6 +30,8 @@ export interface NewApiKey {
   organizationId: number;
   name: string;
   rateLimitPerMinute: number;
+  /** Left out: it may write too. */
+  readOnly?: boolean;
   /** Wall time, milliseconds since 1970; null for never. */
   expiresAt: number | null;
 }

@@ -1,6 +1,8 @@
 import type { EventType } from "../event-types.ts";
 import type { WebhookFormat } from "../formats.ts";
 import type { DisabledReason } from "../outcomes.ts";
+import type { WebhookFilter } from "../webhook-filter.ts";
+import type { WebhookHeaders } from "../webhook-headers.ts";
 
 /** A webhook, never its secret. Times are milliseconds since 1970. */
 export interface Webhook {
@@ -20,33 +22,69 @@ export interface Webhook {
   lastTriggeredAt: number | null;
   /** Schedule time (clock.ts) of the latest success. */
   lastSuccessAt: number | null;
-  /** Wall time until which requests carry the signature of the secret before the latest rotation too. */
-  previousSecretExpiresAt: number | null;
+  /** What people call it. */
+  name: string | null;
+  filter: WebhookFilter | null;
+  /** Requests a minute; null for as many as its format usually takes. */
+  rateLimitPerMinute: number | null;
+  /** Whether deliveries that wait may share one message; null for what its format usually does. */
+  group: boolean | null;
+  /** Of the header fields that its requests carry beside ours. */
+  headerNames: string[];
   /** Wall time. */
   createdAt: number;
 }
 
-export interface NewWebhook {
+/** What may be left out: null for none. */
+export interface WebhookOptions {
+  name: string | null;
+  filter: WebhookFilter | null;
+  rateLimitPerMinute: number | null;
+  group: boolean | null;
+}
+
+/** What a webhook is called: by programs, and by people. */
+export type WebhookLabel = Pick<Webhook, "uuid" | "name">;
+
+export interface NewWebhook extends Partial<WebhookOptions> {
   organizationId: number;
   url: string;
   events: EventType[];
   format: WebhookFormat;
+  headers?: WebhookHeaders;
 }
 
-export interface WebhookChanges {
+export interface WebhookChanges extends Partial<WebhookOptions> {
   url?: string;
   events?: EventType[];
   format?: WebhookFormat;
   enabled?: boolean;
+  /** Makes new header fields of the present ones; may throw, and then nothing is changed. */
+  headers?: (present: WebhookHeaders) => WebhookHeaders;
 }
 
-/** A webhook with what its requests are signed with: 64 hex digits each. */
+/** A secret that a webhook had before; requests carry its signature too until a wall time. */
+export interface RotatedSecret {
+  secret: string;
+  expiresAt: number;
+}
+
+/** A webhook with what its requests are signed with, 64 hex digits each, and the header fields that they carry. */
 export interface LoadedWebhook {
   webhook: Webhook;
   organizationUuid: string;
   secret: string;
-  /** The secret before the latest rotation, whether or not it still counts. */
-  previousSecret: string | null;
+  /** Those that still count, the latest first. */
+  rotatedSecrets: RotatedSecret[];
+  headers: WebhookHeaders;
+}
+
+/** What one request carries at most: the present secret's and those of the secrets before. */
+export const MAX_SIGNATURES = 4;
+
+/** A rotation would make one signature too many; until the wall time at which the next secret stops counting. */
+export interface TooManySecrets {
+  tooManyUntil: number;
 }
 
 export interface WebhookWithSecret {
@@ -78,8 +116,15 @@ export interface Webhooks {
   ): Promise<Webhook | null>;
   /** Takes it out of service and wipes its URL and secrets; its deliveries stay to be looked at, and those that are pending end. */
   remove(organizationId: number, uuid: string): Promise<Webhook | null>;
-  /** Makes a new secret; the present one counts too until `overlapUntil` (wall time, milliseconds since 1970). */
-  rotateSecret(organizationId: number, uuid: string, overlapUntil: number): Promise<WebhookWithSecret | null>;
+  /**
+   * Makes a new secret; the present one counts too for an overlap (milliseconds), and so do those before whose
+   * overlap has not ended. Changes nothing where that would be more than MAX_SIGNATURES.
+   */
+  rotateSecret(
+    organizationId: number,
+    uuid: string,
+    overlapMs: number,
+  ): Promise<WebhookWithSecret | TooManySecrets | null>;
   /** What the delivery engine needs to send to one. */
   load(id: number): Promise<LoadedWebhook | null>;
   /** Of every organization, in the order in which they were made. */

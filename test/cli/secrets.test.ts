@@ -28,19 +28,24 @@ beforeEach(async () => {
   const organization = await addOrganization(store);
   for (let i = 0; i < 3; i += 1) {
     const { uuid } = await addWebhook(store, organization);
-    await store.webhooks.rotateSecret(organization, uuid, Date.now() + 60_000);
+    for (let n = 0; n < 2; n += 1) await store.webhooks.rotateSecret(organization, uuid, 60_000);
+    await store.webhooks.update(organization, uuid, { headers: () => ({ authorization: `Bearer ${uuid}` }) });
   }
   await store.close();
   secrets = await readSecrets();
 });
 afterEach(() => removeDir(dir));
 
-/** Every secret, the rotated ones too, opened with the key that is in place. */
+/** Every secret, the rotated ones and the header fields too, opened with the key that is in place. */
 async function readSecrets(): Promise<(string | null | undefined)[]> {
   const store = openTestStore(dataDir);
   try {
     const loaded = await Promise.all([1, 2, 3].map(store.webhooks.load));
-    return loaded.flatMap((one) => [one?.secret, one?.previousSecret]);
+    return loaded.flatMap((one) => [
+      one?.secret,
+      ...(one?.rotatedSecrets ?? []).map(({ secret }) => secret),
+      JSON.stringify(one?.headers),
+    ]);
   } finally {
     await store.close();
   }

@@ -10,6 +10,7 @@ function lane(fields: Partial<Lane> = {}): Lane {
   const fresh = createLane({
     webhookId: 1,
     webhookUuid: "w",
+    webhookName: null,
     organizationId: 1,
     organizationUuid: "o",
     target: TARGET,

@@ -127,6 +127,7 @@ describe("a recovery", () => {
     webhookId,
     organizationId,
     types: ["red_tier"],
+    filter: null,
     range: { since, until },
     fromId: null,
     dueAt: store.clock.schedule(),

@@ -104,6 +104,7 @@ async function take(world: World, action: Step): Promise<void> {
       webhookId: webhookIds[action.webhook] as number,
       organizationId,
       types: ["red_tier"],
+      filter: null,
       range: { since: now - 3_600_000, until: now + 3_600_000 },
       fromId: null,
       dueAt: store.clock.schedule(),

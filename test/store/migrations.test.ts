@@ -55,6 +55,21 @@ describe("migrate", () => {
     }
   });
 
+  test("a secret that was rotated is kept with those that will be", () => {
+    const old = new Database(":memory:");
+    migrate(old, MIGRATIONS.slice(0, 7));
+    old.exec("INSERT INTO organizations (uuid, name, plan, created_at) VALUES ('o', 'acme', 'pro', 1)");
+    const insert = old.prepare(
+      "INSERT INTO webhooks (uuid, organization_id, url, events, secret, previous_secret, previous_secret_expires_at, created_at) VALUES (?, 1, 'https://a.example/', '[]', x'00', ?, ?, 1)",
+    );
+    insert.run("rotated", Buffer.from([1, 2, 3]), 99);
+    insert.run("never", null, null);
+    migrate(old);
+    expect(
+      old.query("SELECT webhook_id, hex(secret) AS secret, expires_at FROM rotated_secrets").all(),
+    ).toEqual([{ webhook_id: 1, secret: "010203", expires_at: 99 }]);
+  });
+
   test("the marks of fresh deliveries are set for what is there", () => {
     const old = new Database(":memory:");
     migrate(old, MIGRATIONS.slice(0, 3));

@@ -115,10 +115,10 @@ describe("a round of pruning", () => {
     seed(store, { webhookId: id, organizationId, count: 1, at: NOW - DAY, status: "failed" });
     await store.webhooks.remove(organizationId, uuid);
     await round();
-    expect(store.engine.webhooks.uuidOf(id)).toBe(uuid);
+    expect(store.engine.webhooks.labelOf(id).uuid).toBe(uuid);
     await round({ createdBefore: NOW, finishedBefore: NOW });
-    expect(store.engine.webhooks.uuidOf(id)).toBe("");
-    expect(store.engine.webhooks.uuidOf(webhookId)).not.toBe("");
+    expect(store.engine.webhooks.labelOf(id).uuid).toBe("");
+    expect(store.engine.webhooks.labelOf(webhookId).uuid).not.toBe("");
     const { sqlite } = store.database;
     expect(sqlite.query("PRAGMA foreign_keys").get()).toEqual({ foreign_keys: 1 });
     expect(sqlite.query("SELECT * FROM webhook_log WHERE webhook_id = ?").all(id)).toEqual([]);

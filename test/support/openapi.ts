@@ -54,7 +54,7 @@ export interface Schema {
   enum?: unknown[];
   properties?: Record<string, Schema>;
   required?: string[];
-  additionalProperties?: boolean;
+  additionalProperties?: boolean | Schema;
   items?: Schema;
   minLength?: number;
   maxLength?: number;
@@ -99,7 +99,7 @@ export function answerOf(document: OpenApi, route: string, status: number): Answ
 
 /** The keywords of an OpenAPI 3.0 Schema Object that this document may use. */
 const KEYWORDS = new Set(
-  "type format nullable enum properties required additionalProperties items minLength maxLength minItems maxItems minimum maximum multipleOf pattern description example".split(
+  "type format nullable enum properties required additionalProperties maxProperties items minLength maxLength minItems maxItems minimum maximum multipleOf pattern description example".split(
     " ",
   ),
 );

@@ -1,6 +1,7 @@
 import { eq } from "drizzle-orm";
 import { EVENT_TYPES, type EventType } from "../../event-types.ts";
 import { idAt } from "../../ids.ts";
+import { compileFilter, type WebhookFilter } from "../../webhook-filter.ts";
 import type { StoreDatabase } from "./database.ts";
 import { prepareValuesInsert } from "./new-deliveries.ts";
 import { deliveries, FAILED, PENDING } from "./schema.ts";
@@ -10,6 +11,7 @@ export interface RecoverOptions {
   webhookId: number;
   organizationId: number;
   types: readonly EventType[];
+  filter: WebhookFilter | null;
   /** Wall times between which the events were received, both included. */
   range: { since: number; until: number };
   /** The event id to go on from; null at first. */
@@ -82,10 +84,10 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
      (SELECT id FROM events WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ${RECOVER_STEP})`,
   );
   const missing = sqlite.prepare<
-    { eventId: number; type: number; deliveryId: number | null; status: number | null },
+    { eventId: number; type: number; deliveryId: number | null; body: string },
     [number, number, number, number, number, number]
   >(
-    `SELECT e.id AS eventId, e.type AS type, d.id AS deliveryId, d.status AS status
+    `SELECT e.id AS eventId, e.type AS type, e.body AS body, d.id AS deliveryId
      FROM events e LEFT JOIN deliveries d ON d.event_id = e.id AND d.webhook_id = ?
      WHERE e.id BETWEEN ? AND ? AND e.organization_id = ? AND e.received_at BETWEEN ? AND ? AND (d.id IS NULL OR d.status = ${FAILED}) ORDER BY e.id`,
   );
@@ -94,8 +96,9 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
   );
   const insert = prepareValuesInsert(sqlite);
 
-  return ({ webhookId, organizationId, types, range, fromId, dueAt, now }: RecoverOptions) => {
+  return ({ webhookId, organizationId, types, filter, range, fromId, dueAt, now }: RecoverOptions) => {
     const { since, until } = range;
+    const passes = filter && compileFilter(filter);
     // Deleted since the step before: nothing would ever end what it got now.
     if (live.get(webhookId) === null) return { recovered: 0, nextFromId: null };
     const from = fromId ?? idAt(since - CLOCK_MARGIN_MS);
@@ -104,7 +107,7 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
     const wanted = new Set(types.map((type) => EVENT_TYPES.indexOf(type)));
     const fresh: number[] = [];
     let recovered = 0;
-    for (const { eventId, type, deliveryId } of missing.all(
+    for (const { eventId, type, body, deliveryId } of missing.all(
       webhookId,
       from,
       lastId,
@@ -112,7 +115,7 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
       since,
       until,
     )) {
-      if (!wanted.has(type)) continue;
+      if (!wanted.has(type) || (passes && !passes(JSON.parse(body)))) continue;
       if (deliveryId === null) fresh.push(nextId(), webhookId, eventId, dueAt, now);
       else revive.run(dueAt, deliveryId);
       recovered += 1;

@@ -7,6 +7,7 @@ import freshMarks from "../../../drizzle/0003_fresh_marks.sql" with { type: "tex
 import statusRange from "../../../drizzle/0004_status_range.sql" with { type: "text" };
 import webhookLog from "../../../drizzle/0005_webhook_log.sql" with { type: "text" };
 import attemptDetail from "../../../drizzle/0006_attempt_detail.sql" with { type: "text" };
+import webhookOptions from "../../../drizzle/0007_webhook_options.sql" with { type: "text" };
 import journal from "../../../drizzle/meta/_journal.json";
 import { UsageError } from "../../errors.ts";
 
@@ -19,6 +20,7 @@ const SQL_BY_TAG: Readonly<Record<string, string>> = {
   "0004_status_range": statusRange,
   "0005_webhook_log": webhookLog,
   "0006_attempt_detail": attemptDetail,
+  "0007_webhook_options": webhookOptions,
 };
 
 export interface Migration {

@@ -13,6 +13,7 @@ import type { EventType } from "../../event-types.ts";
 import type { WebhookFormat } from "../../formats.ts";
 import type { DisabledReason } from "../../outcomes.ts";
 import type { Plan } from "../../plans.ts";
+import type { WebhookFilter } from "../../webhook-filter.ts";
 
 export type { DisabledReason };
 
@@ -51,6 +52,7 @@ export const apiKeys = sqliteTable(
     rateLimitPerMinute: integer("rate_limit_per_minute").notNull(),
     enabled: integer({ mode: "boolean" }).notNull().default(true),
     lastUsedAt: integer("last_used_at"),
+    readOnly: integer("read_only", { mode: "boolean" }).notNull().default(false),
     createdAt: integer("created_at").notNull(),
     expiresAt: integer("expires_at"),
   },
@@ -76,8 +78,13 @@ export const webhooks = sqliteTable(
     lastSuccessAt: integer("last_success_at"),
     /** Sealed with the secret key (secret-box.ts). */
     secret: blob({ mode: "buffer" }).notNull(),
-    previousSecret: blob("previous_secret", { mode: "buffer" }),
-    previousSecretExpiresAt: integer("previous_secret_expires_at"),
+    name: text(),
+    filter: text({ mode: "json" }).$type<WebhookFilter>(),
+    rateLimitPerMinute: integer("rate_limit_per_minute"),
+    grouped: integer({ mode: "boolean" }),
+    /** Header fields as JSON, sealed like the secret; their names are what answers show. */
+    headers: blob({ mode: "buffer" }),
+    headerNames: text("header_names", { mode: "json" }).$type<string[]>(),
     createdAt: integer("created_at").notNull(),
     /** While its pending deliveries up to this id are being ended, after it was disabled or deleted. */
     endThrough: integer("end_through"),
@@ -89,6 +96,20 @@ export const webhooks = sqliteTable(
     deletedAt: integer("deleted_at"),
   },
   (table) => [index("webhooks_organization").on(table.organizationId)],
+);
+
+/** Secrets that a webhook had before, until their overlap ends; sealed like the present one. */
+export const rotatedSecrets = sqliteTable(
+  "rotated_secrets",
+  {
+    id: integer().primaryKey({ autoIncrement: true }),
+    webhookId: integer("webhook_id")
+      .notNull()
+      .references(() => webhooks.id),
+    secret: blob({ mode: "buffer" }).notNull(),
+    expiresAt: integer("expires_at").notNull(),
+  },
+  (table) => [index("rotated_secrets_webhook").on(table.webhookId)],
 );
 
 export const events = sqliteTable(

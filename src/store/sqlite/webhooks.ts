@@ -1,12 +1,23 @@
 import { randomBytes } from "node:crypto";
-import { and, asc, count, desc, eq, isNotNull, isNull } from "drizzle-orm";
+import { and, asc, count, desc, eq, isNull } from "drizzle-orm";
 import type { Clock } from "../../clock.ts";
-import { EVENT_TYPES } from "../../event-types.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
-import type { LoadedWebhook, Webhook, WebhookChanges, Webhooks, WebhookWithSecret } from "../webhooks.ts";
+import type { WebhookHeaders } from "../../webhook-headers.ts";
+import {
+  type LoadedWebhook,
+  MAX_SIGNATURES,
+  type TooManySecrets,
+  type Webhook,
+  type WebhookChanges,
+  type WebhookLabel,
+  type Webhooks,
+  type WebhookWithSecret,
+} from "../webhooks.ts";
 import type { StoreDatabase } from "./database.ts";
 import { promised } from "./faults.ts";
+import { createRotatedSecrets } from "./rotated-secrets.ts";
 import { organizations, webhooks } from "./schema.ts";
+import { createSubscriptions } from "./subscriptions.ts";
 
 export type { Webhook };
 
@@ -23,12 +34,12 @@ export interface EngineWebhook extends Webhook {
 export interface EngineWebhooks {
   /** What an attempt needs; null when deleted. */
   load(id: number): LoadedWebhook | null;
-  /** The public id, of a deleted webhook too; empty when there is none. */
-  uuidOf(id: number): string;
+  /** The public id and the name, of a deleted webhook too; empty when there is none. */
+  labelOf(id: number): WebhookLabel;
   /** Every webhook that may have deliveries to finish, deleted ones included. */
   all(): EngineWebhook[];
-  /** Ids of the enabled webhooks of an organization that subscribe to a type (its position in EVENT_TYPES). */
-  subscribers(organizationId: number, type: number): readonly number[];
+  /** Ids of the enabled webhooks of an organization that want an event, by its type (a position in EVENT_TYPES) and payload. */
+  subscribers(organizationId: number, type: number, body: string): readonly number[];
   /** Forgets cached subscriptions after the delivery engine has disabled a webhook. */
   forgetSubscriptions(): void;
 }
@@ -66,7 +77,11 @@ function toWebhook(row: WebhookRow): Webhook {
     failureCount: row.failureCount,
     lastTriggeredAt: row.lastTriggeredAt,
     lastSuccessAt: row.lastSuccessAt,
-    previousSecretExpiresAt: row.previousSecretExpiresAt,
+    name: row.name,
+    filter: row.filter,
+    rateLimitPerMinute: row.rateLimitPerMinute,
+    group: row.grouped,
+    headerNames: row.headerNames ?? [],
     createdAt: row.createdAt,
   };
 }
@@ -76,7 +91,8 @@ export function createWebhooks(
   { box, clock, lastId }: WebhookParts,
 ): SqliteWebhooks {
   const { orm, transaction } = database;
-  const subscriptions = createSubscriptionCache(database);
+  const subscriptions = createSubscriptions(database);
+  const rotated = createRotatedSecrets(orm, box);
 
   const live = (organizationId: number) =>
     and(eq(webhooks.organizationId, organizationId), isNull(webhooks.deletedAt));
@@ -107,22 +123,29 @@ export function createWebhooks(
       .where(and(eq(webhooks.id, id), isNull(webhooks.deletedAt)))
       .get();
     if (!row) return null;
-    const { uuid, secret, previousSecret } = row.webhook;
     return {
       webhook: toWebhook(row.webhook),
       organizationUuid: row.organizationUuid,
-      secret: box().open(secret, uuid),
-      previousSecret: previousSecret && box().open(previousSecret, uuid),
+      secret: box().open(row.webhook.secret, row.webhook.uuid),
+      rotatedSecrets: rotated.running(row.webhook, clock.wall()),
+      headers: openHeaders(row.webhook, box()),
     };
   };
 
   return {
-    create: (input, limit) =>
+    create: ({ headers, group, ...input }, limit) =>
       write((): WebhookWithSecret | null => {
         if (countOf(input.organizationId) >= limit) return null;
         const secret = newSecret();
         const uuid = crypto.randomUUID();
-        const values = { ...input, uuid, secret: box().seal(secret, uuid), createdAt: clock.wall() };
+        const values = {
+          ...input,
+          ...(group !== undefined && { grouped: group }),
+          ...(headers && headerFields(headers, uuid, box())),
+          uuid,
+          secret: box().seal(secret, uuid),
+          createdAt: clock.wall(),
+        };
         return { webhook: toWebhook(orm.insert(webhooks).values(values).returning().get()), secret };
       }),
     list: (organizationId) =>
@@ -140,38 +163,48 @@ export function createWebhooks(
         const row = rowOf(organizationId, uuid);
         return row && toWebhook(row);
       }),
-    update: (organizationId, uuid, changes, check) =>
+    update: (organizationId, uuid, { headers, group, ...changes }, check) =>
       write(() => {
         const row = rowOf(organizationId, uuid);
         if (!row) return null;
-        const values = { ...changes, ...enabledFields(row, changes) };
-        check?.({ ...toWebhook(row), ...values });
+        const values: Partial<WebhookRow> = {
+          ...changes,
+          ...(group !== undefined && { grouped: group }),
+          ...(headers && headerFields(headers(openHeaders(row, box())), uuid, box())),
+          ...enabledFields(row, changes),
+        };
+        check?.(toWebhook({ ...row, ...values }));
         return Object.keys(values).length === 0 ? toWebhook(row) : change(row, values);
       }),
     remove: (organizationId, uuid) =>
       write(() => {
         const row = rowOf(organizationId, uuid);
         if (!row) return null;
+        rotated.forgetAll(row);
         return change(row, {
           deletedAt: clock.wall(),
           enabled: false,
           endThrough: lastId(),
           url: "",
           secret: Buffer.alloc(0),
-          previousSecret: null,
+          headers: null,
+          headerNames: null,
         });
       }),
-    rotateSecret: (organizationId, uuid, overlapUntil) =>
-      write((): WebhookWithSecret | null => {
+    rotateSecret: (organizationId, uuid, overlapMs) =>
+      write((): WebhookWithSecret | TooManySecrets | null => {
         const row = rowOf(organizationId, uuid);
         if (!row) return null;
+        const now = clock.wall();
+        rotated.forgetExpired(row, now);
+        const before = rotated.running(row, now);
+        const signatures = 1 + before.length + (overlapMs > 0 ? 1 : 0);
+        if (signatures > MAX_SIGNATURES) {
+          return { tooManyUntil: Math.min(...before.map(({ expiresAt }) => expiresAt)) };
+        }
+        if (overlapMs > 0) rotated.keep(row, row.secret, now + overlapMs);
         const secret = newSecret();
-        const webhook = change(row, {
-          secret: box().seal(secret, uuid),
-          previousSecret: row.secret,
-          previousSecretExpiresAt: overlapUntil,
-        });
-        return { webhook, secret };
+        return { webhook: change(row, { secret: box().seal(secret, uuid) }), secret };
       }),
     load: (id) => promised(() => load(id)),
     all: () =>
@@ -186,8 +219,12 @@ export function createWebhooks(
       ),
     engine: {
       load,
-      uuidOf: (id) =>
-        orm.select({ uuid: webhooks.uuid }).from(webhooks).where(eq(webhooks.id, id)).get()?.uuid ?? "",
+      labelOf: (id) =>
+        orm
+          .select({ uuid: webhooks.uuid, name: webhooks.name })
+          .from(webhooks)
+          .where(eq(webhooks.id, id))
+          .get() ?? { uuid: "", name: null },
       all: () =>
         orm
           .select()
@@ -200,15 +237,16 @@ export function createWebhooks(
     },
     reseal: (next) => {
       const present = box();
-      const again = (sealed: Uint8Array, uuid: string) => next.seal(present.open(sealed, uuid), uuid);
       return writeNow(() => {
         const rows = orm.select().from(webhooks).where(isNull(webhooks.deletedAt)).all();
-        for (const { id, uuid, secret, previousSecret } of rows) {
+        for (const row of rows) {
+          const headers = openHeaders(row, present);
           const values = {
-            secret: again(secret, uuid),
-            previousSecret: previousSecret && again(previousSecret, uuid),
+            secret: next.seal(present.open(row.secret, row.uuid), row.uuid),
+            ...headerFields(headers, row.uuid, next),
           };
-          orm.update(webhooks).set(values).where(eq(webhooks.id, id)).run();
+          orm.update(webhooks).set(values).where(eq(webhooks.id, row.id)).run();
+          rotated.reseal(row, present, next);
         }
         return rows.length;
       });
@@ -216,41 +254,23 @@ export function createWebhooks(
   };
 }
 
+/** Bound to the webhook like its secret, but never to be taken for it. */
+function headersLabel(uuid: string): string {
+  return `${uuid}/headers`;
+}
+
+function openHeaders({ headers, uuid }: WebhookRow, box: SecretBox): WebhookHeaders {
+  return headers === null ? {} : JSON.parse(box.open(headers, headersLabel(uuid)));
+}
+
+function headerFields(headers: WebhookHeaders, uuid: string, box: SecretBox): Partial<WebhookRow> {
+  const headerNames = Object.keys(headers);
+  if (headerNames.length === 0) return { headers: null, headerNames: null };
+  return { headers: box.seal(JSON.stringify(headers), headersLabel(uuid)), headerNames };
+}
+
 /** Turning a webhook on forgives its failures; turning it off notes who did. */
 function enabledFields(before: WebhookRow, { enabled }: WebhookChanges): Partial<WebhookRow> {
   if (enabled === undefined || enabled === before.enabled) return {};
   return enabled ? { failureCount: 0, disabledReason: null } : { disabledReason: "owner" };
-}
-
-interface SubscriptionCache {
-  get(organizationId: number, type: number): readonly number[];
-  clear(): void;
-}
-
-const NOBODY: readonly number[] = [];
-
-/** Who gets what is asked for every event and changes rarely; only this process writes webhooks while it runs. */
-function createSubscriptionCache({ orm }: StoreDatabase): SubscriptionCache {
-  let cache: Map<number, number[][]> | null = null;
-
-  const build = (): Map<number, number[][]> => {
-    const built = new Map<number, number[][]>();
-    const enabled = and(eq(webhooks.enabled, true), isNull(webhooks.deletedAt), isNotNull(webhooks.events));
-    for (const row of orm.select().from(webhooks).where(enabled).orderBy(asc(webhooks.id)).all()) {
-      const byType = built.get(row.organizationId) ?? EVENT_TYPES.map(() => []);
-      built.set(row.organizationId, byType);
-      for (const event of row.events) byType[EVENT_TYPES.indexOf(event)]?.push(row.id);
-    }
-    return built;
-  };
-
-  return {
-    get: (organizationId, type) => {
-      cache ??= build();
-      return cache.get(organizationId)?.[type] ?? NOBODY;
-    },
-    clear: () => {
-      cache = null;
-    },
-  };
 }
