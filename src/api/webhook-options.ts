@@ -23,6 +23,7 @@ export const optionFields = {
   name: orNull(
     t.String({
       minLength: 1,
+      pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
       [MAX_CHARACTERS]: MAX_NAME_LENGTH,
       description: "What people call it: 1 to 100 characters.",
       example: "security on call",
@@ -74,7 +75,7 @@ export const optionFields = {
 };
 
 export const OPTION_RULES = {
-  name: "name must be a string of 1 to 100 characters, or null",
+  name: "name must be a string of 1 to 100 characters, none of them a control character, or null",
   filter:
     "filter must be an object with min_risk_score, actions and domains, each of which may be left out, or null",
   rate_limit_per_minute: `rate_limit_per_minute must be a whole number from 1 to ${MAX_RATE}, or null`,
@@ -148,9 +149,7 @@ export function readOptions({
 }
 
 function checkName(name: string): void {
-  if ([...name].length > MAX_NAME_LENGTH) throw invalid(OPTION_RULES.name);
-  // It is printed on terminals.
-  if (/\p{Cc}/u.test(name) || !name.isWellFormed()) throw invalid("name must not contain control characters");
+  if ([...name].length > MAX_NAME_LENGTH || !name.isWellFormed()) throw invalid(OPTION_RULES.name);
 }
 
 function withoutRepeats({ actions, domains, ...rest }: WebhookFilter): WebhookFilter {

@@ -99,11 +99,17 @@ describe("the optional fields", () => {
   });
 
   test.each<[object, string]>([
-    [{ name: "" }, "name must be a string of 1 to 100 characters, or null"],
-    [{ name: "x".repeat(101) }, "name must be a string of 1 to 100 characters, or null"],
-    [{ name: "😀".repeat(101) }, "name must be a string of 1 to 100 characters, or null"],
-    [{ name: 1 }, "name must be a string of 1 to 100 characters, or null"],
-    [{ name: "a\nb" }, "name must not contain control characters"],
+    [{ name: "" }, "name must be a string of 1 to 100 characters, none of them a control character, or null"],
+    [
+      { name: "x".repeat(101) },
+      "name must be a string of 1 to 100 characters, none of them a control character, or null",
+    ],
+    [
+      { name: "😀".repeat(101) },
+      "name must be a string of 1 to 100 characters, none of them a control character, or null",
+    ],
+    [{ name: 1 }, "name must be a string of 1 to 100 characters, none of them a control character, or null"],
+    [{ name: "a\nb" }, "none of them a control character"],
     [{ filter: "red" }, "filter must be an object"],
     [{ filter: [] }, "filter must be an object"],
     [{ filter: { score: 1 } }, "unknown field filter.score"],
