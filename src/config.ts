@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { rootCertificates } from "node:tls";
 import { InvalidArgumentError, Option } from "commander";
+import { type HttpProxy, parseProxy } from "./delivery/http/proxy.ts";
 import { type Cidr, parseCidr } from "./delivery/target-guard.ts";
 import { messageOf, UsageError } from "./errors.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
@@ -19,6 +20,7 @@ export interface Config {
   readonly allowHttp: boolean;
   readonly allowNetworks: readonly Cidr[];
   readonly caFile: string | null;
+  readonly proxy: HttpProxy | null;
   readonly maxWebhooks: number;
   readonly requestTimeout: number;
   readonly retryAttempts: number;
@@ -202,6 +204,14 @@ const DEFINITIONS: readonly Definition[] = [
     flag: "ca-file",
     value: "FILE",
     description: "extra PEM roots for HTTPS targets (private PKI)",
+    fallback: null,
+    parse: parseText,
+    shown: "none",
+  },
+  {
+    flag: "proxy",
+    value: "URL",
+    description: "HTTP proxy through which every delivery goes, http://[user:password@]host:port",
     fallback: null,
     parse: parseText,
     shown: "none",
@@ -399,10 +409,21 @@ export function toConfig(
     ...(options as Config),
     dataDir,
     caFile: options.caFile ? usableRoots(options.caFile, refuse) : null,
+    proxy: options.proxy ? usableProxy(String(options.proxy), refuse) : null,
     socket: socketPath(dataDir, options.socket, refuse),
     secretKeyFile: secretKeyPath(options.secretKeyFile, environment),
     notifyUrl: options.notifyUrl ?? null,
   });
+}
+
+/** Looked at here rather than where options are parsed: what is refused there is printed, with the password in it. */
+function usableProxy(text: string, refuse: Refuse): HttpProxy | null {
+  try {
+    return parseProxy(text);
+  } catch (error) {
+    refuse(new UsageError(`--proxy (ARMORHOOKS_PROXY) cannot be used: ${messageOf(error)}`));
+    return null;
+  }
 }
 
 function usableRoots(path: string, refuse: Refuse): string | null {

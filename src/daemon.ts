@@ -66,6 +66,7 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
     store,
     log,
     caFile: config.caFile,
+    proxy: config.proxy,
   });
   const observer = createObserver({
     store: store.engine,
@@ -101,6 +102,7 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
     timeoutMs: config.requestTimeout,
     maxRetryAfterMs: config.retryMaxDelay,
     allowHttp: config.allowHttp,
+    proxy: config.proxy,
     onFault: observer.faultOf("sending"),
   });
   const worker = createWorker({

@@ -1,7 +1,8 @@
 import { hostname } from "node:os";
 import pRetry from "p-retry";
 import { trustedRoots } from "./config.ts";
-import { createTransport } from "./delivery/http/transport.ts";
+import type { HttpProxy } from "./delivery/http/proxy.ts";
+import { createTransport, type Transport } from "./delivery/http/transport.ts";
 import { createSender, type Sender } from "./delivery/send.ts";
 import { systemResolve } from "./delivery/system-resolve.ts";
 import type { HostVerdict, TargetGuard } from "./delivery/target-guard.ts";
@@ -26,6 +27,7 @@ export interface NotifierOptions {
   store: Pick<Store, "clock" | "ids" | "webhooks">;
   log: Logger;
   caFile: string | null;
+  proxy: HttpProxy | null;
 }
 
 /** Failures in a row after which a webhook counts as failing. */
@@ -42,10 +44,11 @@ export async function createNotifier({
   store,
   log,
   caFile,
+  proxy,
 }: NotifierOptions): Promise<Notifier> {
   if (url === null) return { attempted: () => {}, disabled: () => {}, stop: () => {} };
   const transport = createTransport({ ca: trustedRoots(caFile) });
-  const sender = operatorSender(store, transport, log);
+  const sender = operatorSender(store, { transport, proxy }, log);
   const target = sender.createTarget({ url, format: "json", organizationId: null, secrets: [secret] });
   const abort = new AbortController();
   /** Webhooks that are known to be in trouble: after a restart those given up before; of others, their failures in a row tell. */
@@ -108,13 +111,14 @@ const ANYWHERE: TargetGuard = {
 
 function operatorSender(
   { clock }: Pick<Store, "clock">,
-  transport: ReturnType<typeof createTransport>,
+  { transport, proxy }: { transport: Transport; proxy: HttpProxy | null },
   log: Logger,
 ): Sender {
   return createSender({
     guard: ANYWHERE,
     resolve: systemResolve,
     transport,
+    proxy,
     clock,
     version: VERSION,
     source: hostname(),

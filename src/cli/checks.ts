@@ -2,7 +2,6 @@ import { accessSync, constants, existsSync, lstatSync, readdirSync, statfsSync, 
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import type { Config } from "../config.ts";
-import { systemResolve } from "../delivery/system-resolve.ts";
 import { messageOf } from "../errors.ts";
 import { probeSocket } from "../ingest/socket-file.ts";
 import { fittingKeyPath, secretKeyExists, secretKeySource } from "../secrets/key-file.ts";
@@ -17,9 +16,9 @@ export interface Finding {
   hint?: string;
 }
 
-const ok = (message: string): Finding => ({ status: "ok", message });
-const warn = (message: string, hint: string): Finding => ({ status: "warn", message, hint });
-const fail = (message: string, hint: string): Finding => ({ status: "fail", message, hint });
+export const ok = (message: string): Finding => ({ status: "ok", message });
+export const warn = (message: string, hint: string): Finding => ({ status: "warn", message, hint });
+export const fail = (message: string, hint: string): Finding => ({ status: "fail", message, hint });
 
 /** Directory, owner and modes. */
 export function checkDataDir({ dataDir }: Config): Finding {
@@ -193,36 +192,6 @@ function tryListening(host: string, port: number): Promise<string | null> {
     server.once("error", (error) => resolve(messageOf(error)));
     server.listen({ host: host.replace(/^\[|\]$/g, ""), port }, () => server.close(() => resolve(null)));
   });
-}
-
-const MAX_NAMES = 20;
-const LOOKUP_MS = 5_000;
-
-/** Looks up what the deliveries look up: the names of the enabled webhooks, the first few of them. */
-export async function checkDns({ notifyUrl }: Config, inspection: Inspection | null): Promise<Finding> {
-  const urls = [...(notifyUrl ? [notifyUrl] : []), ...(inspection?.facts?.urls ?? [])];
-  const names = [...new Set(urls.map((url) => new URL(url).hostname).filter(isName))].slice(0, MAX_NAMES);
-  if (names.length === 0) return ok("not looked at: no webhook has a name to look up");
-  const found = await Promise.all(names.map(resolves));
-  const missing = names.filter((_, i) => !found[i]);
-  if (missing.length === 0) return ok(`${names.length} names of webhooks resolve`);
-  if (missing.length === names.length) {
-    return fail(
-      `no name resolves (${missing.join(", ")})`,
-      "check /etc/resolv.conf and that its name servers can be reached",
-    );
-  }
-  return warn(`${missing.join(", ")} cannot be resolved`, "tell the owners of these webhooks");
-}
-
-function isName(hostname: string): boolean {
-  return !/^[\d.]+$|^\[/.test(hostname);
-}
-
-async function resolves(name: string): Promise<boolean> {
-  const late = Bun.sleep(LOOKUP_MS).then(() => []);
-  const addresses = await Promise.race([systemResolve(name), late]).catch(() => []);
-  return addresses.length > 0;
 }
 
 /** No clock was right before this was written. */

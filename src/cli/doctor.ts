@@ -11,12 +11,12 @@ import {
   checkDatabase,
   checkDataDir,
   checkDisk,
-  checkDns,
   checkPort,
   checkSecretKey,
   checkSocket,
   type Finding,
 } from "./checks.ts";
+import { checkDns, checkProxy } from "./network-checks.ts";
 import { paint, printJson } from "./output.ts";
 
 interface Check extends Finding {
@@ -37,7 +37,7 @@ Example:
 /** `armorhooks doctor` */
 export function doctorCommand(setExitCode: (code: number) => void): Command {
   const command = new Command("doctor").description(
-    "check configuration, data directory, database, secret key, socket, port, DNS and clock, and say what to do",
+    "check configuration, data directory, database, secret key, socket, port, DNS, proxy and clock, and say what to do",
   );
   const faults: string[] = [];
   for (const option of serveOptions()) command.addOption(tolerant(option, faults));
@@ -84,6 +84,7 @@ async function diagnose(options: object, faults: string[]): Promise<Check[]> {
     ["socket", () => checkSocket(config, isRunning)],
     ["port", () => checkPort(config, isRunning)],
     ["dns", () => checkDns(config, inspection)],
+    ["proxy", () => checkProxy(config, inspection)],
     ["clock", () => checkClock(inspection, Date.now())],
   ];
   return Promise.all(checks.map(async ([name, check]) => ({ name, ...(await attempt(check)) })));

@@ -61,7 +61,11 @@ interface Run {
 
 export function createSender(options: SenderOptions): Sender {
   const { clock, transport, timeoutMs } = options;
-  const userAgent = `armorhooks/${options.version}`;
+  const every = {
+    userAgent: `armorhooks/${options.version}`,
+    source: options.source,
+    proxy: options.proxy ?? null,
+  };
 
   const finish = (
     { target, started, startedAt, onResult }: Run,
@@ -108,7 +112,7 @@ export function createSender(options: SenderOptions): Sender {
   };
 
   return {
-    createTarget: (input) => createTarget(input, userAgent, options.source),
+    createTarget: (input) => createTarget(input, every),
     attempt,
     send: (target, message) => new Promise((resolve) => attempt(target, message, resolve)),
   };

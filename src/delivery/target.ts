@@ -2,6 +2,7 @@ import type { WebhookFormat } from "../formats.ts";
 import { quote } from "../log.ts";
 import type { WebhookHeaders } from "../webhook-headers.ts";
 import { requestUrl } from "./formats/render.ts";
+import type { HttpProxy } from "./http/proxy.ts";
 import type { Route } from "./route.ts";
 import { createSigner, type Signer } from "./signature.ts";
 
@@ -39,10 +40,14 @@ export interface TargetInput {
 }
 
 /** `Host` and `Accept` are there, and written so, because there are receivers that refuse a request otherwise. */
-export function createTarget(input: TargetInput, userAgent: string, source: string): Target {
+export function createTarget(
+  input: TargetInput,
+  { userAgent, source, proxy }: { userAgent: string; source: string; proxy: HttpProxy | null },
+): Target {
   const { url, format, organizationId, secrets } = input;
   const { protocol, hostname, host, port, pathname, search } = new URL(requestUrl(format, url));
   const secure = protocol === "https:";
+  const path = `${pathname}${search}`;
   return {
     url,
     format,
@@ -55,7 +60,8 @@ export function createTarget(input: TargetInput, userAgent: string, source: stri
     host: hostname.replace(/^\[|\]$/g, ""),
     port: port === "" ? (secure ? 443 : 80) : Number(port),
     head:
-      `POST ${pathname}${search} HTTP/1.1\r\nHost: ${host}\r\n${linesOf(input.headers ?? {})}` +
+      `POST ${proxy && !secure ? `http://${host}${path}` : path} HTTP/1.1\r\nHost: ${host}\r\n` +
+      `${linesOf(input.headers ?? {})}${proxy && !secure ? credentialsFor(proxy) : ""}` +
       `content-type: application/json\r\nuser-agent: ${userAgent}\r\n`,
     sign: createSigner(secrets),
   };
@@ -67,4 +73,9 @@ function linesOf(headers: WebhookHeaders): string {
   const hasAccept = own.some(([name]) => name.toLowerCase() === "accept");
   const all = hasAccept ? own : [["Accept", "*/*"], ...own];
   return all.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+}
+
+/** In plain HTTP the proxy reads each request, in the absolute form (RFC 9112, 3.2.2). */
+function credentialsFor({ authorization }: HttpProxy): string {
+  return authorization === null ? "" : `Proxy-Authorization: ${authorization}\r\n`;
 }

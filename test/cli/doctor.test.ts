@@ -52,6 +52,7 @@ describe("armorhooks doctor", () => {
       "socket",
       "port",
       "dns",
+      "proxy",
       "clock",
     ]);
     expect(readFileSync(join(dataDir, "armorhooks.db")).equals(before)).toBe(true);
@@ -61,7 +62,7 @@ describe("armorhooks doctor", () => {
     dataDir = join(dir, "long".repeat(30));
     const { code, checks, wrong } = await doctor();
     expect(code).toBe(1);
-    expect(checks).toHaveLength(9);
+    expect(checks).toHaveLength(10);
     const told = wrong.filter(({ message }) => message.includes("is longer than 95 bytes"));
     expect(told.map(({ name }) => name)).toEqual(["config"]);
     expect(told[0]?.message.match(/--socket/g)).toHaveLength(1);

@@ -245,6 +245,7 @@ test("a parser forgets one response before the next", () => {
     body: null,
     reusable: true,
     keepAliveMs: null,
+    via: false,
   });
   expect(first).toMatchObject({ status: 429, retryAfter: "9", body: Buffer.from("no!") });
 });

@@ -1,4 +1,5 @@
 import { expect } from "bun:test";
+import { parseProxy } from "../../src/delivery/http/proxy.ts";
 import { createTransport, type TransportOptions } from "../../src/delivery/http/transport.ts";
 import type { Resolve } from "../../src/delivery/resolver.ts";
 import { type AttemptResult, createSender } from "../../src/delivery/send.ts";
@@ -10,6 +11,7 @@ import { atEnd } from "./e2e.ts";
 export interface TestSenderOptions extends Partial<TransportOptions> {
   resolve?: Resolve;
   timeoutMs?: number;
+  proxy?: string;
   networks?: readonly string[];
 }
 
@@ -17,7 +19,13 @@ export interface TestSenderOptions extends Partial<TransportOptions> {
 export function testSender(
   options: TestSenderOptions = {},
 ): (url: string, format?: WebhookFormat) => Promise<AttemptResult> {
-  const { resolve = async () => [], timeoutMs = 2_000, networks = ["127.0.0.0/8", "::1"], ...rest } = options;
+  const {
+    resolve = async () => [],
+    timeoutMs = 2_000,
+    networks = ["127.0.0.0/8", "::1"],
+    proxy,
+    ...rest
+  } = options;
   const transport = createTransport({ ca: null, ...rest });
   atEnd(transport.close);
   const sender = createSender({
@@ -30,6 +38,7 @@ export function testSender(
     timeoutMs,
     maxRetryAfterMs: 60_000,
     allowHttp: true,
+    proxy: proxy === undefined ? null : parseProxy(proxy),
     onFault: (error) => expect(error).toBeUndefined(),
   });
   return (url, format = "json") =>

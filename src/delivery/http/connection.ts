@@ -1,14 +1,16 @@
 import { isIP } from "node:net";
 import type { Socket, SocketHandler } from "bun";
 import { descriptorsAreOut, NO_DESCRIPTOR } from "../../descriptors.ts";
+import type { HttpProxy } from "./proxy.ts";
 import { placeOf, type TlsFault, tlsReason } from "./reasons.ts";
 import { createResponseParser, type ParsedResponse, type ResponseParser } from "./response-parser.ts";
+import { openTunnel, type Tunnel } from "./tunnel.ts";
 
 /**
  * One TCP or TLS connection to a checked address, carrying one request at a time. It is ours rather than
  * `fetch`'s because a delivery engine needs what `fetch` does not give: no cap of 256 requests and 64 idle
- * connections per process, an address that cannot differ from the one that was checked, no proxy, no
- * redirect, no decompression, and bounds on whatever a receiver sends. Measured at half the CPU time of `fetch`.
+ * connections per process, an address that cannot differ from the one that was checked, no proxy but
+ * the operator's own, no redirect, no decompression, and bounds on whatever a receiver sends. Measured at half the CPU time of `fetch`.
  */
 export interface Connection {
   /** Sends a whole request of so many bytes, once the connection is up and while no other one is under way; what comes of it goes to `onOutcome`. */
@@ -21,7 +23,7 @@ export interface Connection {
 }
 
 export interface ConnectionFailure {
-  failure: "connection_failed" | "tls_failed" | "invalid_response" | "out_of_resources";
+  failure: "connection_failed" | "tls_failed" | "invalid_response" | "proxy_failed" | "out_of_resources";
   /** For a person. */
   detail: string;
 }
@@ -32,11 +34,16 @@ export type ConnectionOutcome =
   | ({ ok: false; unanswered: boolean } & ConnectionFailure);
 
 export interface ConnectOptions {
-  /** The checked IP address. */
+  /** The checked IP address of the receiver, or the proxy's. */
   address: string;
+  /** The receiver's, also where a proxy connects to it. */
   port: number;
   /** Null for plain HTTP. */
   tls: { serverName: string; ca: readonly string[] | null } | null;
+  /** TLS goes through a tunnel that it opens, plain HTTP to itself. */
+  proxy?: HttpProxy | null;
+  /** The proxy has done its part: what happens from now on is the receiver's doing. */
+  onTunnel?: () => void;
   /** Told once, never before `connect` has returned: null when the connection is up, otherwise why it never will be. */
   onUp: (failure: ConnectionFailure | null) => void;
   /** Told once of each request, and once more when the connection ends by itself while it idles. */
@@ -44,9 +51,11 @@ export interface ConnectOptions {
 }
 
 /** Connects in the background and never throws. */
-export function connect({ address, port, tls, onUp, onOutcome }: ConnectOptions): Connection {
+export function connect(options: ConnectOptions): Connection {
+  const { address, port, tls, proxy = null, onUp, onOutcome } = options;
   const parser: ResponseParser = createResponseParser();
   let socket: Socket<undefined> | null = null;
+  let tunnel: Tunnel | null = null;
   let up = false;
   let alive = true;
   let requestBytes = 0;
@@ -75,6 +84,7 @@ export function connect({ address, port, tls, onUp, onOutcome }: ConnectOptions)
   const destroy = (): void => {
     alive = false;
     unsent = null;
+    tunnel?.cancel();
     socket?.terminate();
     socket = null;
   };
@@ -114,6 +124,8 @@ export function connect({ address, port, tls, onUp, onOutcome }: ConnectOptions)
   const broken = (): void => {
     if (!alive) return;
     if (busy && parser.end() === "done") settle({ ok: true, response: parser.response });
+    else if (proxy)
+      fail("proxy_failed", "the proxy, or the receiver behind it, closed the connection without an answer");
     else if (tls && !up) fail("tls_failed", "the receiver closed the connection during the TLS handshake");
     else if (parser.started) fail("invalid_response", "the receiver closed the connection amid its answer");
     else fail("connection_failed", "the receiver closed the connection without an answer");
@@ -132,7 +144,8 @@ export function connect({ address, port, tls, onUp, onOutcome }: ConnectOptions)
     },
     handshake(_socket, success, verifyError) {
       // Bun reports a chain or a name that does not hold here, and leaves the refusal to us.
-      if (verifyError) failTls(verifyError);
+      if ((verifyError as TlsFault | null)?.code === "ECONNRESET") broken();
+      else if (verifyError) failTls(verifyError);
       else if (!success) failTls({ message: "" });
       else if (alive) becomeUp();
     },
@@ -152,15 +165,31 @@ export function connect({ address, port, tls, onUp, onOutcome }: ConnectOptions)
     },
   };
 
-  Bun.connect<undefined>({
-    hostname: address,
-    port,
-    ...(tls && { tls: tlsOptions(tls) }),
-    socket: handlers,
-  }).catch(() => {
-    if (short) fail("out_of_resources", NO_DESCRIPTOR);
-    else fail("connection_failed", `${placeOf(address, port)} refused the connection`);
-  });
+  const refused = (failure: "connection_failed" | "proxy_failed", detail: string, isShort: boolean): void =>
+    isShort ? fail("out_of_resources", NO_DESCRIPTOR) : fail(failure, detail);
+
+  const connectDirectly = (): void => {
+    const to = { hostname: address, port: proxy ? proxy.port : port };
+    const detail = `${proxy ? "the proxy " : ""}${placeOf(address, to.port)} refused the connection`;
+    Bun.connect<undefined>({ ...to, ...(tls && { tls: tlsOptions(tls) }), socket: handlers }).catch(() =>
+      refused(proxy ? "proxy_failed" : "connection_failed", detail, short),
+    );
+  };
+
+  const connectThrough = (via: HttpProxy, { serverName, ca }: NonNullable<ConnectOptions["tls"]>): Tunnel =>
+    openTunnel({
+      address,
+      proxy: via,
+      to: { host: serverName, port },
+      onFailed: (failure) => refused("proxy_failed", failure.detail, failure.short),
+      onOpen: (raw) => {
+        options.onTunnel?.();
+        [, socket] = raw.upgradeTLS<undefined>({ tls: tlsOptions({ serverName, ca }), socket: handlers });
+      },
+    });
+
+  if (proxy && tls) tunnel = connectThrough(proxy, tls);
+  else connectDirectly();
 
   return {
     send(request, bytes) {

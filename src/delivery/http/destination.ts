@@ -1,4 +1,5 @@
 import { isIPv6 } from "node:net";
+import type { HttpProxy } from "./proxy.ts";
 
 /** Where a target's requests go: made once for as long as its addresses stay the same. */
 export interface Destination {
@@ -8,6 +9,8 @@ export interface Destination {
   readonly port: number;
   /** Scheme, host and port, in one word. */
   readonly name: string;
+  /** The proxy that the addresses are those of; null when they are the receiver's. */
+  readonly proxy: HttpProxy | null;
   /** Checked addresses in the order in which they are tried, each with the key of its connections. */
   readonly addresses: readonly DestinationAddress[];
 }
@@ -20,6 +23,7 @@ export interface DestinationAddress {
 export function createDestination(
   to: Pick<Destination, "secure" | "host" | "port">,
   addresses: readonly string[],
+  proxy: HttpProxy | null = null,
 ): Destination {
   const { secure, host, port } = to;
   const name = `${secure ? "s" : "p"}|${host}|${port}|`;
@@ -28,6 +32,7 @@ export function createDestination(
     host,
     port,
     name,
+    proxy,
     addresses: interleave(addresses).map((address) => ({ address, key: name + address })),
   };
 }

@@ -34,7 +34,6 @@ export function tlsReason({ code, message }: TlsFault, peer: TlsPeer): string {
   if (code === "CERT_NOT_YET_VALID") return "certificate is not valid yet";
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return `certificate is for ${namesOf(peer.altNames)}`;
   if (code !== undefined && ISSUER_UNKNOWN.has(code)) return "issuer is unknown";
-  if (code === "ECONNRESET") return "the receiver closed the connection during the TLS handshake";
   return alertReason(message, peer) ?? otherReason(code, message);
 }
 

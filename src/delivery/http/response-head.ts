@@ -8,8 +8,12 @@ export interface Head {
   /** Whether the connection may carry another request, as far as the head tells. */
   persistent: boolean;
   retryAfter: string | null;
+  /** `X-RateLimit-Reset-After`. */
   resetAfter: string | null;
+  /** Milliseconds for which the receiver says that it keeps an idle connection; null when it does not say. */
   keepAliveMs: number | null;
+  /** Whether a proxy says that it has passed it on. */
+  via: boolean;
 }
 
 export interface HeadEnd {
@@ -52,6 +56,7 @@ export function parseHead(text: string): Head | null {
     retryAfter: fields.get("retry-after") ?? null,
     resetAfter: fields.get("x-ratelimit-reset-after") ?? null,
     keepAliveMs: parseKeepAlive(fields.get("keep-alive")),
+    via: fields.has("via"),
   };
 }
 
@@ -61,6 +66,7 @@ const WANTED = new Set([
   "keep-alive",
   "retry-after",
   "transfer-encoding",
+  "via",
   "x-ratelimit-reset-after",
 ]);
 

@@ -20,17 +20,12 @@ export interface ResponseParser {
 
 export type ParserState = "more" | "done" | "invalid";
 
-export interface ParsedResponse {
-  status: number;
-  retryAfter: string | null;
-  /** `X-RateLimit-Reset-After`. */
-  resetAfter: string | null;
+export interface ParsedResponse
+  extends Pick<Head, "status" | "retryAfter" | "resetAfter" | "keepAliveMs" | "via"> {
   /** The first MAX_BODY_BYTES of the body; null when none came. */
   body: Buffer | null;
   /** Whether the connection is at a clean boundary and may carry another request. */
   reusable: boolean;
-  /** Milliseconds for which the receiver says that it keeps an idle connection; null when it does not say. */
-  keepAliveMs: number | null;
 }
 
 export const MAX_HEADER_BYTES = 64 * 1024;
@@ -93,6 +88,7 @@ export function createResponseParser(): ResponseParser {
     response.resetAfter = head.resetAfter;
     response.reusable = head.persistent;
     response.keepAliveMs = head.keepAliveMs;
+    response.via = head.via;
     remaining = head.length;
     phase = head.framing;
     return true;
@@ -242,5 +238,13 @@ export function createResponseParser(): ResponseParser {
 }
 
 function emptyResponse(): ParsedResponse {
-  return { status: 0, retryAfter: null, resetAfter: null, body: null, reusable: false, keepAliveMs: null };
+  return {
+    status: 0,
+    retryAfter: null,
+    resetAfter: null,
+    body: null,
+    reusable: false,
+    keepAliveMs: null,
+    via: false,
+  };
 }

@@ -2,6 +2,7 @@ import { type Connection, type ConnectionFailure, type ConnectionOutcome, connec
 import type { Destination, DestinationAddress } from "./destination.ts";
 import { type Dial, dial, type OnUp } from "./dial.ts";
 import { createPool, type Pooled } from "./pool.ts";
+import { proxyRefusal } from "./proxy.ts";
 import { placeOf } from "./reasons.ts";
 import type { ParsedResponse } from "./response-parser.ts";
 import { createSharedTimer } from "./shared-timer.ts";
@@ -60,6 +61,8 @@ interface Exchange {
   readonly onOutcome: (outcome: TransportOutcome) => void;
   /** While it waits for a connection. */
   dial: Dial | null;
+  /** Whether a proxy has done its part. */
+  tunnelled: boolean;
   /** What carries it. */
   pooled: Pooled<Exchange> | null;
   /** Whether that was there already. */
@@ -94,11 +97,12 @@ export function createTransport({
     if (active.size + pool.size() > maxConnections) pool.closeOldest();
     const pooledOf = new Map<Connection, Pooled<Exchange>>();
     exchange.pooled = null;
+    exchange.tunnelled = false;
     exchange.dial = dial({
       addresses: inOrder(destination),
       deadline,
       connect: (to, onUp) => {
-        const pooled = open(destination, to, onUp);
+        const pooled = open(exchange, to, onUp);
         pooledOf.set(pooled.connection, pooled);
         return pooled.connection;
       },
@@ -116,15 +120,16 @@ export function createTransport({
     });
   };
 
-  const open = (
-    { secure, host, port }: Destination,
-    { address, key }: DestinationAddress,
-    onUp: OnUp,
-  ): Pooled<Exchange> => {
+  const open = (exchange: Exchange, { address, key }: DestinationAddress, onUp: OnUp): Pooled<Exchange> => {
+    const { secure, host, port, proxy } = exchange.request.destination;
     const connection = connect({
       address,
       port,
       tls: secure ? { serverName: host, ca } : null,
+      proxy,
+      onTunnel: () => {
+        exchange.tunnelled = true;
+      },
       onUp,
       onOutcome: (outcome) => settle(pooled, outcome),
     });
@@ -162,7 +167,8 @@ export function createTransport({
 
   const finish = (exchange: Exchange, outcome: TransportOutcome): void => {
     active.delete(exchange);
-    exchange.onOutcome(outcome);
+    const refusal = outcome.ok ? refusalOf(exchange.request.destination, outcome.response) : null;
+    exchange.onOutcome(refusal ?? outcome);
   };
 
   /** What there is of it at its deadline. */
@@ -170,8 +176,9 @@ export function createTransport({
     const { dial: dialling, pooled, request } = exchange;
     dialling?.cancel();
     const response = pooled?.connection.cut();
-    const detail = dialling ? unconnected(request.destination) : "the receiver gave no answer in time";
-    finish(exchange, response ? { ok: true, response } : { ok: false, failure: "timeout", detail });
+    if (response) finish(exchange, { ok: true, response });
+    else if (!dialling) finish(exchange, late("timeout", "the receiver gave no answer in time"));
+    else finish(exchange, unconnected(request.destination, exchange.tunnelled));
   };
 
   const expireLate = (): void => {
@@ -190,7 +197,14 @@ export function createTransport({
 
   return {
     exchange(request, onOutcome) {
-      const exchange: Exchange = { request, onOutcome, dial: null, pooled: null, warm: false };
+      const exchange: Exchange = {
+        request,
+        onOutcome,
+        dial: null,
+        tunnelled: false,
+        pooled: null,
+        warm: false,
+      };
       active.add(exchange);
       timer.by(request.deadline);
       const pooled = takeWarm(request);
@@ -210,7 +224,23 @@ function hadClosed(outcome: ConnectionOutcome): boolean {
   return outcome.ok ? outcome.response.status === REQUEST_TIMEOUT : outcome.unanswered;
 }
 
-function unconnected({ secure, port, addresses }: Destination): string {
-  const places = addresses.slice(0, 3).map(({ address }) => placeOf(address, port));
-  return `no ${secure ? "TLS connection" : "connection"} to ${places.join(", ")} in time`;
+function late(failure: TransportFailure["failure"], detail: string): TransportOutcome {
+  return { ok: false, failure, detail };
+}
+
+/** No connection was up in time. */
+function unconnected({ secure, port, proxy, addresses }: Destination, tunnelled: boolean): TransportOutcome {
+  if (tunnelled) return late("timeout", "the receiver did not end the TLS handshake in time");
+  const places = addresses.slice(0, 3).map(({ address }) => placeOf(address, proxy ? proxy.port : port));
+  if (proxy) return late("proxy_failed", `the proxy ${places.join(", ")} did not connect in time`);
+  return late("timeout", `no ${secure ? "TLS connection" : "connection"} to ${places.join(", ")} in time`);
+}
+
+/** Statuses with which a proxy says that it does not pass a request on (RFC 9110, 15.5.8, 15.6.3, 15.6.5; 401 and 403 by its own rules). */
+const REFUSALS = new Set([401, 403, 407, 502, 504]);
+
+/** A proxy's own answer to a request in plain HTTP: what it passes on, it marks with Via (RFC 9110, 7.6.3). */
+function refusalOf({ secure, proxy }: Destination, { status, via }: ParsedResponse): TransportOutcome | null {
+  if (!proxy || secure || via || !REFUSALS.has(status)) return null;
+  return late("proxy_failed", proxyRefusal(status, proxy));
 }
