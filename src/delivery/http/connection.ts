@@ -42,8 +42,8 @@ export interface ConnectOptions {
   tls: { serverName: string; ca: readonly string[] | null } | null;
   /** TLS goes through a tunnel that it opens, plain HTTP to itself. */
   proxy?: HttpProxy | null;
-  /** The proxy has done its part: what happens from now on is the receiver's doing. */
-  onTunnel?: () => void;
+  /** The receiver is reached, through the proxy if there is one: what is left is TLS. */
+  onReached?: () => void;
   /** Told once, never before `connect` has returned: null when the connection is up, otherwise why it never will be. */
   onUp: (failure: ConnectionFailure | null) => void;
   /** Told once of each request, and once more when the connection ends by itself while it idles. */
@@ -140,7 +140,8 @@ export function connect(options: ConnectOptions): Connection {
     open(opened) {
       socket = opened;
       if (!alive) opened.terminate();
-      else if (!tls) becomeUp();
+      else if (tls) options.onReached?.();
+      else becomeUp();
     },
     handshake(_socket, success, verifyError) {
       // Bun reports a chain or a name that does not hold here, and leaves the refusal to us.
@@ -183,7 +184,6 @@ export function connect(options: ConnectOptions): Connection {
       to: { host: serverName, port },
       onFailed: (failure) => refused("proxy_failed", failure.detail, failure.short),
       onOpen: (raw) => {
-        options.onTunnel?.();
         [, socket] = raw.upgradeTLS<undefined>({ tls: tlsOptions({ serverName, ca }), socket: handlers });
       },
     });

@@ -1,14 +1,19 @@
 import type { Connection, ConnectionFailure } from "./connection.ts";
 
-/** Tells a dial how one of its connections fares: null when it is up, otherwise why it never will be. */
-export type OnUp = (failure: ConnectionFailure | null) => void;
+/** Tells a dial how one of its connections fares. */
+export interface DialProgress {
+  /** Somebody is there; TLS may take a while yet. */
+  onReached: () => void;
+  /** Null when it is up, otherwise why it never will be. */
+  onUp: (failure: ConnectionFailure | null) => void;
+}
 
 export interface DialOptions<Address> {
   /** In the order in which they are tried; not empty. */
   addresses: readonly Address[];
   /** Monotonic moment by which the caller cancels. */
   deadline: number;
-  connect: (to: Address, onUp: OnUp) => Connection;
+  connect: (to: Address, progress: DialProgress) => Connection;
   /** Told of the first connection that is up; the others were given up. */
   onConnected: (connection: Connection, to: Address) => void;
   /** All have failed. */
@@ -61,13 +66,17 @@ export function dial<Address>(options: DialOptions<Address>): Dial {
   };
 
   const beginNext = (): void => {
-    clearTimeout(timer);
     if (racing.size === MAX_AT_ONCE) giveUpOldest();
     const to = addresses[next] as Address;
     next += 1;
-    const connection = connect(to, (failure) => judge(connection, to, failure));
+    const connection = connect(to, {
+      onReached: () => {
+        if (racing.has(connection)) wait(share());
+      },
+      onUp: (failure) => judge(connection, to, failure),
+    });
     racing.add(connection);
-    if (next < addresses.length) timer = setTimeout(beginNext, pause());
+    wait(Math.min(NEXT_ADDRESS_MS, share()));
   };
 
   const giveUpOldest = (): void => {
@@ -76,12 +85,14 @@ export function dial<Address>(options: DialOptions<Address>): Dial {
     if (oldest) racing.delete(oldest);
   };
 
-  /** With little time left, all addresses still have their turn. */
-  const pause = (): number =>
-    Math.min(
-      NEXT_ADDRESS_MS,
-      Math.max(0, options.deadline - performance.now()) / (addresses.length - next + 1),
-    );
+  const wait = (milliseconds: number): void => {
+    clearTimeout(timer);
+    if (next < addresses.length) timer = setTimeout(beginNext, milliseconds);
+  };
+
+  /** However little time is left, all addresses have their turn. One that was reached may take its whole share. */
+  const share = (): number =>
+    Math.max(0, options.deadline - performance.now()) / (addresses.length - next + 1);
 
   beginNext();
   return { cancel };

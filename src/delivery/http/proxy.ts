@@ -45,6 +45,9 @@ function authorizationOf({ username, password }: URL): string | null {
   return `Basic ${Buffer.from(pair).toString("base64")}`;
 }
 
+/** Statuses with which a proxy says that it does not pass a request on (RFC 9110, 15.5.8, 15.6.3, 15.6.5; 401 and 403 by its own rules). */
+export const PROXY_REFUSALS: ReadonlySet<number> = new Set([401, 403, 407, 502, 504]);
+
 /** A status with which a proxy answers for itself, in words for who has to mend it. */
 export function proxyRefusal(status: number, { authorization }: Pick<HttpProxy, "authorization">): string {
   // 401 is what tinyproxy says to wrong credentials.

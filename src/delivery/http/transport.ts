@@ -1,8 +1,8 @@
 import { type Connection, type ConnectionFailure, type ConnectionOutcome, connect } from "./connection.ts";
 import type { Destination, DestinationAddress } from "./destination.ts";
-import { type Dial, dial, type OnUp } from "./dial.ts";
+import { type Dial, type DialProgress, dial } from "./dial.ts";
 import { createPool, type Pooled } from "./pool.ts";
-import { proxyRefusal } from "./proxy.ts";
+import { PROXY_REFUSALS, proxyRefusal } from "./proxy.ts";
 import { placeOf } from "./reasons.ts";
 import type { ParsedResponse } from "./response-parser.ts";
 import { createSharedTimer } from "./shared-timer.ts";
@@ -61,8 +61,8 @@ interface Exchange {
   readonly onOutcome: (outcome: TransportOutcome) => void;
   /** While it waits for a connection. */
   dial: Dial | null;
-  /** Whether a proxy has done its part. */
-  tunnelled: boolean;
+  /** Whether a receiver was reached, and TLS is what is left. */
+  reached: boolean;
   /** What carries it. */
   pooled: Pooled<Exchange> | null;
   /** Whether that was there already. */
@@ -97,12 +97,12 @@ export function createTransport({
     if (active.size + pool.size() > maxConnections) pool.closeOldest();
     const pooledOf = new Map<Connection, Pooled<Exchange>>();
     exchange.pooled = null;
-    exchange.tunnelled = false;
+    exchange.reached = false;
     exchange.dial = dial({
       addresses: inOrder(destination),
       deadline,
-      connect: (to, onUp) => {
-        const pooled = open(exchange, to, onUp);
+      connect: (to, progress) => {
+        const pooled = open(exchange, to, progress);
         pooledOf.set(pooled.connection, pooled);
         return pooled.connection;
       },
@@ -120,15 +120,20 @@ export function createTransport({
     });
   };
 
-  const open = (exchange: Exchange, { address, key }: DestinationAddress, onUp: OnUp): Pooled<Exchange> => {
+  const open = (
+    exchange: Exchange,
+    { address, key }: DestinationAddress,
+    { onReached, onUp }: DialProgress,
+  ): Pooled<Exchange> => {
     const { secure, host, port, proxy } = exchange.request.destination;
     const connection = connect({
       address,
       port,
       tls: secure ? { serverName: host, ca } : null,
       proxy,
-      onTunnel: () => {
-        exchange.tunnelled = true;
+      onReached: () => {
+        exchange.reached = true;
+        onReached();
       },
       onUp,
       onOutcome: (outcome) => settle(pooled, outcome),
@@ -178,7 +183,7 @@ export function createTransport({
     const response = pooled?.connection.cut();
     if (response) finish(exchange, { ok: true, response });
     else if (!dialling) finish(exchange, late("timeout", "the receiver gave no answer in time"));
-    else finish(exchange, unconnected(request.destination, exchange.tunnelled));
+    else finish(exchange, unconnected(request.destination, exchange.reached));
   };
 
   const expireLate = (): void => {
@@ -201,7 +206,7 @@ export function createTransport({
         request,
         onOutcome,
         dial: null,
-        tunnelled: false,
+        reached: false,
         pooled: null,
         warm: false,
       };
@@ -229,18 +234,15 @@ function late(failure: TransportFailure["failure"], detail: string): TransportOu
 }
 
 /** No connection was up in time. */
-function unconnected({ secure, port, proxy, addresses }: Destination, tunnelled: boolean): TransportOutcome {
-  if (tunnelled) return late("timeout", "the receiver did not end the TLS handshake in time");
+function unconnected({ port, proxy, addresses }: Destination, reached: boolean): TransportOutcome {
+  if (reached) return late("timeout", "the receiver did not end the TLS handshake in time");
   const places = addresses.slice(0, 3).map(({ address }) => placeOf(address, proxy ? proxy.port : port));
   if (proxy) return late("proxy_failed", `the proxy ${places.join(", ")} did not connect in time`);
-  return late("timeout", `no ${secure ? "TLS connection" : "connection"} to ${places.join(", ")} in time`);
+  return late("timeout", `no connection to ${places.join(", ")} in time`);
 }
-
-/** Statuses with which a proxy says that it does not pass a request on (RFC 9110, 15.5.8, 15.6.3, 15.6.5; 401 and 403 by its own rules). */
-const REFUSALS = new Set([401, 403, 407, 502, 504]);
 
 /** A proxy's own answer to a request in plain HTTP: what it passes on, it marks with Via (RFC 9110, 7.6.3). */
 function refusalOf({ secure, proxy }: Destination, { status, via }: ParsedResponse): TransportOutcome | null {
-  if (!proxy || secure || via || !REFUSALS.has(status)) return null;
+  if (!proxy || secure || via || !PROXY_REFUSALS.has(status)) return null;
   return late("proxy_failed", proxyRefusal(status, proxy));
 }
