@@ -85,7 +85,13 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
       socket_connections: socketConnections,
     });
   }
-  const descriptors = createDescriptorWatch(log);
+  const descriptors = createDescriptorWatch({
+    log,
+    relieve: () => {
+      transport.closeIdle();
+      app.server?.closeIdleConnections();
+    },
+  });
   const transport = createTransport({
     ca: trustedRoots(config.caFile),
     maxConnections: shares.sending,
@@ -237,6 +243,7 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
         await prepare();
         if (!config.paused) worker.start();
         pruner.start();
+        descriptors.start();
         accepting = true;
         return { url, socket: config.socket };
       } catch (error) {
@@ -248,6 +255,7 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
     },
     async stop() {
       accepting = false;
+      descriptors.stop();
       await ingest.stop();
       await pruner.stop();
       const drained = await worker.stop(config.shutdownTimeout);

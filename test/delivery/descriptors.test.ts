@@ -51,7 +51,7 @@ test("a shortage is told of once, and the next one again", () => {
       taken();
     },
   });
-  const watch = createDescriptorWatch(log, () => now);
+  const watch = createDescriptorWatch({ log, relieve: () => {}, now: () => now });
   for (const moment of [0, 1, 9_000, 18_999, 28_999, 39_001]) {
     now = moment;
     watch.noteShortage("a request");

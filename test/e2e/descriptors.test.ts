@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { connectScanner, type Scanner, scan, until } from "../support/daemon.ts";
 import { atEnd, cleanUp, linesOf, receive, register, startBinary } from "../support/e2e.ts";
 import { openDescriptors } from "../support/proc.ts";
@@ -80,3 +81,23 @@ test("with few file descriptors everything is slower, nothing fails and nothing 
   expect(linesOf(daemon, SHORT).length).toBe(1);
   expect(daemon.log.filter(({ level }) => level === "error")).toEqual([]);
 }, 60_000);
+
+test("connections to the API that idle give way to those that ask", async () => {
+  const daemon = await startBinary({ through: ["sh", "-c", `ulimit -n ${LIMIT} && exec "$@"`, "sh"] });
+  const { hostname, port } = new URL(daemon.url);
+  let answered = 0;
+  const clients = Array.from({ length: 2 * LIMIT }, () =>
+    connect(Number(port), hostname)
+      .on("error", () => {})
+      .once("data", () => {
+        answered += 1;
+      }),
+  );
+  atEnd(() => {
+    for (const client of clients) client.destroy();
+  });
+  for (const client of clients) client.write("GET /health HTTP/1.1\r\nhost: x\r\n\r\n");
+  await until("all are answered, though none leaves", () => answered === clients.length);
+  expect((await fetch(`${daemon.url}/health`, { signal: AbortSignal.timeout(2_000) })).status).toBe(200);
+  expect(linesOf(daemon, SHORT).length).toBe(1);
+}, 20_000);

@@ -32,6 +32,8 @@ export interface Transport {
    */
   exchange(request: TransportRequest, onOutcome: (outcome: TransportOutcome) => void): void;
   idleConnections(): number;
+  /** Closes them: somebody else needs their descriptors. */
+  closeIdle(): void;
   close(): void;
 }
 
@@ -217,6 +219,9 @@ export function createTransport({
       else dialFor(exchange);
     },
     idleConnections: pool.size,
+    closeIdle() {
+      while (pool.closeOldest());
+    },
     close() {
       timer.stop();
       pool.close();
