@@ -203,6 +203,7 @@ describe("a proxy that misbehaves", () => {
       error: "timeout",
       detail: "the receiver did not end the TLS handshake in time",
     });
+    await until("the tunnel is closed", () => silent.sockets.size + proxy.sockets.size === 0);
   });
 
   test("in plain HTTP its own answer is told from one that it passes on", async () => {
