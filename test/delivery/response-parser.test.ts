@@ -231,6 +231,16 @@ test("the longest head that is taken is taken in one piece or in many, and one b
   }
 });
 
+test("a long head that comes a byte at a time is read without being copied for each", () => {
+  const parser = createResponseParser();
+  const head = Buffer.from(`${"HTTP/1.1 204 x\r\nx: ".padEnd(MAX_HEADER_BYTES, "y")}\r\n\r\n`);
+  const pieces = Array.from(head, (byte) => Buffer.of(byte));
+  const before = process.cpuUsage();
+  const states = pieces.map((piece) => parser.push(piece));
+  expect(states.at(-1)).toBe("done");
+  expect(process.cpuUsage(before).user / 1_000).toBeLessThan(250);
+});
+
 test("a parser forgets one response before the next", () => {
   const parser = createResponseParser();
   parser.push(Buffer.from("HTTP/1.1 429 x\r\nretry-after: 9\r\ncontent-length: 3\r\n\r\nno!"));

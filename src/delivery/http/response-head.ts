@@ -16,6 +16,27 @@ export interface Head {
   via: boolean;
 }
 
+/** What is kept of a whole response. */
+export interface ParsedResponse
+  extends Pick<Head, "status" | "retryAfter" | "resetAfter" | "keepAliveMs" | "via"> {
+  /** The first MAX_BODY_BYTES of the body; null when none came. */
+  body: Buffer | null;
+  /** Whether the connection is at a clean boundary and may carry another request. */
+  reusable: boolean;
+}
+
+export function emptyResponse(): ParsedResponse {
+  return {
+    status: 0,
+    retryAfter: null,
+    resetAfter: null,
+    body: null,
+    reusable: false,
+    keepAliveMs: null,
+    via: false,
+  };
+}
+
 export interface HeadEnd {
   /** Bytes of the head, without the empty line behind it. */
   head: number;

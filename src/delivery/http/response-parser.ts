@@ -1,4 +1,5 @@
-import { type Head, headEnd, parseHead } from "./response-head.ts";
+import { emptyResponse, type Head, headEnd, type ParsedResponse, parseHead } from "./response-head.ts";
+import { createUnreadBytes } from "./unread-bytes.ts";
 
 /**
  * Reads one HTTP/1.1 response (RFC 9112) as it arrives, keeping only what a delivery needs: the status, how long
@@ -20,13 +21,7 @@ export interface ResponseParser {
 
 export type ParserState = "more" | "done" | "invalid";
 
-export interface ParsedResponse
-  extends Pick<Head, "status" | "retryAfter" | "resetAfter" | "keepAliveMs" | "via"> {
-  /** The first MAX_BODY_BYTES of the body; null when none came. */
-  body: Buffer | null;
-  /** Whether the connection is at a clean boundary and may carry another request. */
-  reusable: boolean;
-}
+export type { ParsedResponse };
 
 export const MAX_HEADER_BYTES = 64 * 1024;
 /** A longer body is not read to its end: the status is known, and the connection is closed. */
@@ -57,6 +52,7 @@ export function createResponseParser(): ResponseParser {
   let phase: Phase = "head";
   /** What has come and is not read yet starts at `at`; up to `searched` it holds no end of a head. */
   let held: Buffer = EMPTY;
+  const unread = createUnreadBytes();
   let at = 0;
   let searched = 0;
   let remaining = 0;
@@ -179,7 +175,9 @@ export function createResponseParser(): ResponseParser {
 
   /** What is not read yet waits for its rest. */
   const wait = (): ParserState => {
-    held = at < held.length ? Buffer.from(held.subarray(at)) : EMPTY;
+    if (at < held.length) unread.keep(held.subarray(at));
+    else unread.clear();
+    held = EMPTY;
     at = 0;
     return "more";
   };
@@ -189,6 +187,7 @@ export function createResponseParser(): ResponseParser {
       response = emptyResponse();
       phase = "head";
       held = EMPTY;
+      unread.clear();
       at = 0;
       searched = 0;
       remaining = 0;
@@ -214,7 +213,7 @@ export function createResponseParser(): ResponseParser {
         phase = "done";
         return "done";
       }
-      held = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
+      held = unread.join(chunk);
       // "fixed" with nothing remaining is complete without a byte of body.
       while (phase !== "done" && (at < held.length || (phase === "fixed" && remaining === 0))) {
         const stepped = step();
@@ -226,6 +225,7 @@ export function createResponseParser(): ResponseParser {
       else if (whole) latest = { text: chunk.toString("latin1"), response: { ...this.response } };
       // Even an empty view would keep the whole chunk in memory while the connection idles.
       held = EMPTY;
+      unread.clear();
       at = 0;
       return "done";
     },
@@ -234,17 +234,5 @@ export function createResponseParser(): ResponseParser {
       if (phase !== "done") stop();
       return "done";
     },
-  };
-}
-
-function emptyResponse(): ParsedResponse {
-  return {
-    status: 0,
-    retryAfter: null,
-    resetAfter: null,
-    body: null,
-    reusable: false,
-    keepAliveMs: null,
-    via: false,
   };
 }
