@@ -94,8 +94,7 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
   });
   const transport = createTransport({
     ca: trustedRoots(config.caFile),
-    maxConnections: shares.sending,
-    maxIdle: concurrency,
+    ...connectionLimits(shares.sending, concurrency),
     onShortage: () => descriptors.noteShortage("a request"),
   });
   const sender = createSender({
@@ -281,6 +280,15 @@ function openOrRelease(
     lock.release();
     throw error;
   }
+}
+
+/** However few requests are in flight, hundreds of hosts are kept warm. */
+const WARM_CONNECTIONS = 512;
+
+/** Those that idle take up what those in flight leave, in descriptors and in memory. */
+function connectionLimits(descriptors: number, concurrency: number) {
+  const maxConnections = Math.min(descriptors, concurrency + WARM_CONNECTIONS);
+  return { maxConnections, maxIdle: maxConnections };
 }
 
 const OWN_ADDRESSES_MS = 1_000;
