@@ -179,6 +179,14 @@ describe("idle connections", () => {
     expect(server.connections).toBe(4);
   });
 
+  test("give way to those in flight, where all together may be only so many", async () => {
+    const server = await receiver({ host: "0.0.0.0" });
+    const { exchange, idleConnections } = transport({ maxConnections: 2 });
+    for (const last of [1, 2, 3]) await exchange(post(server, { addresses: [`127.0.0.${last}`] }));
+    await until("the first is closed", () => server.sockets.size === 2);
+    expect(idleConnections()).toBe(2);
+  });
+
   test("are closed after their time", async () => {
     const server = await receiver();
     const { exchange, idleConnections } = transport({ idleMs: 100 });
