@@ -4,12 +4,13 @@ import { envelope, toAppError } from "./api/errors.ts";
 import { createRateLimiter } from "./api/rate-limit.ts";
 import { toWall } from "./clock.ts";
 import { type Config, trustedRoots } from "./config.ts";
+import { createDeliveryEngine } from "./delivery/engine.ts";
 import { createTransport } from "./delivery/http/transport.ts";
 import { type Lookup, shareLookups } from "./delivery/resolver.ts";
 import { createSender } from "./delivery/send.ts";
+import { createSettingsLoader } from "./delivery/settings.ts";
 import { systemResolve } from "./delivery/system-resolve.ts";
 import { createTargetGuard } from "./delivery/target-guard.ts";
-import { createWorker } from "./delivery/worker.ts";
 import { createDescriptorWatch } from "./descriptor-watch.ts";
 import { descriptorLimit, descriptorsAreOut, openDescriptors, shareDescriptors } from "./descriptors.ts";
 import { messageOf, UsageError } from "./errors.ts";
@@ -23,11 +24,9 @@ import { createObserver } from "./observer.ts";
 import { createOrganizationDirectory } from "./organization-directory.ts";
 import { createPruner } from "./pruner.ts";
 import { secretKeySource } from "./secrets/key-file.ts";
-import type { RecoverStep } from "./store/sqlite/delivery-log.ts";
 import { lockDataDir } from "./store/sqlite/lock.ts";
 import { openSqliteStore, type SqliteStore } from "./store/sqlite/store.ts";
 import type { Store } from "./store/store.ts";
-import type { Webhook } from "./store/webhooks.ts";
 import { VERSION } from "./version.ts";
 
 export interface Daemon {
@@ -69,7 +68,7 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
     proxy: config.proxy,
   });
   const observer = createObserver({
-    store: store.engine,
+    store,
     log,
     metrics,
     onAttempt: notifier.attempted,
@@ -110,8 +109,10 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
     proxy: config.proxy,
     onFault: observer.faultOf("sending"),
   });
-  const worker = createWorker({
-    store: store.engine,
+  const engine = createDeliveryEngine({
+    deliveries: store.deliveryQueue,
+    load: createSettingsLoader({ webhooks: store.webhooks, sender }),
+    formatId: store.ids.format,
     clock,
     sender,
     observer,
@@ -134,7 +135,6 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
     onFault: observer.faultOf("pruning"),
   });
 
-  const intake = createEventIntake({ store: store.engine, worker, metrics, log });
   const ingest = createIngestServer({
     path: config.socket,
     mode: config.socketMode,
@@ -146,9 +146,9 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
     },
     now: clock.wall,
     organizations: directory,
-    store: async (batch) => intake(batch),
-    whenDurable: store.database.whenDurable,
-    makeDurable: store.database.makeDurable,
+    store: createEventIntake({ store, engine, metrics, log }),
+    whenDurable: store.eventLog.whenDurable,
+    makeDurable: store.eventLog.makeDurable,
     onRefused: (code) => metrics.refusedLines.add(code),
     onCutOff: () => {
       metrics.cutLines.inc();
@@ -156,29 +156,6 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
     },
     onFault: observer.faultOf("ingest"),
   });
-
-  const recover = async (webhook: Webhook, range: { since: number; until: number }): Promise<number> => {
-    let recovered = 0;
-    for (let from: number | null | undefined; from !== null; ) {
-      worker.settle();
-      const step: RecoverStep = store.deliveryLog.recoverStep({
-        webhookId: webhook.id,
-        organizationId: webhook.organizationId,
-        types: webhook.events,
-        filter: webhook.filter,
-        range,
-        fromId: from ?? null,
-        dueAt: clock.schedule(),
-        now: clock.wall(),
-      });
-      recovered += step.recovered;
-      from = step.nextFromId;
-      if (step.recovered > 0) worker.wake(webhook.id);
-      // One step at a time, so that events and requests get in between.
-      await new Promise((next) => setImmediate(next));
-    }
-    return recovered;
-  };
 
   const app = createApp({
     version: VERSION,
@@ -191,20 +168,16 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
       webhooks: store.webhooks,
       urlRules: { allowHttp: config.allowHttp, isBlockedHost: (host) => guard.checkHost(host) === "blocked" },
       maxWebhooks: config.maxWebhooks,
-      onChanged: worker.reload,
-      sendTest: (webhookId) => worker.sendApart(webhookId, testMessage(store)),
+      onChanged: engine.reload,
+      sendTest: (webhookId) => engine.sendTest(webhookId, testMessage(store)),
     },
     deliveries: {
       webhooks: store.webhooks,
       history: store.history,
       viewer: { formatId: store.ids.format, toWall: (time) => toWall(clock, time) },
       parseId: store.ids.parse,
-      recover,
-      retry: async ({ id, webhookId }) => {
-        worker.settle();
-        store.deliveryLog.retry(id, clock.schedule());
-        worker.wake(webhookId, id);
-      },
+      recover: ({ id }, range) => engine.recover({ webhookId: id, ...range }),
+      retry: ({ id, webhookId }) => engine.retry(webhookId, id),
       now: clock.wall,
     },
     operations: {
@@ -228,7 +201,8 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
       return since === null ? 0 : Math.max(0, (clock.schedule() - since) / 1000);
     },
     socketConnections: ingest.connections,
-    requestsInFlight: worker.inFlight,
+    requestsInFlight: engine.inFlight,
+    webhooksWaiting: engine.waiting,
     databaseBytes: store.overview.bytes,
     storeWritable: () => store.fault() === null,
   });
@@ -240,7 +214,7 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
         await ingest.start();
         const url = await listen(app, config, observer.faultOf("http server"));
         await prepare();
-        if (!config.paused) worker.start();
+        if (!config.paused) engine.start();
         pruner.start();
         descriptors.start();
         accepting = true;
@@ -257,7 +231,7 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
       descriptors.stop();
       await ingest.stop();
       await pruner.stop();
-      const drained = await worker.stop(config.shutdownTimeout);
+      const drained = await engine.stop(config.shutdownTimeout);
       notifier.stop();
       await app.stop(true);
       transport.close();

@@ -1,14 +1,14 @@
-import type { Worker } from "./delivery/worker.ts";
+import type { DeliveryEngine } from "./delivery/engine.ts";
 import type { IngestEvent, IngestOrganization, StoredScan } from "./ingest/events.ts";
 import { TIERS } from "./ingest/scan-event.ts";
 import { createLineForm, ID_HOLE, type LineForm, type Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
-import type { NewEvent, StoredEvent } from "./store/sqlite/events.ts";
-import type { Store } from "./store/sqlite/store.ts";
+import type { NewEvent, StoredEvent } from "./store/event-log.ts";
+import type { Store } from "./store/store.ts";
 
 export interface EventIntakeOptions {
   store: Store;
-  worker: Pick<Worker, "accept">;
+  engine: Pick<DeliveryEngine, "wants" | "accept">;
   log: Logger;
   metrics: Metrics;
 }
@@ -22,7 +22,7 @@ interface Forms {
 const NOBODY: readonly number[] = [];
 
 /** What happens with a batch of events between the socket and its acks: stored, handed to the worker, logged and counted. */
-export function createEventIntake({ store, worker, log, metrics }: EventIntakeOptions) {
+export function createEventIntake({ store, engine, log, metrics }: EventIntakeOptions) {
   const toNewEvent = ({ scan, organization, receivedAt }: IngestEvent): NewEvent => ({
     organizationId: organization.id,
     externalId: scan.externalId,
@@ -41,8 +41,8 @@ export function createEventIntake({ store, worker, log, metrics }: EventIntakeOp
     if (known) return known;
     const fields = `,"event_id":"${ID_HOLE}","organization_id":"${organization.uuid}","deliveries":`;
     const made = {
-      received: createLineForm("event received", fields, store.writeId),
-      duplicate: createLineForm("duplicate event", fields, store.writeId),
+      received: createLineForm("event received", fields, store.ids.write),
+      duplicate: createLineForm("duplicate event", fields, store.ids.write),
     };
     forms.set(organization, made);
     return made;
@@ -56,14 +56,13 @@ export function createEventIntake({ store, worker, log, metrics }: EventIntakeOp
     log.fill(stored.duplicate ? forms.duplicate : forms.received, stored, stored.deliveries);
   };
 
-  return (batch: readonly IngestEvent[]): StoredScan[] => {
-    const stored = store.events.insertEvents(batch.map(toNewEvent), store.clock.schedule());
-    // In the turn of the commit, before anything else can look into the table.
-    worker.accept(stored);
-    return stored.map((event, i) => {
+  return async (batch: readonly IngestEvent[]): Promise<StoredScan[]> => {
+    const { events, claimed } = await store.eventLog.append(batch.map(toNewEvent), engine.wants);
+    engine.accept(claimed);
+    return events.map((event, i) => {
       note(batch[i] as IngestEvent, event);
       return {
-        id: store.formatId(event.eventId),
+        id: store.ids.format(event.eventId),
         deliveries: event.deliveries,
         duplicate: event.duplicate,
       };

@@ -8,6 +8,7 @@ export interface GaugeSources {
   oldestPendingSeconds: () => Promise<number>;
   socketConnections: () => number;
   requestsInFlight: () => number;
+  webhooksWaiting: () => number;
   databaseBytes: () => Promise<number>;
   storeWritable: () => boolean;
 }
@@ -103,6 +104,7 @@ export function createMetrics() {
       );
       gauge("socket_connections", "Open connections to the scan-event socket.", sources.socketConnections);
       gauge("requests_in_flight", "Attempts being made.", sources.requestsInFlight);
+      gauge("webhooks_waiting", "Webhooks whose receivers have asked to wait.", sources.webhooksWaiting);
       gauge("database_bytes", "Size of the database file and its write-ahead log.", sources.databaseBytes);
       gauge("store_writable", "1 while the database can be written, otherwise 0.", () =>
         Number(sources.storeWritable()),

@@ -1,12 +1,12 @@
 import { hostname } from "node:os";
 import pRetry from "p-retry";
 import { trustedRoots } from "./config.ts";
+import type { AttemptOutcome } from "./delivery/engine.ts";
 import type { HttpProxy } from "./delivery/http/proxy.ts";
 import { createTransport, type Transport } from "./delivery/http/transport.ts";
 import { createSender, type Sender } from "./delivery/send.ts";
 import { systemResolve } from "./delivery/system-resolve.ts";
 import type { HostVerdict, TargetGuard } from "./delivery/target-guard.ts";
-import type { AttemptOutcome } from "./delivery/worker.ts";
 import { messageOf } from "./errors.ts";
 import type { Logger } from "./log.ts";
 import type { Store } from "./store/store.ts";
@@ -71,8 +71,13 @@ export async function createNotifier({
   };
 
   return {
-    attempted({ lane, target: { hostname }, failures: { before, after } }) {
-      const { webhookUuid: id, webhookName: name, organizationUuid } = lane;
+    attempted({
+      webhook: { uuid, name, organizationUuid },
+      target: { hostname },
+      isOn,
+      failures: { before, after },
+    }) {
+      const id = uuid;
       const data = {
         webhook_id: id,
         ...(name !== null && { webhook_name: name }),
@@ -82,7 +87,7 @@ export async function createNotifier({
       if (before < FAILING_AFTER && after >= FAILING_AFTER) {
         troubled.add(id);
         notify("webhook.failing", { ...data, failure_count: after });
-      } else if (lane.target && after === 0 && (before >= FAILING_AFTER || troubled.has(id))) {
+      } else if (isOn && after === 0 && (before >= FAILING_AFTER || troubled.has(id))) {
         troubled.delete(id);
         notify("webhook.recovered", { ...data, failure_count: before });
       }

@@ -1,13 +1,12 @@
+import type { AttemptOutcome, DeliveryObserver } from "./delivery/engine.ts";
 import type { Target } from "./delivery/send.ts";
-import type { AttemptOutcome, DeliveryObserver } from "./delivery/worker.ts";
 import { messageOf } from "./errors.ts";
 import { timeOfId } from "./ids.ts";
 import { createLineForm, ID_HOLE, type LineForm, type Logger, quote } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
-import { isStoreFault } from "./store/sqlite/database.ts";
-import type { AttemptRecord } from "./store/sqlite/deliveries.ts";
-import { DELIVERED, FAILED, PENDING } from "./store/sqlite/schema.ts";
-import type { Store } from "./store/sqlite/store.ts";
+import type { AttemptRecord } from "./store/delivery-queue.ts";
+import { isStoreFault } from "./store/faults.ts";
+import type { Store } from "./store/store.ts";
 
 export interface ObserverOptions {
   store: Store;
@@ -41,7 +40,7 @@ export function createObserver(
 
   const fault = (what: string, error: unknown): void => {
     // A store that cannot write has said so once; a line for every refused batch would help to fill the disk.
-    if (isStoreFault(error) && store.database.fault() !== null) return;
+    if (isStoreFault(error) && store.fault() !== null) return;
     metrics.faults.inc();
     log.error("fault", { where: what, error: messageOf(error) });
   };
@@ -49,15 +48,15 @@ export function createObserver(
   const count = ({ record, deliveryId }: AttemptOutcome): void => {
     metrics.attemptDuration.observe(record.durationMs / 1000);
     metrics.attempts.add(record.error ?? "success");
-    if (record.status === DELIVERED) {
+    if (record.status === "delivered") {
       metrics.finished.add("delivered");
       metrics.eventToDelivery.observe(Math.max(0, store.clock.schedule() - timeOfId(deliveryId)) / 1000);
-    } else if (record.status === FAILED) metrics.finished.add("failed");
+    } else if (record.status === "failed") metrics.finished.add("failed");
   };
 
   const forms = new WeakMap<Target, Forms>();
 
-  const formsOf = ({ lane, target, record }: AttemptOutcome): Forms => {
+  const formsOf = ({ webhook, target, record }: AttemptOutcome): Forms => {
     const { number, httpStatus, error, detail, status } = record;
     const known = forms.get(target);
     if (
@@ -69,17 +68,17 @@ export function createObserver(
       known.status === status
     )
       return known;
-    const ids = `,"event_id":"${ID_HOLE}","delivery_id":"${ID_HOLE}","webhook_id":"${lane.webhookUuid}"${nameField(lane.webhookName)},"organization_id":"${lane.organizationUuid}"`;
+    const ids = `,"event_id":"${ID_HOLE}","delivery_id":"${ID_HOLE}","webhook_id":"${webhook.uuid}"${nameField(webhook.name)},"organization_id":"${webhook.organizationUuid}"`;
     const outcome = `,"attempt":${number},"status":${httpStatus},"error":${error && `"${error}"`}${detail === null ? "" : `,"detail":${inForm(detail)}`},"duration_ms":`;
-    const end = `,"status":"${status === DELIVERED ? "delivered" : "failed"}","attempts":`;
+    const end = `,"status":"${status}","attempts":`;
     const made = {
       number,
       httpStatus,
       error,
       detail,
       status,
-      made: createLineForm("attempt made", `${ids},"host":${target.logHost}${outcome}`, store.writeId),
-      finished: createLineForm("delivery finished", `${ids}${end}`, store.writeId),
+      made: createLineForm("attempt made", `${ids},"host":${target.logHost}${outcome}`, store.ids.write),
+      finished: createLineForm("delivery finished", `${ids}${end}`, store.ids.write),
     };
     forms.set(target, made);
     return made;
@@ -89,7 +88,7 @@ export function createObserver(
     const { made, finished } = formsOf(outcome);
     const { durationMs, status, number } = outcome.record;
     log.fill(made, outcome, durationMs);
-    if (status !== PENDING) log.fill(finished, outcome, number);
+    if (status !== "pending") log.fill(finished, outcome, number);
   };
 
   return {
@@ -98,19 +97,17 @@ export function createObserver(
       if (log.enabled("info")) write(outcome);
       options.onAttempt(outcome);
     },
-    disabled: (lane, reason) => {
+    disabled: (webhook, reason, failureCount) => {
       metrics.disabled.inc();
       log.warn("webhook disabled", {
-        webhook_id: lane.webhookUuid,
-        ...(lane.webhookName !== null && { webhook_name: lane.webhookName }),
-        organization_id: lane.organizationUuid,
+        webhook_id: webhook.uuid,
+        ...(webhook.name !== null && { webhook_name: webhook.name }),
+        organization_id: webhook.organizationUuid,
         reason,
-        failure_count: lane.failureCount,
+        failure_count: failureCount,
       });
-      options.onDisabled(
-        { id: lane.webhookUuid, name: lane.webhookName, organizationId: lane.organizationUuid },
-        reason,
-      );
+      const { uuid, name, organizationUuid } = webhook;
+      options.onDisabled({ id: uuid, name, organizationId: organizationUuid }, reason);
     },
     ended: ({ uuid, name }, ended) => {
       metrics.finished.add("failed", ended);

@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { clockState, createClock, toWall } from "../src/clock.ts";
+import { type AttemptOutcome, createDeliveryEngine, type DeliveryEngine } from "../src/delivery/engine.ts";
 import { createTransport } from "../src/delivery/http/transport.ts";
 import { createSender } from "../src/delivery/send.ts";
+import { createSettingsLoader } from "../src/delivery/settings.ts";
 import { createTargetGuard, parseCidr } from "../src/delivery/target-guard.ts";
-import { type AttemptOutcome, createWorker, type Worker } from "../src/delivery/worker.ts";
 import { createMetrics } from "../src/metrics.ts";
 import { createPruner } from "../src/pruner.ts";
 import type { SqliteStore } from "../src/store/sqlite/store.ts";
@@ -64,7 +65,7 @@ describe("with a wall clock that jumps", () => {
   let receiver: Receiver;
   let offset: number;
   let store: SqliteStore;
-  let worker: Worker | null;
+  let engine: DeliveryEngine | null;
   let attempts: AttemptOutcome[];
   let closeTransport: () => void;
 
@@ -74,11 +75,11 @@ describe("with a wall clock that jumps", () => {
     receiver = startReceiver(() => new Response("no", { status: 500 }));
     offset = 0;
     attempts = [];
-    worker = null;
+    engine = null;
     closeTransport = () => {};
   });
   afterEach(async () => {
-    await worker?.stop(1_000);
+    await engine?.stop(1_000);
     closeTransport();
     await store.close();
     await receiver.stop();
@@ -90,26 +91,29 @@ describe("with a wall clock that jumps", () => {
   };
 
   /** The delivery engine of the daemon on the present store. */
-  function work(minDelay: number): Worker {
+  function work(minDelay: number): DeliveryEngine {
     const { clock } = store;
     const transport = createTransport({ ca: null });
     closeTransport = () => transport.close();
     const guard = createTargetGuard({ allowNetworks: [parseCidr("127.0.0.0/8")], ownAddresses: () => [] });
-    const made = createWorker({
-      store: store.engine,
+    const sender = createSender({
+      guard,
+      resolve: async () => [],
+      transport,
       clock,
-      sender: createSender({
-        guard,
-        resolve: async () => [],
-        transport,
-        clock,
-        version: "test",
-        source: "host.test",
-        timeoutMs: 5_000,
-        maxRetryAfterMs: DAY,
-        allowHttp: true,
-        onFault: (error) => expect(error).toBeUndefined(),
-      }),
+      version: "test",
+      source: "host.test",
+      timeoutMs: 5_000,
+      maxRetryAfterMs: DAY,
+      allowHttp: true,
+      onFault: (error) => expect(error).toBeUndefined(),
+    });
+    const made = createDeliveryEngine({
+      deliveries: store.deliveryQueue,
+      load: createSettingsLoader({ webhooks: store.webhooks, sender }),
+      formatId: store.ids.format,
+      clock,
+      sender,
       observer: {
         attempted: (outcome) => attempts.push(outcome),
         disabled: () => {},
@@ -124,13 +128,14 @@ describe("with a wall clock that jumps", () => {
       webhookConcurrency: 4,
     });
     made.start();
-    worker = made;
+    engine = made;
     return made;
   }
 
-  function newEvent(webhookId: number, organizationId: number, engine: Worker): void {
+  async function newEvent(webhookId: number, organizationId: number, to: DeliveryEngine): Promise<void> {
     const event = { organizationId, externalId: null, type: 2, body: BODY, receivedAt: store.clock.wall() };
-    engine.accept(store.events.insertEvents([{ ...event, webhookIds: [webhookId] }], store.clock.schedule()));
+    const { claimed } = await store.eventLog.append([{ ...event, webhookIds: [webhookId] }], to.wants);
+    to.accept(claimed);
   }
 
   async function prepare(): Promise<{ webhookId: number; organizationId: number }> {
@@ -143,7 +148,7 @@ describe("with a wall clock that jumps", () => {
 
   test.each(JUMPS)("%s by a day, a retry comes when it is due: no storm, no stall", async (_, jump) => {
     const { webhookId, organizationId } = await prepare();
-    newEvent(webhookId, organizationId, work(400));
+    await newEvent(webhookId, organizationId, work(400));
     await until("the first attempt failed", () => attempts.length === 1);
     offset = jump;
     await Bun.sleep(150);
@@ -157,12 +162,12 @@ describe("with a wall clock that jumps", () => {
 
   test.each(JUMPS)("%s by a day over a restart, a retry that is far off stays far off", async (_, jump) => {
     const { webhookId, organizationId } = await prepare();
-    newEvent(webhookId, organizationId, work(3_600_000));
+    await newEvent(webhookId, organizationId, work(3_600_000));
     await until("the first attempt failed", () => attempts.length === 1);
     const due = store.deliveries.nextDueAfter(webhookId, store.clock.schedule()) ?? 0;
     offset = jump;
     store.saveClock();
-    await worker?.stop(1_000);
+    await engine?.stop(1_000);
     closeTransport();
     await store.close();
     open();
@@ -174,10 +179,10 @@ describe("with a wall clock that jumps", () => {
 
   test("back by a day while the daemon was down, a retry is no later, and ids go on growing", async () => {
     const { webhookId, organizationId } = await prepare();
-    newEvent(webhookId, organizationId, work(31_000));
+    await newEvent(webhookId, organizationId, work(31_000));
     await until("the first attempt failed", () => attempts.length === 1);
     const last = store.lastId();
-    await worker?.stop(1_000);
+    await engine?.stop(1_000);
     closeTransport();
     // Killed: nothing was written down.
     await store.close();

@@ -189,9 +189,9 @@ describe("one owner each", () => {
     ["elysia", "api", (path) => imports(path, /^(elysia|@elysiajs)/), /^src\/api\//],
     [
       "p-retry",
-      "deliver and notifier",
+      "retry policy and notifier",
       (path) => imports(path, /^p-retry/),
-      /^src\/(delivery\/deliver|notifier)\.ts$/,
+      /^src\/(delivery\/retry-policy|notifier)\.ts$/,
     ],
     ["prom-client", "metrics", (path) => imports(path, /^prom-client/), /^src\/metrics\.ts$/],
     [

@@ -1,7 +1,7 @@
 import { Webhook } from "standardwebhooks";
 import { type Bench, check, within } from "./bench.ts";
 import type { Certificates } from "./certificates.ts";
-import type { ReceiverMethods, Report, Sample } from "./programs/receiver.ts";
+import type { Behaviour, ReceiverMethods, Report, Sample } from "./programs/receiver.ts";
 
 /** A raw receiver in a process of its own. */
 export interface Receiver {
@@ -20,6 +20,8 @@ export interface ReceiverOptions {
   ports?: number;
   tls?: Certificates;
   answers?: boolean;
+  /** Null for an ideal one. */
+  behaviour?: Behaviour | null;
 }
 
 const LONGEST_RUN_MS = 300_000;
@@ -29,10 +31,15 @@ const SAMPLES = 100;
 
 export async function startReceiver(
   bench: Bench,
-  { ports = 1, tls, answers = true }: ReceiverOptions = {},
+  { ports = 1, tls, answers = true, behaviour = null }: ReceiverOptions = {},
 ): Promise<Receiver> {
   const { call } = bench.program<ReceiverMethods>("receiver");
-  const open = await call("open", { ports, answers, tls: tls && { cert: tls.cert, key: tls.key } });
+  const open = await call("open", {
+    ports,
+    answers,
+    behaviour: behaviour ?? undefined,
+    tls: tls && { cert: tls.cert, key: tls.key },
+  });
   let expected = 0;
   return {
     ports: open,

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { Command } from "commander";
+import { toWall } from "../clock.ts";
 import { optionFor } from "../config.ts";
 import type { Organization } from "../store/organizations.ts";
 import type { LatestFailure } from "../store/overview.ts";
@@ -20,10 +21,10 @@ export interface Status {
   version: string;
   data_dir: string;
   daemon_running: boolean;
-  webhooks: { total: number; enabled: number; failing: number; disabled: number };
+  webhooks: { total: number; enabled: number; failing: number; waiting: number; disabled: number };
   pending: { deliveries: number; oldest_seconds: number | null };
   last_hour: { attempts: number; succeeded: number; failed: number; errors: Record<string, number> };
-  /** The failing and the disabled ones. */
+  /** The failing and the disabled ones, and those whose receivers have asked to wait. */
   attention: WebhookStatus[];
 }
 
@@ -34,17 +35,20 @@ interface WebhookStatus {
   organization_id: string;
   organization_name: string;
   host: string;
-  state: "failing" | "disabled";
+  state: "failing" | "waiting" | "disabled";
   disabled_reason: string | null;
   failure_count: number;
   pending: number;
   last_triggered_at: string | null;
   /** What its latest failed attempt came to, in a few words. */
   why: string | null;
+  /** Until when its receiver has asked to wait; null when it has not. */
+  waiting_until: string | null;
 }
 
 const HELP = `
-A webhook is failing when its latest attempt failed.
+A webhook is failing when its latest attempt failed, and waiting when its receiver has asked it to
+slow down (429): that is no failure, and all is sent in time.
 
 Exit codes:
   0  all is well
@@ -75,10 +79,21 @@ async function readStatus(store: Store, dataDir: string): Promise<Status> {
   const pending = await store.overview.pendingByWebhook();
   const organizations = new Map((await store.organizations.list()).map((row) => [row.id, row]));
   const webhooks = await store.webhooks.all();
-  const troubled = webhooks.filter(({ enabled, failureCount }) => !enabled || failureCount > 0);
+  const waiting = await store.overview.waitingUntil();
+  const troubled = webhooks.filter(
+    ({ id, enabled, failureCount }) => !enabled || failureCount > 0 || waiting.has(id),
+  );
   const failures = await store.overview.latestFailures(troubled.map(({ id }) => id));
-  const attention = troubled.map((webhook) => webhookStatus(webhook, { organizations, pending, failures }));
-  const disabled = webhooks.filter(({ enabled }) => !enabled).length;
+  const known = {
+    organizations,
+    pending,
+    failures,
+    waiting,
+    toWall: (time: number) => toWall(store.clock, time),
+  };
+  const attention = troubled.map((webhook) => webhookStatus(webhook, known));
+  const count = (state: WebhookStatus["state"]) =>
+    attention.filter((webhook) => webhook.state === state).length;
   const oldest = await oldestSeconds(store);
   return {
     ok: (oldest ?? 0) <= OLDEST_PENDING_LIMIT_S && !attention.some(needsALook),
@@ -87,9 +102,10 @@ async function readStatus(store: Store, dataDir: string): Promise<Status> {
     daemon_running: isLocked(dataDir),
     webhooks: {
       total: webhooks.length,
-      enabled: webhooks.length - disabled,
-      failing: attention.length - disabled,
-      disabled,
+      enabled: webhooks.length - count("disabled"),
+      failing: count("failing"),
+      waiting: count("waiting"),
+      disabled: count("disabled"),
     },
     pending: { deliveries: sum(pending.values()), oldest_seconds: oldest },
     last_hour: await lastHour(store),
@@ -102,9 +118,14 @@ interface Known {
   organizations: ReadonlyMap<number, Organization>;
   pending: ReadonlyMap<number, number>;
   failures: ReadonlyMap<number, LatestFailure>;
+  /** Schedule time. */
+  waiting: ReadonlyMap<number, number>;
+  toWall: (time: number) => number;
 }
 
-function webhookStatus(webhook: Webhook, { organizations, pending, failures }: Known): WebhookStatus {
+function webhookStatus(webhook: Webhook, known: Known): WebhookStatus {
+  const { organizations, pending, failures, waiting, toWall } = known;
+  const until = webhook.enabled ? waiting.get(webhook.id) : undefined;
   const { lastTriggeredAt } = webhook;
   const organization = organizations.get(webhook.organizationId);
   return {
@@ -114,13 +135,19 @@ function webhookStatus(webhook: Webhook, { organizations, pending, failures }: K
     organization_name: organization?.name ?? "",
     // Never the path: a Slack URL is itself a secret.
     host: new URL(webhook.url).host,
-    state: webhook.enabled ? "failing" : "disabled",
+    state: stateOf(webhook),
     disabled_reason: webhook.enabled ? null : webhook.disabledReason,
     failure_count: webhook.failureCount,
     pending: pending.get(webhook.id) ?? 0,
     last_triggered_at: lastTriggeredAt === null ? null : new Date(lastTriggeredAt).toISOString(),
     why: whyOf(failures.get(webhook.id)),
+    waiting_until: until === undefined ? null : new Date(toWall(until)).toISOString(),
   };
+}
+
+function stateOf({ enabled, failureCount }: Webhook): WebhookStatus["state"] {
+  if (!enabled) return "disabled";
+  return failureCount > 0 ? "failing" : "waiting";
 }
 
 /** `certificate has expired`, `answered 500` */
@@ -131,8 +158,8 @@ function whyOf(failure: LatestFailure | undefined): string | null {
 }
 
 /** What its owner has switched off is as its owner wants it. */
-function needsALook({ disabled_reason }: WebhookStatus): boolean {
-  return disabled_reason !== "owner";
+function needsALook({ state, disabled_reason }: WebhookStatus): boolean {
+  return state !== "waiting" && disabled_reason !== "owner";
 }
 
 /** The age of the oldest pending delivery of an enabled webhook. */
@@ -164,7 +191,7 @@ function print(status: Status): void {
   line("daemon", daemon);
   line(
     "webhooks",
-    `${webhooks.enabled} enabled, ${alarming(webhooks.failing, "failing")}, ${alarming(webhooks.disabled, "disabled")}`,
+    `${webhooks.enabled} enabled, ${alarming(webhooks.failing, "failing")}, ${webhooks.waiting} waiting, ${alarming(webhooks.disabled, "disabled")}`,
   );
   line("pending", `${grouped(pending.deliveries)} deliveries${oldestText(pending.oldest_seconds)}`);
   line(
@@ -193,10 +220,15 @@ function printAttention(attention: readonly WebhookStatus[]): void {
         String(webhook.failure_count),
         String(webhook.pending),
         webhook.last_triggered_at ?? "never",
-        printable(webhook.why ?? "").slice(0, MAX_WHY_LENGTH),
+        printable(reasonOf(webhook)).slice(0, MAX_WHY_LENGTH),
       ]),
   );
   if (attention.length > MAX_ROWS) console.log(`… and ${attention.length - MAX_ROWS} more; --json lists all`);
+}
+
+function reasonOf({ state, why, waiting_until }: WebhookStatus): string {
+  if (state === "waiting") return `its receiver has asked to wait until ${waiting_until}`;
+  return why ?? "";
 }
 
 function line(name: string, text: string): void {

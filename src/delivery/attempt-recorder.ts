@@ -1,26 +1,37 @@
-import type { AttemptRecord, DeliveryStore, WebhookOutcome } from "../store/sqlite/deliveries.ts";
-import type { Lane } from "./lane.ts";
+import type { DisabledReason } from "../outcomes.ts";
+import type { AttemptRecord, DeliveryQueue, Ending, WebhookDelta } from "../store/delivery-queue.ts";
+
+/** What one request came to: a record for each delivery that it carried, written together. */
+export interface Result {
+  webhookId: number;
+  records: readonly AttemptRecord[];
+  /** Whether it got through, or counts among the webhook's failures in a row, or neither. */
+  counts: "success" | "failure" | "neither";
+  /** Schedule time of its end. */
+  endedAt: number;
+  disabledReason: DisabledReason | null;
+}
 
 /** Writes attempt results, all that are waiting in one transaction. */
 export interface AttemptRecorder {
-  /** `written` is called once the record is in the database. */
-  add(lane: Lane, record: AttemptRecord, written: () => void): void;
-  /** Writes now what is waiting, unless the store cannot write: then that is tried again by itself. */
-  flush(): void;
+  /** `written` is called once the result is in the store. */
+  add(result: Result, written: () => void): void;
+  /** Resolves once what was added so far is in the store, or the store has failed: then it is tried again by itself. */
+  flush(): Promise<void>;
   /** True after a failed write until one succeeds: nothing new should be attempted meanwhile. */
-  readonly stuck: boolean;
+  readonly isStuck: boolean;
 }
 
 export interface RecorderOptions {
-  store: DeliveryStore;
+  queue: Pick<DeliveryQueue, "record">;
   /** Called after each transaction, when all of its `written` functions have run. */
   onWritten: () => void;
+  /** A webhook was given up with a transaction. */
+  onEnding: (ending: Ending) => void;
   /** A `written` function has thrown. */
   onFault: (error: unknown) => void;
-  /** Attempts under way, those whose results wait here included. */
+  /** Requests under way, those whose results wait here included. */
   inFlight: () => number;
-  /** The latest delivery id that was given. */
-  lastId: () => number;
 }
 
 const RETRY_MS = 250;
@@ -28,43 +39,33 @@ const RETRY_MS = 250;
 const GATHER_MS = 2;
 
 export function createAttemptRecorder({
-  store,
+  queue,
   onWritten,
+  onEnding,
   onFault,
-  lastId,
   inFlight,
 }: RecorderOptions): AttemptRecorder {
-  let records: AttemptRecord[] = [];
-  let callbacks: (() => void)[] = [];
-  let lanes = new Set<Lane>();
-  let scheduled = false;
+  let waiting = createBatch();
+  let isScheduled = false;
   let gathering: ReturnType<typeof setTimeout> | undefined;
-  let stuck = false;
-  let flushedAt = 0;
+  let writing: Promise<void> | null = null;
+  let isStuck = false;
+  let writtenAt = 0;
 
-  const outcomes = (): WebhookOutcome[] => [...lanes].map((lane) => outcomeOf(lane, lastId()));
-
-  const flush = (): void => {
-    scheduled = false;
-    clearTimeout(gathering);
-    gathering = undefined;
-    if (records.length === 0) return;
-    flushedAt = performance.now();
+  const write = async (batch: Batch): Promise<void> => {
+    let endings: Ending[];
     try {
-      store.recordAttempts(records, outcomes());
+      endings = await queue.record(batch.records, [...batch.deltas.values()]);
     } catch {
       // The transaction was rolled back and the store has said why: keep everything, try again soon.
-      stuck = true;
-      scheduled = true;
+      isStuck = true;
+      waiting = joined(batch, waiting);
+      isScheduled = true;
       setTimeout(flush, RETRY_MS);
       return;
     }
-    stuck = false;
-    const done = callbacks;
-    records = [];
-    callbacks = [];
-    lanes = new Set();
-    for (const written of done) {
+    isStuck = false;
+    for (const written of batch.callbacks) {
       try {
         written();
       } catch (error) {
@@ -72,51 +73,105 @@ export function createAttemptRecorder({
         onFault(error);
       }
     }
+    endings.forEach(onEnding);
     onWritten();
   };
 
+  /** One write is under way at a time; what comes meanwhile shares the next. */
+  const flush = (): Promise<void> => {
+    isScheduled = false;
+    clearTimeout(gathering);
+    gathering = undefined;
+    if (writing) return writing.then(flush);
+    if (waiting.records.length === 0) return Promise.resolve();
+    const batch = waiting;
+    waiting = createBatch();
+    writtenAt = performance.now();
+    writing = write(batch).finally(() => {
+      writing = null;
+    });
+    return writing;
+  };
+
   const schedule = (): void => {
-    scheduled = true;
+    isScheduled = true;
     setImmediate(flush);
   };
 
   /** What is under way may hang: without load a result does not wait for it. */
   const gather = (): ReturnType<typeof setTimeout> | undefined => {
-    const wait = flushedAt + GATHER_MS - performance.now();
+    const wait = writtenAt + GATHER_MS - performance.now();
     if (wait > 0) return setTimeout(flush, wait);
     schedule();
     return undefined;
   };
 
   return {
-    add(lane, record, written) {
-      records.push(record);
-      callbacks.push(written);
-      lanes.add(lane);
-      if (scheduled) return;
+    add(result, written) {
+      addTo(waiting, result);
+      waiting.callbacks.push(written);
+      if (isScheduled) return;
       // Worth a transaction once as many wait as are still under way: then the receivers are kept busy
       // while it is written.
-      if (records.length * 2 >= inFlight()) schedule();
+      if (waiting.callbacks.length * 2 >= inFlight()) schedule();
       else gathering ??= gather();
     },
-    flush: () => {
-      if (!stuck) flush();
-    },
-    get stuck() {
-      return stuck;
+    flush: () => (isStuck ? Promise.resolve() : flush()),
+    get isStuck() {
+      return isStuck;
     },
   };
 }
 
-function outcomeOf(lane: Lane, endThrough: number): WebhookOutcome {
-  const { webhookId, failureCount, lastTriggeredAt, lastSuccessAt, triedThrough, disabledReason } = lane;
-  return {
+interface Batch {
+  records: AttemptRecord[];
+  deltas: Map<number, WebhookDelta>;
+  callbacks: (() => void)[];
+}
+
+function createBatch(): Batch {
+  return { records: [], deltas: new Map(), callbacks: [] };
+}
+
+function addTo({ records, deltas }: Batch, result: Result): void {
+  const { webhookId, counts, endedAt } = result;
+  let lastTriggeredAt = 0;
+  for (const record of result.records) {
+    records.push(record);
+    lastTriggeredAt = record.startedAt;
+  }
+  const delta: WebhookDelta = {
     webhookId,
-    failureCount,
-    lastTriggeredAt: lastTriggeredAt ?? 0,
-    lastSuccessAt,
-    triedThrough,
-    disabledReason,
-    endThrough,
+    succeeded: counts === "success",
+    failures: counts === "failure" ? 1 : 0,
+    lastTriggeredAt,
+    lastSuccessAt: counts === "success" ? endedAt : null,
+    disabledReason: result.disabledReason,
+  };
+  const before = deltas.get(webhookId);
+  deltas.set(webhookId, before ? merged(before, delta) : delta);
+}
+
+function merged(before: WebhookDelta, after: WebhookDelta): WebhookDelta {
+  return {
+    webhookId: after.webhookId,
+    succeeded: before.succeeded || after.succeeded,
+    failures: after.succeeded ? after.failures : before.failures + after.failures,
+    lastTriggeredAt: Math.max(before.lastTriggeredAt, after.lastTriggeredAt),
+    lastSuccessAt: after.lastSuccessAt ?? before.lastSuccessAt,
+    disabledReason: before.disabledReason ?? after.disabledReason,
+  };
+}
+
+function joined(before: Batch, after: Batch): Batch {
+  const deltas = new Map(before.deltas);
+  for (const delta of after.deltas.values()) {
+    const first = deltas.get(delta.webhookId);
+    deltas.set(delta.webhookId, first ? merged(first, delta) : delta);
+  }
+  return {
+    records: before.records.concat(after.records),
+    deltas,
+    callbacks: before.callbacks.concat(after.callbacks),
   };
 }

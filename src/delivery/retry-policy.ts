@@ -1,3 +1,5 @@
+import pRetry from "p-retry";
+
 /** When a failed delivery is tried again; durations in milliseconds. */
 export interface RetryPolicy {
   /** Attempts per delivery, the first included. */
@@ -28,14 +30,37 @@ export function remainingRetries(policy: RetryPolicy, made: number): RetryOption
   };
 }
 
-/** A failing webhook is left alone for at most this long between probes, so that a recovery is soon noticed. */
-export const MAX_REST_MS = 60_000;
+/**
+ * An attempt that failed, as p-retry is told of it: it retries only what it takes for a network error, or an Error
+ * that is no TypeError.
+ */
+class AttemptFailed extends Error {}
 
 /**
- * How long a webhook rests after `rounds` failures in a row. One failure may be one event's fault, so the
- * next delivery is tried at once; then the pauses grow like a delivery's own, never past them.
+ * Asks p-retry for the pause before the next attempt, in milliseconds, when `made` attempts of the present budget
+ * were made before the one that has failed. Only its backoff is used: it sleeps through nothing and calls nothing
+ * again, as the scheduler alone decides when an attempt begins.
  */
-export function restAfter(policy: RetryPolicy, rounds: number): number {
-  if (rounds < 2) return 0;
-  return Math.min(policy.minDelay * policy.factor ** (rounds - 2), policy.maxDelay, MAX_REST_MS);
+export async function backoff(policy: RetryPolicy, made: number): Promise<number> {
+  let pause = 0;
+  const fail = (): never => {
+    throw new AttemptFailed();
+  };
+  await pRetry(fail, {
+    ...remainingRetries(policy, made),
+    onFailedAttempt: ({ retryDelay }) => {
+      pause = retryDelay;
+    },
+    shouldRetry: () => false,
+  }).catch((error) => {
+    if (!(error instanceof AttemptFailed)) throw error;
+  });
+  return pause;
+}
+
+/** How long all retries of a delivery take, without jitter, in milliseconds. */
+export function spanOf({ attempts, minDelay, factor, maxDelay }: RetryPolicy): number {
+  let span = 0;
+  for (let made = 0; made < attempts - 1; made += 1) span += Math.min(minDelay * factor ** made, maxDelay);
+  return span;
 }

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { AttemptError } from "../store/sqlite/deliveries.ts";
+import type { AttemptError } from "../outcomes.ts";
 import { explain, FAILED, type Meaning, meaningOf, UNSENT } from "./answer.ts";
 import type { Destination } from "./http/destination.ts";
 import type { Transport, TransportOutcome } from "./http/transport.ts";

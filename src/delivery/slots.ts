@@ -1,17 +1,17 @@
-import type { Lane, Trust } from "./lane.ts";
+import type { Trust } from "./webhook-queue.ts";
 
 /** The request slots that all webhooks share. */
 export interface Slots {
-  /** Whether one more request may begin for a lane. */
-  admits(lane: Lane): boolean;
+  /** Whether one more request may begin for a webhook of this trust, organization and requests in flight. */
+  admits(trust: Trust, organizationId: number, inFlight: number): boolean;
   /** Whether webhooks of this trust can have any slot now. */
   open(trust: Trust): boolean;
   /** Whether only first tries are let in, now and then: then the webhook that became ready last goes first. */
   readonly newestFirst: boolean;
   /** Monotonic moment of the next such first try. */
   readonly nextFirstTry: number;
-  take(lane: Lane, trust: Trust): void;
-  release(lane: Lane, trust: Trust): void;
+  take(trust: Trust, organizationId: number): void;
+  release(trust: Trust, organizationId: number): void;
   readonly inUse: number;
 }
 
@@ -57,24 +57,24 @@ export function createSlots({ total, timeoutMs, now }: SlotOptions): Slots {
 
   return {
     open,
-    admits(lane) {
+    admits(trust, organizationId, inFlight) {
       const free = total - inUse;
-      if (!open(lane.trust)) return false;
-      if (lane.inFlight > 0 && free <= quarter) return false;
-      return free > eighth || (byOrganization.get(lane.organizationId) ?? 0) < Math.max(1, eighth);
+      if (!open(trust)) return false;
+      if (inFlight > 0 && free <= quarter) return false;
+      return free > eighth || (byOrganization.get(organizationId) ?? 0) < Math.max(1, eighth);
     },
-    take(lane, trust) {
+    take(trust, organizationId) {
       inUse += 1;
       if (trust !== "proven") {
         if (unproven >= regular) nextFirstTry = now() + firstTryPause;
         unproven += 1;
       }
-      count(lane.organizationId, 1);
+      count(organizationId, 1);
     },
-    release(lane, trust) {
+    release(trust, organizationId) {
       inUse -= 1;
       if (trust !== "proven") unproven -= 1;
-      count(lane.organizationId, -1);
+      count(organizationId, -1);
     },
     get newestFirst() {
       return unproven >= regular;

@@ -15,6 +15,11 @@ export interface Overview {
   attemptsSince(since: number, horizon: number): Promise<Map<AttemptError | null, number>>;
   /** What the latest failed attempt of each of some webhooks came to; one is left out when its newest deliveries have none. */
   latestFailures(webhookIds: readonly number[]): Promise<Map<number, LatestFailure>>;
+  /**
+   * Until when (schedule time) the receivers of webhooks have asked to wait, by webhook id; those that have not are
+   * left out.
+   */
+  waitingUntil(): Promise<Map<number, number>>;
   /** Room that the store takes up, in bytes. */
   bytes(): Promise<number>;
 }

@@ -1,6 +1,8 @@
 import type { Clock } from "../clock.ts";
 import type { ApiKeys } from "./api-keys.ts";
 import type { Bootstrap } from "./bootstrap.ts";
+import type { DeliveryQueue } from "./delivery-queue.ts";
+import type { EventLog } from "./event-log.ts";
 import type { History } from "./history.ts";
 import type { Ids } from "./ids.ts";
 import type { Leases } from "./leases.ts";
@@ -23,6 +25,8 @@ export interface Store {
   organizations: Organizations;
   apiKeys: ApiKeys;
   webhooks: Webhooks;
+  eventLog: EventLog;
+  deliveryQueue: DeliveryQueue;
   history: History;
   retention: Retention;
   leases: Leases;

@@ -127,6 +127,11 @@ export interface Webhooks {
   ): Promise<WebhookWithSecret | TooManySecrets | null>;
   /** What the delivery engine needs to send to one. */
   load(id: number): Promise<LoadedWebhook | null>;
+  /**
+   * Ids of the enabled webhooks of an organization that want an event, by its type (a position in EVENT_TYPES) and
+   * payload, from memory: every event asks. The same list until one changes, but where filters choose.
+   */
+  subscribers(organizationId: number, type: number, body: string): readonly number[];
   /** Of every organization, in the order in which they were made. */
   all(): Promise<Webhook[]>;
 }

@@ -39,6 +39,30 @@ async function status(dataDir: string) {
 const HOUR = 3_600_000;
 
 describe("armorhooks status", () => {
+  test("a webhook whose receiver has asked to wait is waiting, not failing, and all is well", async () => {
+    const busy = startReceiver(() => new Response(null, { status: 429, headers: { "retry-after": "600" } }));
+    const daemon = await startDaemon({ args: LOOPBACK });
+    dirs.push(daemon.dir);
+    await daemon.api("POST", "/v1/webhooks", { url: busy.url });
+    const scanner = await connectScanner(daemon.socket);
+    await scanner.send(scan());
+    await until("it was put off", async () => (await status(daemon.dataDir)).body.webhooks.waiting === 1);
+    const { code, body } = await status(daemon.dataDir);
+    expect(code).toBe(0);
+    expect(body).toMatchObject({
+      ok: true,
+      webhooks: { failing: 0, waiting: 1 },
+      attention: [{ state: "waiting", failure_count: 0, pending: 1 }],
+    });
+    const wait = Date.parse(body.attention[0].waiting_until) - Date.now();
+    expect(wait).toBeWithin(580_000, 601_000);
+    const metrics = await (await fetch(`${daemon.url}/metrics`)).text();
+    expect(metrics).toContain("\narmorhooks_webhooks_waiting 1\n");
+    scanner.close();
+    await daemon.stop();
+    await busy.stop();
+  });
+
   test("tells of a running daemon what it delivers and what it does not", async () => {
     const good = startReceiver();
     const bad = startReceiver(() => new Response("no", { status: 500 }));
@@ -58,7 +82,7 @@ describe("armorhooks status", () => {
       version: expect.any(String),
       data_dir: daemon.dataDir,
       daemon_running: true,
-      webhooks: { total: 2, enabled: 2, failing: 1, disabled: 0 },
+      webhooks: { total: 2, enabled: 2, failing: 1, waiting: 0, disabled: 0 },
       pending: { deliveries: 1, oldest_seconds: expect.any(Number) },
       last_hour: { attempts: 2, succeeded: 1, failed: 1, errors: { http_status: 1 } },
       attention: [
@@ -73,6 +97,7 @@ describe("armorhooks status", () => {
           pending: 1,
           last_triggered_at: expect.any(String),
           why: "answered 500",
+          waiting_until: null,
         },
       ],
     });
@@ -115,7 +140,7 @@ describe("armorhooks status", () => {
     });
     const { code, body } = await status(dataDir);
     expect(code).toBe(0);
-    expect(body.webhooks).toEqual({ total: 1, enabled: 0, failing: 0, disabled: 1 });
+    expect(body.webhooks).toEqual({ total: 1, enabled: 0, failing: 0, waiting: 0, disabled: 1 });
     expect(body.attention[0].disabled_reason).toBe("owner");
   });
 

@@ -49,7 +49,7 @@ describe("a start that was cut short while it switched the database to its log",
     const store = openTestStore(await cutRestore());
     atEnd(() => store.close());
     expect(await store.organizations.list()).toHaveLength(1);
-    expect(store.webhooks.engine.all()).toHaveLength(1);
+    expect(await store.webhooks.all()).toHaveLength(1);
   });
 
   test("on a new database too", async () => {

@@ -5,6 +5,7 @@ import type { DeliveryStatus } from "../../src/outcomes.ts";
 import type { DeliveryPage } from "../../src/store/history.ts";
 import type { RecoverOptions } from "../../src/store/sqlite/delivery-log.ts";
 import type { SqliteStore } from "../../src/store/sqlite/store.ts";
+import type { Webhook } from "../../src/store/webhooks.ts";
 import { newDir, removeDir } from "../support/daemon.ts";
 import { addOrganization, addWebhook, BODY, openTestStore, seed } from "./seed.ts";
 
@@ -125,9 +126,6 @@ describe("the delivery log", () => {
 describe("a recovery", () => {
   const optionsFor = (webhookId: number, since: number, until: number): RecoverOptions => ({
     webhookId,
-    organizationId,
-    types: ["red_tier"],
-    filter: null,
     range: { since, until },
     fromId: null,
     dueAt: store.clock.schedule(),
@@ -171,7 +169,12 @@ describe("a recovery", () => {
     const { id: webhookId } = await addWebhook(store, organizationId);
     const at = place();
     seed(store, { webhookId, organizationId, count: 10, at, status: "failed" });
-    expect(recover({ ...optionsFor(webhookId, at, at + 10), types: ["green_tier", "yellow_tier"] })).toBe(0);
+    const { uuid } = (await store.webhooks.list(organizationId)).find(
+      ({ id }) => id === webhookId,
+    ) as Webhook;
+    await store.webhooks.update(organizationId, uuid, { events: ["green_tier", "yellow_tier"] });
+    expect(recover(optionsFor(webhookId, at, at + 10))).toBe(0);
+    await store.webhooks.update(organizationId, uuid, { events: ["red_tier"] });
     expect(recover(optionsFor(webhookId, at + 2, at + 4))).toBe(3);
     expect(recover(optionsFor(webhookId, at, at + 100))).toBe(7);
   });

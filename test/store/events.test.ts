@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import type { NewEvent } from "../../src/store/sqlite/events.ts";
+import type { NewEvent } from "../../src/store/event-log.ts";
 import { newDir, removeDir } from "../support/daemon.ts";
 import { addOrganization, addWebhook, BODY, openTestStore } from "./seed.ts";
 
@@ -39,7 +39,7 @@ test("every event of a batch has a delivery for each of its webhooks, and none b
       fc.property(fc.array(event, { maxLength: 40 }), fc.integer({ min: 1, max: 99 }), (batch, dueAt) => {
         const before = store.lastId();
         const events: NewEvent[] = batch.map((one) => ({ ...one, organizationId, type: 2, body: BODY }));
-        const stored = store.events.insertEvents(events, dueAt);
+        const stored = store.eventLog.insertEvents(events, dueAt);
         const expected = stored.flatMap(({ event, eventId, duplicate }) =>
           duplicate
             ? []

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import fc from "fast-check";
-import type { AttemptRecord } from "../../src/store/sqlite/deliveries.ts";
+import { DELIVERY_STATUSES } from "../../src/outcomes.ts";
+import type { AttemptRecord } from "../../src/store/delivery-queue.ts";
 import { DELIVERED, FAILED, PENDING } from "../../src/store/sqlite/schema.ts";
 import type { SqliteStore } from "../../src/store/sqlite/store.ts";
 import { newDir, removeDir } from "../support/daemon.ts";
@@ -84,7 +85,7 @@ async function take(world: World, action: Step): Promise<void> {
   const now = store.clock.wall();
   if (action.kind === "events") {
     const event = { organizationId, externalId: null, type: 2, body: BODY, receivedAt: now, webhookIds };
-    store.events.insertEvents(Array(action.count).fill(event), store.clock.schedule());
+    store.eventLog.insertEvents(Array(action.count).fill(event), store.clock.schedule());
   } else if (action.kind === "results") {
     record(store, webhookIds[action.webhook] as number, action.picks, action.status);
   } else if (action.kind === "end") {
@@ -102,9 +103,6 @@ async function take(world: World, action: Step): Promise<void> {
   } else if (action.kind === "recover") {
     store.deliveryLog.recoverStep({
       webhookId: webhookIds[action.webhook] as number,
-      organizationId,
-      types: ["red_tier"],
-      filter: null,
       range: { since: now - 3_600_000, until: now + 3_600_000 },
       fromId: null,
       dueAt: store.clock.schedule(),
@@ -124,6 +122,7 @@ function record(store: SqliteStore, webhookId: number, picks: readonly number[],
   const attempts = [...chosen].map(
     ({ id, attempts: made }): AttemptRecord => ({
       deliveryId: id,
+      webhookId,
       number: made + 1,
       startedAt: now,
       durationMs: 1,
@@ -131,15 +130,18 @@ function record(store: SqliteStore, webhookId: number, picks: readonly number[],
       error: status === DELIVERED ? null : "http_status",
       detail: null,
       excerpt: null,
-      status,
+      status: DELIVERY_STATUSES[status] as AttemptRecord["status"],
       nextAttemptAt: status === PENDING ? now : null,
       finishedAt: status === PENDING ? null : now,
+      isCharged: true,
+      keepsClaim: false,
     }),
   );
   store.deliveries.recordAttempts(attempts, [
     {
       webhookId,
-      failureCount: 0,
+      succeeded: false,
+      failures: 0,
       lastTriggeredAt: now,
       lastSuccessAt: null,
       triedThrough: Math.max(...attempts.map(({ deliveryId }) => deliveryId)),

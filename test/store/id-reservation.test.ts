@@ -62,7 +62,7 @@ const subscribed = async (store: Store) => {
   const organizationId = await addOrganization(store);
   const { id: webhookId } = await addWebhook(store, organizationId);
   return () =>
-    store.events
+    store.eventLog
       .insertEvents(
         [
           {

@@ -22,7 +22,7 @@ afterEach(async () => {
 
 const insert = (events: number): void => {
   const event = { organizationId, externalId: null, type: 2, body: BODY, receivedAt: 1, webhookIds };
-  store.events.insertEvents(Array(events).fill(event), 1);
+  store.eventLog.insertEvents(Array(events).fill(event), 1);
 };
 
 /** What the log has of what it should have. */

@@ -9,8 +9,12 @@ import { offer } from "../program.ts";
 const ANSWER = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const HEAD_END = Buffer.from("\r\n\r\n");
 
+/** Answers after so many milliseconds; or after so many for each request that it has; or takes one in so many and refuses the others. */
+export type Behaviour = { kind: "distant" | "loaded" | "limited"; milliseconds: number };
+
 interface OpenOptions {
   ports: number;
+  behaviour?: Behaviour | undefined;
   tls?: { cert: string; key: string } | undefined;
   /** A receiver that does not answer hangs: it reads everything and says nothing. */
   answers: boolean;
@@ -41,6 +45,8 @@ export interface Report {
   lastAt: number;
   connections: number;
   handshakes: number;
+  /** Requests that were answered with 429; they are not counted above. */
+  refused: number;
   samples: Sample[];
 }
 
@@ -57,12 +63,44 @@ let firstAt = 0;
 let lastAt = 0;
 let connections = 0;
 let handshakes = 0;
+let refused = 0;
 let samples: Sample[] = [];
 let sequences: number[] = [];
 let arrivals: number[] = [];
 let onReached: (() => void) | null = null;
 
-function receive(socket: Socket<Client>, chunk: Buffer, answers: boolean): void {
+/** Answers one request as a receiver would that is not ideal; answers whether it was taken. */
+type Respond = (socket: Socket<Client>) => boolean;
+
+function respondLike({ kind, milliseconds }: Behaviour): Respond {
+  if (kind === "limited") {
+    let takenAt = Number.NEGATIVE_INFINITY;
+    return (socket) => {
+      const isTaken = now() - takenAt >= milliseconds;
+      if (isTaken) takenAt = now();
+      socket.write(isTaken ? ANSWER : refusal(milliseconds));
+      return isTaken;
+    };
+  }
+  let has = 0;
+  return (socket) => {
+    has += 1;
+    setTimeout(
+      () => {
+        has -= 1;
+        socket.write(ANSWER);
+      },
+      kind === "distant" ? milliseconds : milliseconds * has,
+    );
+    return true;
+  };
+}
+
+function refusal(milliseconds: number): string {
+  return `HTTP/1.1 429 Too Many Requests\r\nretry-after: ${milliseconds / 1000}\r\ncontent-length: 0\r\n\r\n`;
+}
+
+function receive(socket: Socket<Client>, chunk: Buffer, answers: boolean, respond: Respond | null): void {
   const client = socket.data;
   const bytes = client.rest ? Buffer.concat([client.rest, chunk]) : chunk;
   let offset = 0;
@@ -73,9 +111,14 @@ function receive(socket: Socket<Client>, chunk: Buffer, answers: boolean): void 
     const head = bytes.toString("latin1", offset, headEnd);
     const end = headEnd + 4 + Number(/\r\ncontent-length: (\d+)/i.exec(head)?.[1]);
     if (end > bytes.length) break;
-    note(client.listener, head, bytes.subarray(offset, end));
+    const request = bytes.subarray(offset, end);
     offset = end;
-    answer += ANSWER;
+    if (respond && !respond(socket)) {
+      refused += 1;
+      continue;
+    }
+    note(client.listener, head, request);
+    if (!respond) answer += ANSWER;
   }
   client.rest = offset < bytes.length ? Buffer.from(bytes.subarray(offset)) : null;
   if (answers && answer !== "") socket.write(answer);
@@ -101,7 +144,7 @@ function reachedAt(): void {
   onReached = null;
 }
 
-function listen({ tls, answers }: OpenOptions, listener: number): number {
+function listen({ tls, answers }: OpenOptions, listener: number, respond: Respond | null): number {
   return Bun.listen<Client>({
     hostname: "127.0.0.1",
     port: 0,
@@ -114,7 +157,7 @@ function listen({ tls, answers }: OpenOptions, listener: number): number {
       handshake(_socket, success) {
         if (success) handshakes += 1;
       },
-      data: (socket, chunk) => receive(socket, chunk, answers),
+      data: (socket, chunk) => receive(socket, chunk, answers, respond),
       error() {},
     },
   }).port;
@@ -123,7 +166,8 @@ function listen({ tls, answers }: OpenOptions, listener: number): number {
 const methods = {
   open: (options: OpenOptions): number[] => {
     ids = Array.from({ length: options.ports }, () => []);
-    return ids.map((_, listener) => listen(options, listener));
+    const { behaviour } = options;
+    return ids.map((_, listener) => listen(options, listener, behaviour ? respondLike(behaviour) : null));
   },
   /** A port on which nobody listens. */
   closedPort: (): number => {
@@ -134,7 +178,7 @@ const methods = {
   expect: (next: Expectation): void => {
     expectation = next;
     ids = ids.map(() => []);
-    [count, firstAt, lastAt, connections, handshakes] = [0, 0, 0, 0, 0];
+    [count, firstAt, lastAt, connections, handshakes, refused] = [0, 0, 0, 0, 0, 0];
     [samples, sequences, arrivals] = [[], [], []];
   },
   reached: (): Promise<number> => {
@@ -151,6 +195,7 @@ const methods = {
     lastAt,
     connections,
     handshakes,
+    refused,
     samples,
   }),
   arrivals: () => ({ sequences, at: arrivals }),

@@ -1,4 +1,4 @@
-import type { NewEvent } from "../../../src/store/sqlite/events.ts";
+import type { NewEvent } from "../../../src/store/event-log.ts";
 import { openSqliteStore, type SqliteStore } from "../../../src/store/sqlite/store.ts";
 import { eventBody } from "../event.ts";
 import { offer } from "../program.ts";
@@ -34,10 +34,10 @@ interface Shape {
 }
 
 function insert(count: number, batch: number, { ids, webhookIds }: Shape): void {
-  const { events, clock } = opened();
+  const { eventLog, clock } = opened();
   for (let left = count; left > 0; left -= batch) {
     const part = Array.from({ length: Math.min(batch, left) }, () => newEvent(ids, webhookIds));
-    events.insertEvents(part, clock.schedule());
+    eventLog.insertEvents(part, clock.schedule());
   }
 }
 

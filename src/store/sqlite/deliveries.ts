@@ -1,58 +1,36 @@
 import type { Database } from "bun:sqlite";
-import type { AttemptError, DisabledReason } from "../../outcomes.ts";
+import type { DeliveryStatus } from "../../outcomes.ts";
+import type { AttemptRecord, WebhookDelta } from "../delivery-queue.ts";
 import type { StoreDatabase } from "./database.ts";
 import { freshOf, LOGGED_DELIVERIES, prepareAdvance } from "./fresh-deliveries.ts";
-import { FAILED, PENDING, TRIED } from "./schema.ts";
+import { DELIVERED, FAILED, PENDING, TRIED } from "./schema.ts";
 import type { WebhookLog } from "./webhook-log.ts";
-
-export type { AttemptError };
 
 /** A pending delivery with all that an attempt needs. */
 export interface DueDelivery {
   id: number;
+  webhookId: number;
   eventId: number;
   body: string;
   attemptCount: number;
   budgetFrom: number;
+  dueAt: number;
 }
 
-/** One attempt that was made, and the state it leaves its delivery in. */
-export interface AttemptRecord {
-  deliveryId: number;
-  number: number;
-  /** Wall time, milliseconds. */
-  startedAt: number;
-  durationMs: number;
-  httpStatus: number | null;
-  error: AttemptError | null;
-  detail: string | null;
-  excerpt: string | null;
-  /** PENDING, DELIVERED or FAILED. */
-  status: number;
-  /** Schedule time of the next attempt; null when finished. */
-  nextAttemptAt: number | null;
-  finishedAt: number | null;
-}
-
-/** What a batch of attempts leaves of one webhook. */
-export interface WebhookOutcome {
-  webhookId: number;
-  failureCount: number;
-  /** Wall time of the latest attempt. */
-  lastTriggeredAt: number;
-  /** Schedule time of the latest success, if there was one. */
-  lastSuccessAt: number | null;
+/** What a batch of attempts changes about one webhook, and what the tables need to know beside it. */
+export interface WebhookOutcome extends WebhookDelta {
   /** No larger delivery id was ever tried. */
   triedThrough: number;
-  /** Why the webhook is given up with this batch; null when it is not. */
-  disabledReason: DisabledReason | null;
-  /** Then its pending deliveries up to this id are to be ended. */
+  /** When it is disabled with this batch: its pending deliveries up to this id are to be ended. */
   endThrough: number;
 }
 
 export interface DeliveryStore {
-  /** Pending deliveries of a webhook that were tried before and are due again, the longest due first. */
-  dueAgain(webhookId: number, now: number, limit: number): DueDelivery[];
+  /**
+   * Pending deliveries of a webhook that were tried before and are due again, the longest due first; `triedBefore`
+   * (wall time) leaves out what was tried since.
+   */
+  dueAgain(webhookId: number, now: number, limit: number, triedBefore?: number): DueDelivery[];
   /** Pending deliveries of a webhook that were never tried, which makes them due, with ids above one, in order. */
   fresh(webhookId: number, afterId: number, limit: number): DueDelivery[];
   /** When the next pending delivery of a webhook is due after `now`; null when there is none. */
@@ -74,16 +52,16 @@ export interface FailPending {
   throughId: number;
 }
 
-const DUE_COLUMNS =
-  "deliveries.id AS id, event_id AS eventId, body, attempt_count AS attemptCount, budget_from AS budgetFrom";
+const DUE_COLUMNS = `deliveries.id AS id, deliveries.webhook_id AS webhookId, event_id AS eventId, body,
+  attempt_count AS attemptCount, budget_from AS budgetFrom, coalesce(next_attempt_at, 0) AS dueAt`;
 
 export function createDeliveryStore(
   { sqlite, transaction }: StoreDatabase,
   webhookLog: WebhookLog,
 ): DeliveryStore {
-  const dueAgain = sqlite.prepare<DueDelivery, [number, number, number]>(
+  const dueAgain = sqlite.prepare<DueDelivery, [number, number, number, number]>(
     `SELECT ${DUE_COLUMNS} FROM deliveries INDEXED BY deliveries_waiting JOIN events e ON e.id = event_id
-     WHERE webhook_id = ? AND ${TRIED} AND next_attempt_at <= ? ORDER BY next_attempt_at, deliveries.id LIMIT ?`,
+     WHERE webhook_id = ?1 AND ${TRIED} AND next_attempt_at <= ?2 AND coalesce(last_started_at, 0) < ?4 ORDER BY next_attempt_at, deliveries.id LIMIT ?3`,
   );
   const fresh = sqlite.prepare<DueDelivery, [number, number, number]>(
     `SELECT ${DUE_COLUMNS} FROM ${LOGGED_DELIVERIES} JOIN events e ON e.id = event_id
@@ -103,7 +81,8 @@ export function createDeliveryStore(
   const failPending = preparePendingEnd(sqlite, advance);
 
   return {
-    dueAgain: (webhookId, now, limit) => dueAgain.all(webhookId, now, limit),
+    dueAgain: (webhookId, now, limit, triedBefore = Number.MAX_SAFE_INTEGER) =>
+      dueAgain.all(webhookId, now, limit, triedBefore),
     fresh: (webhookId, afterId, limit) => {
       // What it lacks would be taken for not being there.
       webhookLog.catchUp();
@@ -130,6 +109,8 @@ const keepLatestAttempt = (condition: string): string =>
    SELECT id, attempt_count, last_started_at, last_duration_ms, last_status, last_error, last_excerpt, last_detail
    FROM deliveries WHERE ${condition} AND last_started_at IS NOT NULL ON CONFLICT DO NOTHING`;
 
+const STATUS: Record<DeliveryStatus, number> = { pending: PENDING, delivered: DELIVERED, failed: FAILED };
+
 /**
  * A late result takes nothing back: a delivered one stays so, and one that was ended with its webhook while
  * the attempt was under way does not become pending again.
@@ -140,6 +121,9 @@ function prepareAttemptWriter(sqlite: Database): (attempt: AttemptRecord) => voi
     `UPDATE deliveries SET status = ?1, attempt_count = ?2, next_attempt_at = ?3, last_status = ?4, last_error = ?5,
      finished_at = ?6, last_started_at = ?7, last_duration_ms = ?8, last_excerpt = ?9, last_detail = ?10, room = NULL
      WHERE id = ?11 AND (status = ${PENDING} OR (status = ${FAILED} AND ?1 <> ${PENDING}))`,
+  );
+  const uncharge = sqlite.prepare(
+    `UPDATE deliveries SET budget_from = budget_from + 1 WHERE id = ? AND status = ${PENDING}`,
   );
   // With a retention shorter than an attempt, the delivery may have been pruned meanwhile.
   const insertLate = sqlite.prepare(
@@ -153,7 +137,7 @@ function prepareAttemptWriter(sqlite: Database): (attempt: AttemptRecord) => voi
     const { deliveryId, number, startedAt, durationMs, httpStatus, error, excerpt, detail } = a;
     if (number > 1) keepLatest.run(deliveryId);
     const { changes } = update.run(
-      a.status,
+      STATUS[a.status],
       number,
       a.nextAttemptAt,
       httpStatus,
@@ -165,7 +149,10 @@ function prepareAttemptWriter(sqlite: Database): (attempt: AttemptRecord) => voi
       detail,
       deliveryId,
     );
-    if (changes > 0) return;
+    if (changes > 0) {
+      if (!a.isCharged) uncharge.run(deliveryId);
+      return;
+    }
     insertLate.run(deliveryId, number, startedAt, durationMs, httpStatus, error, excerpt, detail);
     updateEnded.run(number, httpStatus, deliveryId);
   };
@@ -181,7 +168,7 @@ function prepareOutcomeWriter(
   advance: Advance,
 ): (outcome: WebhookOutcome, takeIn: () => void) => void {
   const update = sqlite.prepare(
-    `UPDATE webhooks SET failure_count = ?, last_triggered_at = ?, last_success_at = coalesce(?, last_success_at),
+    `UPDATE webhooks SET failure_count = iif(?, 0, failure_count) + ?, last_triggered_at = ?, last_success_at = coalesce(?, last_success_at),
      tried_through = max(tried_through, ?) WHERE id = ?`,
   );
   const disable = sqlite.prepare(
@@ -189,7 +176,7 @@ function prepareOutcomeWriter(
   );
   const sinceAdvance = new Map<number, number>();
   return (o, takeIn) => {
-    update.run(o.failureCount, o.lastTriggeredAt, o.lastSuccessAt, o.triedThrough, o.webhookId);
+    update.run(o.succeeded, o.failures, o.lastTriggeredAt, o.lastSuccessAt, o.triedThrough, o.webhookId);
     const count = (sinceAdvance.get(o.webhookId) ?? 0) + 1;
     sinceAdvance.set(o.webhookId, count % ADVANCE_AFTER);
     if (count === ADVANCE_AFTER) {

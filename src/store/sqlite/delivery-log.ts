@@ -1,17 +1,15 @@
-import { eq } from "drizzle-orm";
+import { eq, sql } from "drizzle-orm";
 import { EVENT_TYPES, type EventType } from "../../event-types.ts";
 import { idAt } from "../../ids.ts";
 import { compileFilter, type WebhookFilter } from "../../webhook-filter.ts";
 import type { StoreDatabase } from "./database.ts";
+import type { ReservedIds } from "./id-reservation.ts";
 import { prepareValuesInsert } from "./new-deliveries.ts";
 import { deliveries, FAILED, PENDING } from "./schema.ts";
 import type { WebhookLog } from "./webhook-log.ts";
 
 export interface RecoverOptions {
   webhookId: number;
-  organizationId: number;
-  types: readonly EventType[];
-  filter: WebhookFilter | null;
   /** Wall times between which the events were received, both included. */
   range: { since: number; until: number };
   /** The event id to go on from; null at first. */
@@ -29,8 +27,8 @@ export interface RecoverStep {
 }
 
 export interface DeliveryLog {
-  /** Makes a delivery pending and due, with a fresh budget of attempts. */
-  retry(id: number, dueAt: number): void;
+  /** Makes a delivery pending and due, with a fresh budget of attempts, which an attempt under way is not part of. */
+  retry(id: number, dueAt: number, isUnderWay?: boolean): void;
   /**
    * One step of a recovery: the failed deliveries of a stretch of events go back to pending, and events
    * without a delivery get one. Answers how many, and the event id to go on from (null at the end).
@@ -46,19 +44,19 @@ const CLOCK_MARGIN_MS = 2 * 86_400_000;
 
 export function createDeliveryLog(
   { orm, sqlite, transaction }: StoreDatabase,
-  nextId: () => number,
+  ids: ReservedIds,
   webhookLog: WebhookLog,
 ): DeliveryLog {
-  const step = createRecoverStep({ sqlite, nextId });
+  const step = createRecoverStep({ sqlite, nextId: ids.issue });
 
   return {
-    retry: (id, dueAt) => {
+    retry: (id, dueAt, isUnderWay = false) => {
       transaction("durable", () =>
         orm
           .update(deliveries)
           .set({
             status: PENDING,
-            budgetFrom: deliveries.attemptCount,
+            budgetFrom: isUnderWay ? sql`${deliveries.attemptCount} + 1` : deliveries.attemptCount,
             nextAttemptAt: dueAt,
             finishedAt: null,
           })
@@ -66,18 +64,20 @@ export function createDeliveryLog(
           .run(),
       );
     },
-    recoverStep: (options) =>
-      transaction("durable", () => {
+    recoverStep: (options) => {
+      ids.reserve();
+      return transaction("durable", () => {
         const done = step(options);
         webhookLog.grew(done.recovered);
         return done;
-      }),
+      });
+    },
   };
 }
 
 function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]; nextId: () => number }) {
-  const live = sqlite.prepare<{ one: number }, [number]>(
-    "SELECT 1 AS one FROM webhooks WHERE id = ? AND deleted_at IS NULL",
+  const live = sqlite.prepare<{ organizationId: number; events: string; filter: string | null }, [number]>(
+    "SELECT organization_id AS organizationId, events, filter FROM webhooks WHERE id = ? AND deleted_at IS NULL",
   );
   const stretch = sqlite.prepare<{ lastId: number | null; n: number }, [number, number]>(
     `SELECT max(id) AS lastId, count(*) AS n FROM
@@ -96,11 +96,14 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
   );
   const insert = prepareValuesInsert(sqlite);
 
-  return ({ webhookId, organizationId, types, filter, range, fromId, dueAt, now }: RecoverOptions) => {
+  return ({ webhookId, range, fromId, dueAt, now }: RecoverOptions) => {
     const { since, until } = range;
-    const passes = filter && compileFilter(filter);
     // Deleted since the step before: nothing would ever end what it got now.
-    if (live.get(webhookId) === null) return { recovered: 0, nextFromId: null };
+    const webhook = live.get(webhookId);
+    if (webhook === null) return { recovered: 0, nextFromId: null };
+    const types: EventType[] = JSON.parse(webhook.events);
+    const filter: WebhookFilter | null = webhook.filter === null ? null : JSON.parse(webhook.filter);
+    const passes = filter && compileFilter(filter);
     const from = fromId ?? idAt(since - CLOCK_MARGIN_MS);
     const { lastId, n } = stretch.get(from, idAt(until + CLOCK_MARGIN_MS)) ?? { lastId: null, n: 0 };
     if (lastId === null) return { recovered: 0, nextFromId: null };
@@ -111,7 +114,7 @@ function createRecoverStep({ sqlite, nextId }: { sqlite: StoreDatabase["sqlite"]
       webhookId,
       from,
       lastId,
-      organizationId,
+      webhook.organizationId,
       since,
       until,
     )) {

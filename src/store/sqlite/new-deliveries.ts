@@ -1,5 +1,5 @@
 import type { Database } from "bun:sqlite";
-import type { StoredEvent } from "./events.ts";
+import type { StoredEvent } from "../event-log.ts";
 import { PENDING } from "./schema.ts";
 
 /** The ids of an event's deliveries follow its own, in the order of its webhooks. */

@@ -43,10 +43,15 @@ const LATEST_FAILURE = `SELECT status, error, detail FROM
   (${newest("deliveries_tried", TRIED)} UNION ALL ${newest("deliveries_failed", `status = ${FAILED}`)})
   ORDER BY at DESC LIMIT 1`;
 
+/** What was put off with 429 is due when the receiver has asked for it. */
+const WAITING_UNTIL = `SELECT webhook_id AS webhookId, max(next_attempt_at) AS until
+  FROM deliveries INDEXED BY deliveries_waiting
+  WHERE ${TRIED} AND next_attempt_at > ?1 AND last_status = 429 GROUP BY webhook_id`;
+
 /** `path` is the database's file. */
 export function createOverview(
   { sqlite }: StoreDatabase,
-  { webhookLog, path }: { webhookLog: WebhookLog; path: string },
+  { webhookLog, path, schedule }: { webhookLog: WebhookLog; path: string; schedule: () => number },
 ): Overview {
   return {
     countPending: () =>
@@ -77,6 +82,13 @@ export function createOverview(
         const query = sqlite.query<LatestFailure, [number]>(LATEST_FAILURE);
         const found = webhookIds.map((id) => [id, query.get(id)] as const);
         return new Map(found.filter((pair): pair is [number, LatestFailure] => pair[1] !== null));
+      }),
+    waitingUntil: () =>
+      promised(() => {
+        const rows = sqlite
+          .query<{ webhookId: number; until: number }, [number]>(WAITING_UNTIL)
+          .all(schedule());
+        return new Map(rows.map(({ webhookId, until }) => [webhookId, until]));
       }),
     bytes: () =>
       promised(() =>

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type Clock, type ClockSources, type ClockState, clockState, createClock } from "../../clock.ts";
+import { type ClockSources, type ClockState, clockState, createClock } from "../../clock.ts";
 import { messageOf, UsageError } from "../../errors.ts";
 import { formatId, newInstallationTag, parseId, timeOfId, writeId } from "../../ids.ts";
 import type { Logger } from "../../log.ts";
@@ -8,10 +8,12 @@ import type { SecretBox } from "../../secrets/secret-box.ts";
 import type { Store } from "../store.ts";
 import { createApiKeys } from "./api-keys.ts";
 import { createBootstrap } from "./bootstrap.ts";
+import { createClaims } from "./claims.ts";
 import { DATABASE_FILE, type OpenOptions, openDatabase, refusal, type StoreDatabase } from "./database.ts";
 import { createDeliveryStore, type DeliveryStore } from "./deliveries.ts";
 import { createDeliveryLog, type DeliveryLog } from "./delivery-log.ts";
-import { createEventStore, type EventStore } from "./events.ts";
+import { createDeliveryQueue } from "./delivery-queue.ts";
+import { createEventStore, type EventStore } from "./event-log.ts";
 import { createExternalIds, type ExternalIds } from "./external-ids.ts";
 import { isSqliteFault, promised } from "./faults.ts";
 import { HIGHEST_MARK } from "./fresh-deliveries.ts";
@@ -25,31 +27,15 @@ import { createOverview } from "./overview.ts";
 import { createRetention } from "./retention.ts";
 import { openSecretBox, rotateSecretKey } from "./secret-key.ts";
 import { createWebhookLog } from "./webhook-log.ts";
-import { createWebhooks, type EngineWebhooks, type SqliteWebhooks } from "./webhooks.ts";
-
-/** What the delivery engine reads and writes without waiting. */
-export interface EngineStore {
-  database: StoreDatabase;
-  clock: Clock;
-  webhooks: EngineWebhooks;
-  events: EventStore;
-  deliveries: DeliveryStore;
-  formatId(id: number): string;
-  writeId(id: number, into: Uint8Array, at: number): void;
-  /** The latest id that was given: what is there now has ids up to this one. */
-  lastId(): number;
-}
-
-export type { EngineStore as Store };
+import { createWebhooks, type SqliteWebhooks } from "./webhooks.ts";
 
 /** The store on SQLite, with what only this one has. */
 export interface SqliteStore extends Store {
   database: StoreDatabase;
   webhooks: SqliteWebhooks;
-  events: EventStore;
+  eventLog: EventStore;
   deliveries: DeliveryStore;
   deliveryLog: DeliveryLog;
-  engine: EngineStore;
   lastId(): number;
   /** Writes the schedule clock down, and proves that writing works; throws when it does not. */
   saveClock(): void;
@@ -112,15 +98,22 @@ function assemble(
   const organizations = createOrganizations(database, clock);
   const apiKeys = createApiKeys(database, clock);
   const webhooks = createWebhooks(database, { box, clock, lastId });
-  const { insertEvents } = createEventStore(database, { externalIds, webhookLog }, reserved.issue);
-  const events: EventStore = {
-    insertEvents(batch, dueAt) {
-      reserved.reserve();
-      return insertEvents(batch, dueAt);
-    },
-  };
-  const { recoverStep, ...deliveryLog } = createDeliveryLog(database, reserved.issue, webhookLog);
+  const claims = createClaims();
+  const eventLog = createEventStore(
+    database,
+    { externalIds, webhookLog, claims },
+    { ids: reserved, schedule: clock.schedule },
+  );
   const deliveries = createDeliveryStore(database, webhookLog);
+  const deliveryLog = createDeliveryLog(database, reserved, webhookLog);
+  const deliveryQueue = createDeliveryQueue(database, {
+    deliveries,
+    log: deliveryLog,
+    claims,
+    clock,
+    lastId,
+    onDisabled: webhooks.forgetSubscriptions,
+  });
 
   const saveClock = (): void => transaction("relaxed", noteClock);
   const onFault = (error: unknown): void => {
@@ -153,7 +146,7 @@ function assemble(
     history: createHistory(database, webhookLog),
     retention: createRetention(database, { externalIds, webhookLog }),
     leases: createLeases(),
-    overview: createOverview(database, { webhookLog, path }),
+    overview: createOverview(database, { webhookLog, path, schedule: clock.schedule }),
     secrets: {
       derive: (purpose) => box().derive(purpose),
       rotateKey: () =>
@@ -176,26 +169,11 @@ function assemble(
       await database.finishCheckpoints();
       database.close();
     },
+    eventLog,
+    deliveryQueue,
     database,
-    events,
     deliveries,
-    deliveryLog: {
-      ...deliveryLog,
-      recoverStep(recovery) {
-        reserved.reserve();
-        return recoverStep(recovery);
-      },
-    },
-    engine: {
-      database,
-      clock,
-      webhooks: webhooks.engine,
-      events,
-      deliveries,
-      formatId: (id) => formatId(id, tag),
-      writeId: (id, into, at) => writeId(id, tag, into, at),
-      lastId,
-    },
+    deliveryLog,
     lastId,
     saveClock,
   };

@@ -9,7 +9,6 @@ import {
   type TooManySecrets,
   type Webhook,
   type WebhookChanges,
-  type WebhookLabel,
   type Webhooks,
   type WebhookWithSecret,
 } from "../webhooks.ts";
@@ -23,29 +22,9 @@ export type { Webhook };
 
 type WebhookRow = typeof webhooks.$inferSelect;
 
-/** A webhook as the delivery engine finds it at its start, also a deleted one. */
-export interface EngineWebhook extends Webhook {
-  deletedAt: number | null;
-  /** While its pending deliveries up to this id are being ended. */
-  endThrough: number | null;
-}
-
-/** What the delivery engine asks without waiting. */
-export interface EngineWebhooks {
-  /** What an attempt needs; null when deleted. */
-  load(id: number): LoadedWebhook | null;
-  /** The public id and the name, of a deleted webhook too; empty when there is none. */
-  labelOf(id: number): WebhookLabel;
-  /** Every webhook that may have deliveries to finish, deleted ones included. */
-  all(): EngineWebhook[];
-  /** Ids of the enabled webhooks of an organization that want an event, by its type (a position in EVENT_TYPES) and payload. */
-  subscribers(organizationId: number, type: number, body: string): readonly number[];
-  /** Forgets cached subscriptions after the delivery engine has disabled a webhook. */
-  forgetSubscriptions(): void;
-}
-
 export interface SqliteWebhooks extends Webhooks {
-  engine: EngineWebhooks;
+  /** Forgets cached subscriptions, once a webhook was disabled with an attempt. */
+  forgetSubscriptions(): void;
   /** Opens every secret with the present key and seals it with another, in one transaction; answers how many webhooks that were. */
   reseal(next: SecretBox): number;
 }
@@ -217,24 +196,8 @@ export function createWebhooks(
           .all()
           .map(toWebhook),
       ),
-    engine: {
-      load,
-      labelOf: (id) =>
-        orm
-          .select({ uuid: webhooks.uuid, name: webhooks.name })
-          .from(webhooks)
-          .where(eq(webhooks.id, id))
-          .get() ?? { uuid: "", name: null },
-      all: () =>
-        orm
-          .select()
-          .from(webhooks)
-          .orderBy(asc(webhooks.id))
-          .all()
-          .map((row) => ({ ...toWebhook(row), deletedAt: row.deletedAt, endThrough: row.endThrough })),
-      subscribers: subscriptions.get,
-      forgetSubscriptions: subscriptions.clear,
-    },
+    subscribers: subscriptions.get,
+    forgetSubscriptions: subscriptions.clear,
     reseal: (next) => {
       const present = box();
       return writeNow(() => {

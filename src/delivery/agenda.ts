@@ -1,0 +1,92 @@
+/** Wakes each of many at its own moment, with one timer for all. Moments are on the clock that `now` reads. */
+export interface Agenda<Item> {
+  /** Has an item woken at a moment, unless it is woken before that anyhow. */
+  add(item: Item, at: number): void;
+  remove(item: Item): void;
+  stop(): void;
+}
+
+const MAX_TIMER_MS = 3_600_000;
+
+interface Entry<Item> {
+  item: Item;
+  at: number;
+}
+
+/** `wake` is called with each item whose moment has come, then `woken` once. */
+export function createAgenda<Item>(
+  now: () => number,
+  { wake, woken }: { wake: (item: Item) => void; woken: () => void },
+): Agenda<Item> {
+  /** A binary heap, the earliest first; entries that were replaced stay until their time. */
+  const heap: Entry<Item>[] = [];
+  const current = new Map<Item, Entry<Item>>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timerAt = Number.POSITIVE_INFINITY;
+
+  const arm = (): void => {
+    const next = heap[0]?.at ?? Number.POSITIVE_INFINITY;
+    if (next === timerAt) return;
+    clearTimeout(timer);
+    timerAt = next;
+    if (next === Number.POSITIVE_INFINITY) return;
+    timer = setTimeout(ring, Math.min(MAX_TIMER_MS, Math.max(0, Math.ceil(next - now()))));
+  };
+
+  const ring = (): void => {
+    timerAt = Number.POSITIVE_INFINITY;
+    const until = now();
+    let any = false;
+    for (let entry = heap[0]; entry && entry.at <= until; entry = heap[0]) {
+      pop(heap);
+      if (current.get(entry.item) !== entry) continue;
+      current.delete(entry.item);
+      any = true;
+      wake(entry.item);
+    }
+    arm();
+    if (any) woken();
+  };
+
+  return {
+    add(item, at) {
+      if (at === Number.POSITIVE_INFINITY || at >= (current.get(item)?.at ?? Number.POSITIVE_INFINITY))
+        return;
+      const entry = { item, at };
+      current.set(item, entry);
+      push(heap, entry);
+      arm();
+    },
+    remove: (item) => {
+      current.delete(item);
+    },
+    stop: () => clearTimeout(timer),
+  };
+}
+
+function push<Item>(heap: Entry<Item>[], entry: Entry<Item>): void {
+  let at = heap.push(entry) - 1;
+  while (at > 0) {
+    const parent = (at - 1) >> 1;
+    if ((heap[parent] as Entry<Item>).at <= entry.at) break;
+    heap[at] = heap[parent] as Entry<Item>;
+    at = parent;
+  }
+  heap[at] = entry;
+}
+
+function pop<Item>(heap: Entry<Item>[]): void {
+  const last = heap.pop() as Entry<Item>;
+  if (heap.length === 0) return;
+  let at = 0;
+  for (;;) {
+    let child = 2 * at + 1;
+    if (child >= heap.length) break;
+    if (child + 1 < heap.length && (heap[child + 1] as Entry<Item>).at < (heap[child] as Entry<Item>).at)
+      child += 1;
+    if ((heap[child] as Entry<Item>).at >= last.at) break;
+    heap[at] = heap[child] as Entry<Item>;
+    at = child;
+  }
+  heap[at] = last;
+}

@@ -1,0 +1,122 @@
+import type { ClaimedDelivery } from "../store/delivery-queue.ts";
+import { type Breaker, createBreaker } from "./breaker.ts";
+import { createPace, type Pace } from "./pace.ts";
+import type { WebhookSettings } from "./settings.ts";
+import { createWindow, type Window } from "./window.ts";
+
+/**
+ * All that is in memory of one webhook. What is to be sent comes from the store:
+ *
+ *              something may be due               settings and deliveries are there
+ *    idle ───────────────────────────▶ fetching ────────────────────────────────────▶ ready
+ *      ▲                                  │ ▲                                           │
+ *      │       nothing was due            │ │   memory is empty, the store has more     │
+ *      └──────────────────────────────────┘ └───────────────────────────────────────────┤
+ *      └────────────────────────────────────────────────────────────────────────────────┘
+ *                                    all was sent and recorded
+ *
+ * - idle: nothing is in memory, and nothing in the store is due before `nextDueAt`.
+ * - fetching: settings are loaded if they are not known, deliveries are claimed. Nobody waits: the end of a fetch
+ *   calls the scheduler. What becomes due meanwhile (`missed`) leads to another fetch.
+ * - ready: `waiting` or `retries` has something; whether it may be sent now is for window, pace, breaker and slots.
+ *
+ * The scheduler makes every move. A webhook that is off (disabled or deleted) is idle with `settings` null or not
+ * enabled; what it held is released.
+ */
+export interface WebhookQueue {
+  readonly webhookId: number;
+  /** Null until they are loaded, and once the webhook is deleted. */
+  settings: WebhookSettings | null;
+  /** Whether the settings may have changed since they were loaded. */
+  isStale: boolean;
+  /** Never failed, in order of arrival; what a receiver has asked to wait for is put back in front. */
+  waiting: ClaimedDelivery[];
+  /** What failed before and is due again, in the order in which it became due. */
+  retries: ClaimedDelivery[];
+  /** New deliveries that were promised a place in `waiting`. */
+  expected: number;
+  /** Whether the store may hold deliveries that never failed, or failed ones that are due, beside those in memory. */
+  hasBacklog: boolean;
+  hasDueRetries: boolean;
+  isFetching: boolean;
+  /** Whether something became due in the store during the fetch under way. */
+  missed: boolean;
+  /** Grows when all that was in memory is let go, so that the end of an older fetch is told from a newer one's. */
+  generation: number;
+  /** Schedule time at which the store will hold due deliveries again. */
+  nextDueAt: number;
+  /** Wall time: deliveries that were last tried before this are tried although they are not due, as the receiver is back. */
+  hastenBefore: number | null;
+  inFlight: number;
+  /** Of those in flight, how many had failed before. */
+  retriesInFlight: number;
+  /** Counts the requests that began, for taking turns. */
+  starts: number;
+  window: Window;
+  pace: Pace;
+  breaker: Breaker;
+  /** Whether anything was ever answered well, or at least answered. */
+  isProven: boolean;
+  /** Failed attempts in a row. */
+  failureCount: number;
+  /** Schedule time. */
+  lastSuccessAt: number | null;
+  /** Since when (schedule time) deliveries have been answered with 429 alone, by id. */
+  refusedSince: Map<number, number>;
+  /** Deliveries up to this id go alone: a message that held some of them was refused. */
+  aloneThrough: number;
+  /** Set when the daemon gives the webhook up, until that is written: nothing more begins. */
+  isGivenUp: boolean;
+}
+
+export function createWebhookQueue(webhookId: number): WebhookQueue {
+  return {
+    webhookId,
+    settings: null,
+    isStale: false,
+    waiting: [],
+    retries: [],
+    expected: 0,
+    hasBacklog: true,
+    hasDueRetries: true,
+    isFetching: false,
+    missed: false,
+    generation: 0,
+    nextDueAt: Number.POSITIVE_INFINITY,
+    hastenBefore: null,
+    inFlight: 0,
+    retriesInFlight: 0,
+    starts: 0,
+    window: createWindow(),
+    pace: createPace(null),
+    breaker: createBreaker(),
+    isProven: false,
+    failureCount: 0,
+    lastSuccessAt: null,
+    refusedSince: new Map(),
+    aloneThrough: 0,
+    isGivenUp: false,
+  };
+}
+
+/** How much a webhook is trusted with request slots: only one that has just answered well is `proven`. */
+export type Trust = "proven" | "untried" | "failing";
+
+export function trustOf({ breaker, isProven }: WebhookQueue): Trust {
+  if (breaker.isAway && breaker.failingSince !== null) return "failing";
+  if (breaker.isOpen) return "failing";
+  return isProven ? "proven" : "untried";
+}
+
+/** Whether anything may be sent at all. */
+export function isOn({ settings, isGivenUp }: WebhookQueue): boolean {
+  return settings !== null && settings.enabled && !isGivenUp;
+}
+
+/** Puts deliveries back in front, in the order of their ids. */
+export function putBack(queue: WebhookQueue, deliveries: readonly ClaimedDelivery[]): void {
+  for (const delivery of deliveries.toSorted((a, b) => a.id - b.id)) {
+    const at = queue.waiting.findIndex(({ id }) => id > delivery.id);
+    queue.waiting.splice(at === -1 ? queue.waiting.length : at, 0, delivery);
+  }
+}

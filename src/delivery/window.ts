@@ -1,0 +1,82 @@
+/**
+ * How many requests may be in flight to one webhook. As in TCP Vegas, the latest latency is compared with the least
+ * that was seen: while answers come about as fast as ever, the window grows; when they slow down, as they do once
+ * the receiver is busy, it is halved. A failure halves it; a receiver that does not answer at all gets one request.
+ * Times are milliseconds.
+ */
+export interface Window {
+  size: number;
+  /** Up to this it grows by one with each success, which doubles it in a round trip; then by one a round trip. */
+  threshold: number;
+  /** The least latency that was seen, forgotten slowly: receivers move. */
+  least: number;
+  /** The latest latencies, smoothed. */
+  latest: number;
+  /** Monotonic; answers to what began before this say nothing of the present size. */
+  changedAt: number;
+  /** Monotonic moment of the latest forgetting. */
+  forgotAt: number;
+}
+
+/** Small, so that many hanging webhooks cost few requests before their first timeout. */
+export const FIRST_WINDOW = 1;
+const SMOOTHING = 0.2;
+/** Latencies up to this many times the least, and so many milliseconds more, are as fast as before: our own queues waver too. */
+const TOLERATED_TIMES = 2;
+const TOLERATED_MS = 10;
+const FORGET_AFTER_MS = 30_000;
+const FORGET_BY = 1.25;
+
+export function createWindow(): Window {
+  return {
+    size: FIRST_WINDOW,
+    threshold: Number.POSITIVE_INFINITY,
+    least: Number.POSITIVE_INFINITY,
+    latest: 0,
+    changedAt: 0,
+    forgotAt: 0,
+  };
+}
+
+/** The whole requests that it allows. */
+export function sizeOf({ size }: Window): number {
+  return Math.floor(size);
+}
+
+/** A request that began at `startedAt` was answered well at `now`. */
+export function noteAnswer(window: Window, startedAt: number, now: number, max: number): void {
+  const latency = now - startedAt;
+  if (now - window.forgotAt > FORGET_AFTER_MS) {
+    if (window.forgotAt > 0) window.least *= FORGET_BY;
+    window.forgotAt = now;
+  }
+  window.least = Math.min(window.least, latency);
+  window.latest = window.latest === 0 ? latency : window.latest + SMOOTHING * (latency - window.latest);
+  if (isSlow(window)) {
+    if (startedAt < window.changedAt) return;
+    window.threshold = Math.max(FIRST_WINDOW, window.size / 2);
+    shrinkTo(window, window.threshold, now);
+    return;
+  }
+  const growth = window.size < window.threshold ? 1 : 1 / window.size;
+  window.size = Math.min(max, window.size + growth);
+}
+
+/** The receiver answered with a failure. */
+export function noteFailedAnswer(window: Window, startedAt: number, now: number): void {
+  if (startedAt >= window.changedAt) shrinkTo(window, window.size / 2, now);
+}
+
+/** No answer came, or the receiver asked to wait: one at a time. */
+export function narrow(window: Window, now: number): void {
+  shrinkTo(window, FIRST_WINDOW, now);
+}
+
+function isSlow({ least, latest }: Window): boolean {
+  return latest > least * TOLERATED_TIMES + TOLERATED_MS;
+}
+
+function shrinkTo(window: Window, size: number, now: number): void {
+  window.size = Math.max(FIRST_WINDOW, size);
+  window.changedAt = now;
+}

@@ -1,0 +1,207 @@
+import type { Clock } from "../../clock.ts";
+import type {
+  AttemptRecord,
+  Claim,
+  ClaimedDelivery,
+  ClaimRequest,
+  DeliveryQueue,
+  Ending,
+  OnDue,
+  WebhookDelta,
+} from "../delivery-queue.ts";
+import type { WebhookLabel } from "../webhooks.ts";
+import type { Claims } from "./claims.ts";
+import type { StoreDatabase } from "./database.ts";
+import type { DeliveryStore, DueDelivery, WebhookOutcome } from "./deliveries.ts";
+import type { DeliveryLog } from "./delivery-log.ts";
+import { promised } from "./faults.ts";
+
+export interface DeliveryQueueParts {
+  deliveries: DeliveryStore;
+  log: Pick<DeliveryLog, "retry" | "recoverStep">;
+  claims: Claims;
+  /** Schedule time and wall time. */
+  clock: Clock;
+  /** The latest id that was given. */
+  lastId: () => number;
+  /** A webhook was disabled with an attempt. */
+  onDisabled: () => void;
+}
+
+/** A long backlog is ended in steps, so that nobody else waits for it. */
+const END_STEP = 1_000;
+
+/** The delivery queue over SQLite's tables. What one call says must happen together is one transaction. */
+export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQueueParts): DeliveryQueue {
+  const { deliveries, log, claims, clock, lastId } = parts;
+  const enabled = sqlite.prepare<{ id: number }, []>("SELECT id FROM webhooks WHERE enabled = 1 ORDER BY id");
+  const ending = (condition: string) =>
+    sqlite.prepare<EndingRow, number[]>(
+      `SELECT id, deleted_at AS deletedAt, end_through AS throughId FROM webhooks
+       WHERE end_through IS NOT NULL AND ${condition}`,
+    );
+  const allEndings = ending("true");
+  const endingOf = ending("id = ?");
+  const label = sqlite.prepare<WebhookLabel, [number]>("SELECT uuid, name FROM webhooks WHERE id = ?");
+  const watchers = new Set<OnDue>();
+
+  const tell = (webhookId: number): void => {
+    for (const onDue of watchers) onDue(webhookId);
+  };
+
+  /** Claims what is not claimed yet. */
+  const take = (found: readonly DueDelivery[], into: ClaimedDelivery[]): void => {
+    for (const due of found) {
+      if (claims.has(due.webhookId, due.id)) continue;
+      claims.add(due.webhookId, due.id);
+      into.push(due);
+    }
+  };
+
+  const takeFresh = (webhookId: number, wanted: number): { fresh: ClaimedDelivery[]; more: boolean } => {
+    const fresh: ClaimedDelivery[] = [];
+    while (fresh.length < wanted) {
+      const found = deliveries.fresh(webhookId, claims.freshThrough(webhookId), wanted);
+      take(found, fresh);
+      const last = found.at(-1);
+      if (last) claims.noteFresh(webhookId, last.id);
+      if (found.length < wanted) return { fresh, more: false };
+    }
+    return { fresh, more: true };
+  };
+
+  const takeAgain = ({ webhookId, again: wanted, dueBy, triedBefore }: ClaimRequest) => {
+    const again: ClaimedDelivery[] = [];
+    if (wanted === 0) return { again, more: false };
+    // Those that are claimed already may be among those found.
+    const limit = wanted + claims.count(webhookId);
+    const until = Math.min(dueBy, Number.MAX_SAFE_INTEGER);
+    const before = Math.min(triedBefore, Number.MAX_SAFE_INTEGER);
+    const found = deliveries.dueAgain(webhookId, until, limit, before);
+    const free = found.filter(({ id }) => !claims.has(webhookId, id));
+    take(free.slice(0, wanted), again);
+    return { again, more: free.length > wanted || found.length === limit };
+  };
+
+  const claim = (request: ClaimRequest): Claim => {
+    const { webhookId } = request;
+    const again = takeAgain(request);
+    const fresh = takeFresh(webhookId, request.fresh);
+    const nextDueAt = deliveries.nextDueAfter(webhookId, Math.min(request.dueBy, clock.schedule()));
+    return {
+      fresh: fresh.fresh,
+      again: again.again,
+      moreFresh: fresh.more,
+      moreAgain: again.more,
+      nextDueAt: nextDueAt ?? Number.POSITIVE_INFINITY,
+    };
+  };
+
+  /** One that was retried by hand during the attempt is due at once, unless that got through or ended the webhook. */
+  const renew = (attempt: AttemptRecord, ended: boolean): AttemptRecord =>
+    attempt.status === "delivered" || ended || !claims.isRenewed(attempt.deliveryId)
+      ? attempt
+      : {
+          ...attempt,
+          status: "pending",
+          nextAttemptAt: clock.schedule(),
+          finishedAt: null,
+          keepsClaim: false,
+        };
+
+  const record = (attempts: readonly AttemptRecord[], deltas: readonly WebhookDelta[]): Ending[] => {
+    const outcomes = new Map<number, WebhookOutcome>();
+    for (const delta of deltas) {
+      outcomes.set(delta.webhookId, { ...delta, triedThrough: 0, endThrough: lastId() });
+    }
+    const written = attempts.map((attempt) => {
+      const outcome = outcomes.get(attempt.webhookId);
+      if (outcome) outcome.triedThrough = Math.max(outcome.triedThrough, attempt.deliveryId);
+      return renew(attempt, outcome?.disabledReason != null);
+    });
+    deliveries.recordAttempts(written, [...outcomes.values()]);
+    if (deltas.some(({ disabledReason }) => disabledReason !== null)) parts.onDisabled();
+    const due = new Set<number>();
+    for (const { webhookId, deliveryId, keepsClaim } of written) {
+      if (claims.isRenewed(deliveryId)) due.add(webhookId);
+      if (!keepsClaim) claims.free(webhookId, deliveryId);
+    }
+    for (const webhookId of due) tell(webhookId);
+    return [...outcomes.values()].flatMap(({ webhookId, disabledReason, endThrough }) =>
+      disabledReason === null ? [] : [{ webhookId, reason: "webhook_disabled", throughId: endThrough }],
+    );
+  };
+
+  return {
+    claim: (request) => promised(() => claim(request)),
+    record: (attempts, deltas) => promised(() => record(attempts, deltas)),
+    release(released) {
+      for (const { webhookId, id, dueAt } of released) {
+        if (dueAt === 0) claims.giveBack(webhookId, id);
+        else claims.free(webhookId, id);
+      }
+    },
+    retry: (webhookId, deliveryId) =>
+      promised(() => {
+        log.retry(deliveryId, clock.schedule(), claims.renew(webhookId, deliveryId));
+        tell(webhookId);
+      }),
+    recover: async ({ webhookId, since, until }) => {
+      let recovered = 0;
+      for (let fromId: number | null | undefined; fromId !== null; ) {
+        const step = await promised(() =>
+          log.recoverStep({
+            webhookId,
+            range: { since, until },
+            fromId: fromId ?? null,
+            dueAt: clock.schedule(),
+            now: clock.wall(),
+          }),
+        );
+        recovered += step.recovered;
+        fromId = step.nextFromId;
+        if (step.recovered > 0) tell(webhookId);
+        await nextTurn();
+      }
+      return recovered;
+    },
+    endPending: async ({ webhookId, reason, throughId }, onEnded) => {
+      const webhook = label.get(webhookId) ?? { uuid: "", name: null };
+      const step = { webhookId, reason, throughId, limit: END_STEP };
+      for (let count = END_STEP; count === END_STEP; ) {
+        count = await promised(() => deliveries.failPending({ ...step, finishedAt: clock.wall() }));
+        if (count > 0) onEnded(webhook, count);
+        await nextTurn();
+      }
+    },
+    ending: (webhookId) => promised(() => endingOf.all(webhookId).map(toEnding)[0] ?? null),
+    unfinished: () =>
+      promised(() => ({
+        // What its owner has switched off waits until it is switched on again.
+        pending: enabled
+          .all()
+          .map(({ id }) => id)
+          .filter(deliveries.hasPending),
+        ending: allEndings.all().map(toEnding),
+      })),
+    watch: (onDue) => {
+      watchers.add(onDue);
+      return () => watchers.delete(onDue);
+    },
+  };
+}
+
+interface EndingRow {
+  id: number;
+  deletedAt: number | null;
+  throughId: number;
+}
+
+function toEnding({ id, deletedAt, throughId }: EndingRow): Ending {
+  return { webhookId: id, reason: deletedAt === null ? "webhook_disabled" : "webhook_deleted", throughId };
+}
+
+/** One step at a time, so that events and requests get in between. */
+function nextTurn(): Promise<void> {
+  return new Promise((next) => setImmediate(next));
+}

@@ -1,0 +1,89 @@
+import type { ClaimedDelivery } from "../delivery-queue.ts";
+import type { EventLog, NewEvent, StoredEvent, Wants } from "../event-log.ts";
+import type { Claims } from "./claims.ts";
+import type { StoreDatabase } from "./database.ts";
+import type { ExternalIds } from "./external-ids.ts";
+import { promised } from "./faults.ts";
+import type { ReservedIds } from "./id-reservation.ts";
+import { deliveryIdOf, prepareDeliveryInsert } from "./new-deliveries.ts";
+import type { WebhookLog } from "./webhook-log.ts";
+
+export interface EventStore extends EventLog {
+  /** The same in this turn, and nobody takes the deliveries at once. */
+  insertEvents(batch: readonly NewEvent[], dueAt: number): StoredEvent[];
+}
+
+export function createEventStore(
+  database: StoreDatabase,
+  { externalIds, webhookLog, claims }: { externalIds: ExternalIds; webhookLog: WebhookLog; claims: Claims },
+  { ids, schedule }: { ids: ReservedIds; schedule: () => number },
+): EventStore {
+  const { sqlite } = database;
+  const insertEvent = sqlite.prepare(
+    "INSERT INTO events (id, organization_id, external_id, type, body, received_at) VALUES (?, ?, ?, ?, ?, ?)",
+  );
+  const insertDeliveries = prepareDeliveryInsert(sqlite);
+
+  const insertOne = (event: NewEvent): StoredEvent => {
+    const { organizationId, externalId, type, body, receivedAt, webhookIds } = event;
+    const eventId = ids.issue(1 + webhookIds.length);
+    if (externalId !== null) {
+      const first = externalIds.claim({ id: eventId, organizationId, externalId });
+      if (first !== null) return { event, eventId: first, duplicate: true, deliveries: 0 };
+    }
+    insertEvent.run(eventId, organizationId, externalId, type, body, receivedAt);
+    return { event, eventId, duplicate: false, deliveries: webhookIds.length };
+  };
+
+  const insertAll = (batch: readonly NewEvent[], dueAt: number): StoredEvent[] => {
+    const stored = batch.map((event) => insertOne(event));
+    insertDeliveries(stored, dueAt);
+    return stored;
+  };
+
+  const insertEvents = (batch: readonly NewEvent[], dueAt: number): StoredEvent[] => {
+    externalIds.load();
+    ids.reserve();
+    let stored: StoredEvent[];
+    try {
+      stored = webhookLog.transaction((takeIn) => {
+        const inserted = insertAll(batch, dueAt);
+        webhookLog.grew(inserted.reduce((sum, { deliveries }) => sum + deliveries, 0));
+        if (webhookLog.isWorthwhile(batch.length)) takeIn();
+        return inserted;
+      });
+    } catch (error) {
+      externalIds.rolledBack();
+      throw error;
+    }
+    externalIds.committed();
+    return stored;
+  };
+
+  const claimNew = (stored: readonly StoredEvent[], wants: Wants): ClaimedDelivery[] => {
+    const claimed: ClaimedDelivery[] = [];
+    for (const { event, eventId, deliveries } of stored) {
+      for (let i = 0; i < deliveries; i += 1) {
+        const webhookId = event.webhookIds[i] as number;
+        if (!wants(webhookId, event.body.length)) continue;
+        const id = deliveryIdOf(eventId, i);
+        claims.add(webhookId, id);
+        claims.noteFresh(webhookId, id);
+        claimed.push({ id, webhookId, eventId, body: event.body, attemptCount: 0, budgetFrom: 0, dueAt: 0 });
+      }
+    }
+    return claimed;
+  };
+
+  return {
+    insertEvents,
+    append: (batch, wants) =>
+      promised(() => {
+        const events = insertEvents(batch, schedule());
+        // In the turn of the commit: nobody can have looked into the table since.
+        return { events, claimed: claimNew(events, wants) };
+      }),
+    whenDurable: database.whenDurable,
+    makeDurable: database.makeDurable,
+  };
+}

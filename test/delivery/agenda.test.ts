@@ -1,0 +1,39 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { createAgenda } from "../../src/delivery/agenda.ts";
+
+test("each is woken once, in order, at its earliest moment or just after", async () => {
+  const woken: [string, number][] = [];
+  const now = () => performance.now();
+  const agenda = createAgenda<string>(now, { wake: (item) => woken.push([item, now()]), woken: () => {} });
+  const from = now();
+  agenda.add("c", from + 60);
+  agenda.add("a", from + 80);
+  agenda.add("a", from + 20);
+  agenda.add("a", from + 50);
+  agenda.add("b", from + 40);
+  agenda.add("removed", from + 30);
+  agenda.remove("removed");
+  agenda.add("never", Number.POSITIVE_INFINITY);
+  await Bun.sleep(130);
+  expect(woken.map(([item]) => item)).toEqual(["a", "b", "c"]);
+  const late = woken.map(([, at], i) => at - from - [20, 40, 60][i]!);
+  for (const by of late) expect(by).toBeWithin(0, 40);
+  agenda.stop();
+});
+
+test("any number of moments come in order", () =>
+  fc.assert(
+    fc.asyncProperty(fc.array(fc.nat(30), { maxLength: 60 }), async (delays) => {
+      let clock = 0;
+      const woken: number[] = [];
+      const agenda = createAgenda<number>(() => clock, { wake: (item) => woken.push(item), woken: () => {} });
+      delays.forEach((delay, item) => agenda.add(item, delay));
+      clock = 31;
+      await Bun.sleep(35);
+      agenda.stop();
+      const at = woken.map((item) => delays[item] as number);
+      expect(at).toEqual(delays.toSorted((a, b) => a - b));
+    }),
+    { numRuns: 8 },
+  ));

@@ -1,0 +1,178 @@
+import { beforeEach, describe, expect, test } from "bun:test";
+import {
+  type AttemptRecorder,
+  createAttemptRecorder,
+  type Result,
+} from "../../src/delivery/attempt-recorder.ts";
+import type { AttemptRecord, Ending, WebhookDelta } from "../../src/store/delivery-queue.ts";
+
+const recordOf = (deliveryId: number, webhookId: number): AttemptRecord => ({
+  deliveryId,
+  webhookId,
+  number: 1,
+  startedAt: 1_000 + deliveryId,
+  durationMs: 1,
+  httpStatus: 200,
+  error: null,
+  detail: null,
+  excerpt: null,
+  status: "delivered",
+  nextAttemptAt: null,
+  finishedAt: 1_001,
+  isCharged: true,
+  keepsClaim: false,
+});
+
+const resultOf = (deliveryId: number, { webhookId = 1, ...rest }: Partial<Result> = {}): Result => ({
+  webhookId,
+  records: [recordOf(deliveryId, webhookId)],
+  counts: "success",
+  endedAt: 2_000 + deliveryId,
+  disabledReason: null,
+  ...rest,
+});
+
+let batches: { ids: number[]; deltas: readonly WebhookDelta[] }[];
+let events: string[];
+let inFlight: number;
+/** What the next writes do: by default they succeed at once. */
+let write: () => Promise<Ending[]>;
+let recorder: AttemptRecorder;
+
+beforeEach(() => {
+  batches = [];
+  events = [];
+  inFlight = 1;
+  write = async () => [];
+  recorder = createAttemptRecorder({
+    queue: {
+      record: async (attempts, deltas) => {
+        const endings = await write();
+        batches.push({ ids: attempts.map(({ deliveryId }) => deliveryId), deltas });
+        return endings;
+      },
+    },
+    inFlight: () => inFlight,
+    onWritten: () => events.push("written"),
+    onEnding: ({ webhookId }) => events.push(`ending ${webhookId}`),
+    onFault: (error) => events.push(String(error)),
+  });
+});
+
+const add = (result: Result): void =>
+  recorder.add(result, () => events.push(`result ${result.records[0]?.deliveryId}`));
+const soon = () => Bun.sleep(15);
+
+describe("the attempt recorder", () => {
+  test("writes what came in one turn together, then tells of each, then of all", async () => {
+    for (const id of [1, 2, 3]) add(resultOf(id));
+    expect(batches).toEqual([]);
+    await soon();
+    expect(batches.map(({ ids }) => ids)).toEqual([[1, 2, 3]]);
+    expect(events).toEqual(["result 1", "result 2", "result 3", "written"]);
+  });
+
+  test("does not wait for others that may hang", async () => {
+    inFlight = 100;
+    add(resultOf(1));
+    await soon();
+    expect(batches).toHaveLength(1);
+  });
+
+  test("under load gathers for a moment", async () => {
+    inFlight = 100;
+    add(resultOf(1));
+    await soon();
+    add(resultOf(2));
+    await soon();
+    for (const id of [3, 4, 5]) add(resultOf(id));
+    await soon();
+    expect(batches.map(({ ids }) => ids)).toEqual([[1], [2], [3, 4, 5]]);
+  });
+
+  test.each<[string, Partial<Result>[], Partial<WebhookDelta>]>([
+    ["one success", [{}], { succeeded: true, failures: 0, lastSuccessAt: 2_001, lastTriggeredAt: 1_001 }],
+    [
+      "two failures",
+      [{ counts: "failure" }, { counts: "failure" }],
+      { succeeded: false, failures: 2, lastSuccessAt: null },
+    ],
+    ["failure, success", [{ counts: "failure" }, {}], { succeeded: true, failures: 0, lastSuccessAt: 2_002 }],
+    [
+      "success, failure",
+      [{}, { counts: "failure" }],
+      { succeeded: true, failures: 1, lastSuccessAt: 2_001, lastTriggeredAt: 1_002 },
+    ],
+    ["put off", [{ counts: "neither" }], { succeeded: false, failures: 0, lastTriggeredAt: 1_001 }],
+    [
+      "given up",
+      [{ counts: "failure", disabledReason: "gone" }, { counts: "failure" }],
+      { disabledReason: "gone", failures: 2 },
+    ],
+  ])("sums up for a webhook: %s", async (_, results, delta) => {
+    results.forEach((result, i) => add(resultOf(i + 1, result)));
+    await soon();
+    expect(batches[0]?.deltas).toMatchObject([{ webhookId: 1, ...delta }]);
+  });
+
+  test("keeps webhooks apart, and all records of one request together", async () => {
+    add(resultOf(1, { records: [recordOf(1, 1), recordOf(2, 1)] }));
+    add(resultOf(3, { webhookId: 2, records: [recordOf(3, 2)] }));
+    await soon();
+    expect(batches[0]?.ids).toEqual([1, 2, 3]);
+    expect(batches[0]?.deltas.map(({ webhookId }) => webhookId)).toEqual([1, 2]);
+  });
+
+  test("after a failed write keeps all, says that it is stuck, and writes it with what came since", async () => {
+    write = () => Promise.reject(new Error("disk full"));
+    add(resultOf(1));
+    await soon();
+    expect(recorder.isStuck).toBe(true);
+    expect(events).toEqual([]);
+    add(resultOf(2, { counts: "failure" }));
+    write = async () => [];
+    await Bun.sleep(300);
+    expect(recorder.isStuck).toBe(false);
+    expect(batches.map(({ ids }) => ids)).toEqual([[1, 2]]);
+    expect(batches[0]?.deltas).toMatchObject([{ succeeded: true, failures: 1 }]);
+    expect(events).toEqual(["result 1", "result 2", "written"]);
+  });
+
+  test("has one write under way at a time, and flush waits for what was added", async () => {
+    let release = (): void => {};
+    write = () => new Promise((resolve) => (release = () => resolve([])));
+    add(resultOf(1));
+    const flushed = recorder.flush();
+    add(resultOf(2));
+    let isDone = false;
+    const second = recorder.flush().then(() => {
+      isDone = true;
+    });
+    await soon();
+    expect(batches).toEqual([]);
+    release();
+    await flushed;
+    expect(batches.map(({ ids }) => ids)).toEqual([[1]]);
+    expect(isDone).toBe(false);
+    await soon();
+    release();
+    await second;
+    expect(batches.map(({ ids }) => ids)).toEqual([[1], [2]]);
+  });
+
+  test("one whose consequences throw takes nothing from the others", async () => {
+    recorder.add(resultOf(1), () => {
+      throw new Error("ours");
+    });
+    add(resultOf(2));
+    await soon();
+    expect(events).toEqual(["Error: ours", "result 2", "written"]);
+  });
+
+  test("tells of webhooks that were given up with the transaction", async () => {
+    write = async () => [{ webhookId: 7, reason: "webhook_disabled", throughId: 9 }];
+    add(resultOf(1));
+    await soon();
+    expect(events).toEqual(["result 1", "ending 7", "written"]);
+  });
+});

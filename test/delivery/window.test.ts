@@ -1,0 +1,81 @@
+import { describe, expect, test } from "bun:test";
+import {
+  createWindow,
+  narrow,
+  noteAnswer,
+  noteFailedAnswer,
+  sizeOf,
+  type Window,
+} from "../../src/delivery/window.ts";
+
+const MAX = 256;
+
+/** Keeps the window full against a receiver whose latency depends on how many it has; answers what was measured in the second half. */
+function run(latencyOf: (inFlight: number) => number, milliseconds: number) {
+  const window = createWindow();
+  let inFlight: { startedAt: number; endsAt: number }[] = [];
+  let answered = 0;
+  let sizes = 0;
+  let steps = 0;
+  for (let now = 1; now < milliseconds; now += 0.5) {
+    for (const { startedAt, endsAt } of inFlight) {
+      if (endsAt > now) continue;
+      noteAnswer(window, startedAt, now, MAX);
+      if (now > milliseconds / 2) answered += 1;
+    }
+    inFlight = inFlight.filter(({ endsAt }) => endsAt > now);
+    while (inFlight.length < sizeOf(window)) {
+      inFlight.push({ startedAt: now, endsAt: now + latencyOf(inFlight.length + 1) });
+    }
+    if (now > milliseconds / 2) [sizes, steps] = [sizes + sizeOf(window), steps + 1];
+  }
+  return { perSecond: answered / (milliseconds / 2_000), size: sizes / steps };
+}
+
+describe("the window", () => {
+  test.each([1, 20, 100, 400])("opens to the most for a receiver %d ms away", (latency) => {
+    expect(run(() => latency, 10_000 + 40 * latency).size).toBeGreaterThan(0.9 * MAX);
+  });
+
+  test("a receiver whose answers take 1 ms for each request it has gets few, and is kept busy", () => {
+    const { perSecond, size } = run((inFlight) => inFlight, 20_000);
+    expect(size).toBeWithin(2, 32);
+    expect(perSecond).toBeGreaterThan(900);
+  });
+
+  test("one that takes up to 40 at once as fast as one, 100 ms away, gets about as many", () => {
+    const { size, perSecond } = run(
+      (inFlight) => (inFlight <= 40 ? 100 : 100 + 20 * (inFlight - 40)),
+      60_000,
+    );
+    expect(size).toBeWithin(25, 60);
+    expect(perSecond).toBeGreaterThan(200);
+  });
+
+  test("begins with one, grows by one with each answer, and never past the most", () => {
+    const window = createWindow();
+    expect(sizeOf(window)).toBe(1);
+    for (let i = 0; i < 10; i += 1) noteAnswer(window, i, i + 1, 8);
+    expect(sizeOf(window)).toBe(8);
+  });
+
+  const opened = (): Window => {
+    const window = createWindow();
+    for (let i = 0; i < 99; i += 1) noteAnswer(window, i, i + 1, MAX);
+    return window;
+  };
+
+  test("is halved by a failed answer, once for those that were in flight together", () => {
+    const window = opened();
+    for (let i = 0; i < 20; i += 1) noteFailedAnswer(window, 100, 101);
+    expect(sizeOf(window)).toBe(50);
+    noteFailedAnswer(window, 102, 103);
+    expect(sizeOf(window)).toBe(25);
+  });
+
+  test("is one after a request that was not answered", () => {
+    const window = opened();
+    narrow(window, 100);
+    expect(sizeOf(window)).toBe(1);
+  });
+});
