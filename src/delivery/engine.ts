@@ -25,6 +25,7 @@ import type { LoadSettings, WebhookSettings } from "./settings.ts";
 import { createSlots } from "./slots.ts";
 import {
   createWebhookQueue,
+  isIdle,
   isOn,
   putBack,
   type Trust,
@@ -101,6 +102,7 @@ const FETCH_FOR_GROUPS = 100;
 /** Bodies in flight: past this, nothing further begins. */
 const MAX_BYTES_IN_FLIGHT = 64 * 1024 * 1024;
 const FAULT_PAUSE_MS = 1_000;
+const SWEEP_MS = 30_000;
 /** What became due while a receiver was away for at least this long is tried at once when it is back. */
 const HASTEN_AFTER_MS = 30_000;
 
@@ -147,6 +149,7 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
   /** Monotonic moment until which nothing begins, as the process is out of descriptors. */
   let exhaustedUntil = 0;
   let onDrained: (() => void) | null = null;
+  let sweeping: ReturnType<typeof setInterval> | undefined;
 
   // ── webhooks ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -268,12 +271,12 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
     for (const delivery of claimed) {
       const queue = queueOf(delivery.webhookId);
       queue.expected = Math.max(0, queue.expected - 1);
-      // The webhook was switched off, or something came that it must not overtake.
-      if (isOn(queue) && isRunning && !queue.hasBacklog) queue.waiting.push(delivery);
+      if (isOn(queue) && isRunning) queue.waiting.push(delivery);
       else {
+        // Switched off meanwhile.
         memory.remove(delivery.body.length);
         store.release([delivery]);
-        Object.assign(queue, { hasBacklog: true, missed: true });
+        noteDue(queue);
       }
       markReady(queue);
     }
@@ -657,6 +660,7 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
 
   const start = (): void => {
     isRunning = true;
+    sweeping = setInterval(sweep, SWEEP_MS).unref();
     store.watch(look);
     resume();
   };
@@ -675,8 +679,20 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
     );
   };
 
+  /** Lets go of webhooks that have nothing to do: the store knows all that counts of them. */
+  const sweep = (): void => {
+    const monotonic = performance.now();
+    for (const queue of queues.values()) {
+      if (!isIdle(queue, monotonic)) continue;
+      queues.delete(queue.webhookId);
+      ready.remove(queue);
+      agenda.remove(queue);
+    }
+  };
+
   const stop = async (timeoutMs: number): Promise<boolean> => {
     isRunning = false;
+    clearInterval(sweeping);
     agenda.stop();
     for (const queue of queues.values()) park(queue);
     if (slots.inUse === 0) return true;

@@ -113,6 +113,20 @@ export function isOn({ settings, isGivenUp }: WebhookQueue): boolean {
   return settings !== null && settings.enabled && !isGivenUp;
 }
 
+/** After so long without a request nothing is lost with what was learned of a receiver that is doing well. */
+const IDLE_AFTER_MS = 60_000;
+
+/** Whether nothing would be lost if it were forgotten: all is sent, nothing is known to be wrong. */
+export function isIdle(queue: WebhookQueue, monotonic: number): boolean {
+  const { waiting, retries, inFlight, expected, isFetching, breaker, pace } = queue;
+  if (waiting.length + retries.length + inFlight + expected > 0 || isFetching) return false;
+  if (!isOn(queue)) return true;
+  if (queue.hasBacklog || queue.hasDueRetries || queue.nextDueAt !== Number.POSITIVE_INFINITY) return false;
+  if (breaker.isOpen || breaker.failingSince !== null) return false;
+  if (pace.learned > 0 || pace.pausedUntil > monotonic) return false;
+  return monotonic - pace.lastStartAt > IDLE_AFTER_MS;
+}
+
 /** Puts deliveries back in front, in the order of their ids. */
 export function putBack(queue: WebhookQueue, deliveries: readonly ClaimedDelivery[]): void {
   for (const delivery of deliveries.toSorted((a, b) => a.id - b.id)) {

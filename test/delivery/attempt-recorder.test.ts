@@ -110,7 +110,7 @@ describe("the attempt recorder", () => {
       { disabledReason: "gone", failures: 2 },
     ],
   ])("sums up for a webhook: %s", async (_, results, delta) => {
-    results.forEach((result, i) => add(resultOf(i + 1, result)));
+    for (const [i, result] of results.entries()) add(resultOf(i + 1, result));
     await soon();
     expect(batches[0]?.deltas).toMatchObject([{ webhookId: 1, ...delta }]);
   });

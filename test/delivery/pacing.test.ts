@@ -34,9 +34,9 @@ test("a storm for a chat service is few messages, each at its pace, and every de
   expect(JSON.parse(group.body).text).toContain("60 events");
   expect(group.headers["webhook-id"]).toBe(acks[0]?.id);
   const deliveries = await deliveriesOf(daemon, id);
-  expect(deliveries.filter(({ status, attempt_count }) => status === "delivered" && attempt_count === 1).length).toBe(
-    deliveries.length,
-  );
+  expect(
+    deliveries.filter(({ status, attempt_count }) => status === "delivered" && attempt_count === 1).length,
+  ).toBe(deliveries.length);
   expect(linesOf(daemon, "attempt made")).toHaveLength(61);
 });
 
@@ -59,7 +59,8 @@ test("a group that fails is made up anew from what is ready at its retry", async
 test("a group that the service refuses goes event by event, so that only what is wrong is lost", async () => {
   const { receiver, daemon, scanner } = await start(
     { format: "discord" },
-    ({ body }) => new Response(null, { status: body.includes("13 ms") || body.includes("events within") ? 400 : 200 }),
+    ({ body }) =>
+      new Response(null, { status: body.includes("13 ms") || body.includes("events within") ? 400 : 200 }),
     ["--retry-min-delay", "100ms", "--retry-factor", "1", "--retry-jitter", "false"],
   );
   await scanner.send(...scans(4));
