@@ -17,7 +17,7 @@ test("each is woken once, in order, at its earliest moment or just after", async
   agenda.add("never", Number.POSITIVE_INFINITY);
   await Bun.sleep(130);
   expect(woken.map(([item]) => item)).toEqual(["a", "b", "c"]);
-  const late = woken.map(([, at], i) => at - from - [20, 40, 60][i]!);
+  const late = woken.map(([, at], i) => at - from - ([20, 40, 60][i] as number));
   for (const by of late) expect(by).toBeWithin(0, 40);
   agenda.stop();
 });
@@ -28,7 +28,7 @@ test("any number of moments come in order", () =>
       let clock = 0;
       const woken: number[] = [];
       const agenda = createAgenda<number>(() => clock, { wake: (item) => woken.push(item), woken: () => {} });
-      delays.forEach((delay, item) => agenda.add(item, delay));
+      for (const [item, delay] of delays.entries()) agenda.add(item, delay);
       clock = 31;
       await Bun.sleep(35);
       agenda.stop();
