@@ -76,6 +76,21 @@ describe.skipIf(withoutTinyproxy || withoutOpenssl)("through tinyproxy", () => {
     });
   });
 
+  test.each([
+    ["127.0.0.2", "IP:127.0.0.2", null],
+    ["127.0.0.2", "IP:127.0.0.1", "certificate is for 127.0.0.1"],
+    ["127.0.0.2", "DNS:localhost", "certificate is for localhost"],
+    ["::1", "IP:::1", null],
+    ["::1", "IP:127.0.0.1", "certificate is for 127.0.0.1"],
+  ])("https to the address %s is verified for it, not for the proxy's: %s", async (host, name, detail) => {
+    const proxy = await startTinyproxy();
+    const authority = createAuthority(emptyDir());
+    const server = await receiver({ host, tls: authority.issue({ names: [name] }) });
+    const url = `https://${host.includes(":") ? `[${host}]` : host}:${server.port}/`;
+    const result = await through(proxy.port, { ca: [authority.cert] })(url);
+    expect(result).toMatchObject(detail === null ? delivered : { error: "tls_failed", detail });
+  });
+
   test("plain http goes in the absolute form", async () => {
     const proxy = await startTinyproxy();
     const server = await receiver();

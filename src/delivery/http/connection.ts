@@ -184,7 +184,10 @@ export function connect(options: ConnectOptions): Connection {
       to: { host: serverName, port },
       onFailed: (failure) => refused("proxy_failed", failure.detail, failure.short),
       onOpen: (raw) => {
-        [, socket] = raw.upgradeTLS<undefined>({ tls: tlsOptions({ serverName, ca }), socket: handlers });
+        [, socket] = raw.upgradeTLS<undefined>({
+          tls: tlsOptions({ serverName, ca }, true),
+          socket: handlers,
+        });
       },
     });
 
@@ -214,10 +217,13 @@ export function connect(options: ConnectOptions): Connection {
   };
 }
 
-function tlsOptions({ serverName, ca }: NonNullable<ConnectOptions["tls"]>) {
+/**
+ * SNI has neither a final dot nor addresses (RFC 6066, 3). With no name it is the address of the connection that is
+ * verified: in a tunnel that is the proxy's, so that the receiver's has to be named there.
+ */
+function tlsOptions({ serverName, ca }: NonNullable<ConnectOptions["tls"]>, inTunnel = false) {
   return {
-    // SNI has neither a final dot nor addresses (RFC 6066, 3). With no name it is the address that is verified.
-    serverName: isIP(serverName) === 0 ? serverName.replace(/\.$/, "") : "",
+    serverName: isIP(serverName) === 0 || inTunnel ? serverName.replace(/\.$/, "") : "",
     // Said outright: NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment must not weaken it.
     rejectUnauthorized: true,
     ...(ca && { ca: [...ca] }),
