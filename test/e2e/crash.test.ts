@@ -12,6 +12,7 @@ import {
   startBinary,
   verify,
 } from "../support/e2e.ts";
+import { chooseSeed, randomFrom } from "../support/random.ts";
 import type { Received, Receiver } from "../support/receiver.ts";
 import { createResendingScanner, type ResendingScanner } from "../support/resending-scanner.ts";
 
@@ -31,23 +32,6 @@ const ANSWER_MS = 8;
 /** How many of its requests the last webhook's receiver refuses. */
 const REFUSED_SHARE = 0.03;
 
-/** The same numbers for the same seed (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
-function seeded(): () => number {
-  const seed = Number(process.env["ARMORHOOKS_TEST_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
-  console.log(`seed ${seed}; to repeat: ARMORHOOKS_TEST_SEED=${seed}`);
-  return randomFrom(seed);
-}
-
 interface World {
   random: () => number;
   dir: string;
@@ -62,7 +46,7 @@ interface World {
 }
 
 async function createWorld(): Promise<World> {
-  const random = seeded();
+  const random = randomFrom(chooseSeed());
   const dir = emptyDir();
   const lines = Array.from({ length: EVENTS }, (_, i) =>
     JSON.stringify(scan({ id: `scan-${i}`, latency_ms: i, tier: ["red", "yellow", "green"][i % 3] })),
