@@ -22,6 +22,7 @@ import { createMetrics } from "./metrics.ts";
 import { createNotifier, NOTICE_PURPOSE } from "./notifier.ts";
 import { createObserver } from "./observer.ts";
 import { createOrganizationDirectory } from "./organization-directory.ts";
+import { createOutcomeStream } from "./outcome-stream.ts";
 import { createPruner } from "./pruner.ts";
 import { secretKeySource } from "./secrets/key-file.ts";
 import { lockDataDir } from "./store/sqlite/lock.ts";
@@ -67,10 +68,12 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
     caFile: config.caFile,
     proxy: config.proxy,
   });
+  const stream = createOutcomeStream();
   const observer = createObserver({
     store,
     log,
     metrics,
+    stream,
     onAttempt: notifier.attempted,
     onDisabled: notifier.disabled,
   });
@@ -146,7 +149,7 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
     },
     now: clock.wall,
     organizations: directory,
-    store: createEventIntake({ store, engine, metrics, log }),
+    store: createEventIntake({ store, engine, metrics, log, stream }),
     whenDurable: store.eventLog.whenDurable,
     makeDurable: store.eventLog.makeDurable,
     onRefused: (code) => metrics.refusedLines.add(code),
@@ -157,6 +160,7 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
     onFault: observer.faultOf("ingest"),
   });
 
+  const viewer = { formatId: store.ids.format, toWall: (time: number) => toWall(clock, time) };
   const app = createApp({
     version: VERSION,
     gate: {
@@ -168,18 +172,24 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
       webhooks: store.webhooks,
       urlRules: { allowHttp: config.allowHttp, isBlockedHost: (host) => guard.checkHost(host) === "blocked" },
       maxWebhooks: config.maxWebhooks,
-      onChanged: engine.reload,
+      onChanged: (webhook, organization, change) => {
+        engine.reload(webhook.id);
+        observer.webhookChanged(organization.uuid, webhook, { change });
+      },
       sendTest: (webhookId) => engine.sendTest(webhookId, testMessage(store)),
     },
     deliveries: {
       webhooks: store.webhooks,
       history: store.history,
-      viewer: { formatId: store.ids.format, toWall: (time) => toWall(clock, time) },
+      viewer,
       parseId: store.ids.parse,
       recover: ({ id }, range) => engine.recover({ webhookId: id, ...range }),
       retry: ({ id, webhookId }) => engine.retry(webhookId, id),
       now: clock.wall,
     },
+    events: { history: store.eventHistory, viewer, parseId: store.ids.parse },
+    statistics: { statistics: store.statistics, now: clock.wall },
+    stream: { open: stream.open },
     operations: {
       version: VERSION,
       isHealthy: () => accepting && store.fault() === null,
@@ -233,6 +243,7 @@ export async function createDaemon({ config, log, resolve = systemResolve }: Dae
       await pruner.stop();
       const drained = await engine.stop(config.shutdownTimeout);
       notifier.stop();
+      await stream.close();
       await app.stop(true);
       transport.close();
       await store.close();

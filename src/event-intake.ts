@@ -1,8 +1,10 @@
 import type { DeliveryEngine } from "./delivery/engine.ts";
+import { EVENT_TYPES } from "./event-types.ts";
 import type { IngestEvent, IngestOrganization, StoredScan } from "./ingest/events.ts";
-import { TIERS } from "./ingest/scan-event.ts";
+import { type ScanEvent, TIERS } from "./ingest/scan-event.ts";
 import { createLineForm, ID_HOLE, type LineForm, type Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
+import type { OutcomeStream } from "./outcome-stream.ts";
 import type { NewEvent, StoredEvent } from "./store/event-log.ts";
 import type { Store } from "./store/store.ts";
 
@@ -11,6 +13,8 @@ export interface EventIntakeOptions {
   engine: Pick<DeliveryEngine, "wants" | "accept">;
   log: Logger;
   metrics: Metrics;
+  /** Whoever reads along. */
+  stream: Pick<OutcomeStream, "isRead" | "tell">;
 }
 
 /** The lines that tell of one organization's events. */
@@ -22,7 +26,7 @@ interface Forms {
 const NOBODY: readonly number[] = [];
 
 /** What happens with a batch of events between the socket and its acks: stored, handed to the worker, logged and counted. */
-export function createEventIntake({ store, engine, log, metrics }: EventIntakeOptions) {
+export function createEventIntake({ store, engine, log, metrics, stream }: EventIntakeOptions) {
   const toNewEvent = ({ scan, organization, receivedAt }: IngestEvent): NewEvent => ({
     organizationId: organization.id,
     externalId: scan.externalId,
@@ -48,9 +52,19 @@ export function createEventIntake({ store, engine, log, metrics }: EventIntakeOp
     return made;
   };
 
+  const tell = (scan: ScanEvent, { uuid }: IngestOrganization, stored: StoredEvent): void => {
+    const { externalId: external_id, type } = scan;
+    const id = store.ids.format(stored.eventId);
+    const data = { id, external_id, event: EVENT_TYPES[type], deliveries: stored.deliveries };
+    stream.tell(uuid, "event", JSON.stringify(data));
+  };
+
   const note = ({ scan, organization }: IngestEvent, stored: StoredEvent): void => {
     if (stored.duplicate) metrics.duplicates.inc();
-    else metrics.events.add(TIERS[scan.type] as string);
+    else {
+      metrics.events.add(TIERS[scan.type] as string);
+      if (stream.isRead(organization.uuid)) tell(scan, organization, stored);
+    }
     if (!log.enabled("info")) return;
     const forms = formsOf(organization);
     log.fill(stored.duplicate ? forms.duplicate : forms.received, stored, stored.deliveries);

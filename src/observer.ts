@@ -4,18 +4,34 @@ import { messageOf } from "./errors.ts";
 import { timeOfId } from "./ids.ts";
 import { createLineForm, ID_HOLE, type LineForm, type Logger, quote } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
+import type { OutcomeStream } from "./outcome-stream.ts";
 import type { AttemptRecord } from "./store/delivery-queue.ts";
 import { isStoreFault } from "./store/faults.ts";
 import type { Store } from "./store/store.ts";
+import type { WebhookLabel } from "./store/webhooks.ts";
 
 export interface ObserverOptions {
   store: Store;
   log: Logger;
   metrics: Metrics;
+  /** Whoever reads along. */
+  stream: Pick<OutcomeStream, "isRead" | "tell">;
   /** Told of each attempt and of each webhook that was disabled: failure notices. */
   onAttempt: (outcome: AttemptOutcome) => void;
   onDisabled: (webhook: { id: string; name: string | null; organizationId: string }, reason: string) => void;
 }
+
+export interface Observer extends DeliveryObserver {
+  /** A webhook was made, changed or removed by its owner, or given up by the daemon, for a reason. */
+  webhookChanged(
+    organizationUuid: string,
+    webhook: WebhookLabel,
+    what: { change: WebhookChange; reason?: string },
+  ): void;
+  faultOf(what: string): (error: unknown) => void;
+}
+
+export type WebhookChange = "created" | "updated" | "deleted" | "disabled";
 
 /** The lines that tell of attempts of one webhook that came to the same: receivers answer alike for long. */
 interface Forms extends Pick<AttemptRecord, "number" | "httpStatus" | "error" | "detail" | "status"> {
@@ -33,10 +49,25 @@ function inForm(text: string): string {
 }
 
 /** Turns what the delivery engine does into logs and metrics. A receiver's 500 is an outcome, not an error of ours. */
-export function createObserver(
-  options: ObserverOptions,
-): DeliveryObserver & { faultOf(what: string): (error: unknown) => void } {
-  const { store, log, metrics } = options;
+export function createObserver(options: ObserverOptions): Observer {
+  const { store, log, metrics, stream } = options;
+
+  const tell = ({ webhook, eventId, deliveryId, record }: AttemptOutcome): void => {
+    const ids = { event_id: store.ids.format(eventId), webhook_id: webhook.uuid };
+    const id = store.ids.format(deliveryId);
+    const { number, httpStatus, error, detail, durationMs: duration_ms, status } = record;
+    const made = { delivery_id: id, ...ids, number, status: httpStatus, error, detail, duration_ms };
+    stream.tell(webhook.organizationUuid, "attempt", JSON.stringify(made));
+    if (status === "pending") return;
+    const finished = { id, ...ids, status, attempt_count: number };
+    stream.tell(webhook.organizationUuid, "delivery", JSON.stringify(finished));
+  };
+
+  const webhookChanged: Observer["webhookChanged"] = (organizationUuid, { uuid, name }, change) => {
+    if (!stream.isRead(organizationUuid)) return;
+    const data = { id: uuid, ...(name !== null && { name }), ...change };
+    stream.tell(organizationUuid, "webhook", JSON.stringify(data));
+  };
 
   const fault = (what: string, error: unknown): void => {
     // A store that cannot write has said so once; a line for every refused batch would help to fill the disk.
@@ -95,6 +126,7 @@ export function createObserver(
     attempted: (outcome) => {
       count(outcome);
       if (log.enabled("info")) write(outcome);
+      if (stream.isRead(outcome.webhook.organizationUuid)) tell(outcome);
       options.onAttempt(outcome);
     },
     disabled: (webhook, reason, failureCount) => {
@@ -107,6 +139,7 @@ export function createObserver(
         failure_count: failureCount,
       });
       const { uuid, name, organizationUuid } = webhook;
+      webhookChanged(organizationUuid, webhook, { change: "disabled", reason });
       options.onDisabled({ id: uuid, name, organizationId: organizationUuid }, reason);
     },
     ended: ({ uuid, name }, ended) => {
@@ -118,6 +151,7 @@ export function createObserver(
         count: ended,
       });
     },
+    webhookChanged,
     fault,
     faultOf: (what) => (error) => fault(what, error),
   };

@@ -16,8 +16,8 @@ export interface OutcomeStream {
     mayRead: () => boolean | Promise<boolean>,
   ): ReadableStream<Uint8Array> | null;
   readers(): number;
-  /** Ends every reader once it has what is there. */
-  close(): void;
+  /** Ends every reader once it has what is there; resolves when they have, or a moment later where one does not take it. */
+  close(): Promise<void>;
 }
 
 export interface OutcomeStreamOptions {
@@ -36,11 +36,15 @@ interface Reader {
   /** What it waits with while there is nothing. */
   wake: (() => void) | null;
   ended: boolean;
+  /** Told when the end was taken. */
+  onClosed: () => void;
 }
 
 /** A reader who takes nothing is this far behind before anything is left out for it: some 100 KB. */
 const MAX_WAITING = 512;
 const MAX_READERS = 4_096;
+/** Who takes nothing is not waited for longer at the end. */
+const LAST_WORDS_MS = 250;
 /** Proxies close what is silent for a minute, some after half of one. */
 const HEARTBEAT_MS = 15_000;
 const CHECK_MS = 1_000;
@@ -139,6 +143,7 @@ export function createOutcomeStream({
         missed: 0,
         wake: null,
         ended: false,
+        onClosed: () => {},
       };
       const readers = byOrganization.get(organizationUuid) ?? new Set();
       byOrganization.set(organizationUuid, readers.add(reader));
@@ -155,7 +160,9 @@ export function createOutcomeStream({
             if (reader.waiting.length > 0) controller.enqueue(take(reader));
             reader.waiting = [];
             reader.missed = 0;
-            if (reader.ended) controller.close();
+            if (!reader.ended) return;
+            controller.close();
+            reader.onClosed();
           },
           cancel: () => end(reader),
         },
@@ -164,9 +171,20 @@ export function createOutcomeStream({
       );
     },
     readers: () => count,
-    close() {
+    async close() {
       closed = true;
-      for (const reader of all()) end(reader);
+      const readers = all();
+      if (readers.length === 0) return;
+      const ends = readers.map(
+        (reader) =>
+          new Promise<void>((resolve) => {
+            reader.onClosed = resolve;
+          }),
+      );
+      for (const reader of readers) end(reader);
+      await Promise.race([Promise.all(ends), Bun.sleep(LAST_WORDS_MS)]);
+      // The server writes the end in a turn of its own.
+      await new Promise((next) => setImmediate(next));
     },
   };
 }

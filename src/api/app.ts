@@ -4,8 +4,11 @@ import type { RequestContext, RequestContexts } from "./context.ts";
 import { type DeliveryRouteOptions, deliveryRoutes } from "./deliveries.ts";
 import { docsRoutes, PLUGIN_PAGE } from "./docs.ts";
 import { envelope, toAppError } from "./errors.ts";
+import { type EventRouteOptions, eventRoutes } from "./events.ts";
 import { createGate, type GateOptions } from "./gate.ts";
 import { type OperationRouteOptions, operationRoutes } from "./operations.ts";
+import { type StatisticsRouteOptions, statisticsRoutes } from "./statistics.ts";
+import { type StreamRouteOptions, streamRoutes } from "./stream.ts";
 import { type WebhookRouteOptions, webhookRoutes } from "./webhooks.ts";
 
 export interface AppOptions {
@@ -13,6 +16,9 @@ export interface AppOptions {
   gate: Omit<GateOptions, "routes">;
   webhooks: Omit<WebhookRouteOptions, "contexts">;
   deliveries: Omit<DeliveryRouteOptions, "contexts">;
+  events: Omit<EventRouteOptions, "contexts">;
+  statistics: Omit<StatisticsRouteOptions, "contexts">;
+  stream: Omit<StreamRouteOptions, "contexts" | "stillHolds">;
   operations: OperationRouteOptions;
   /** A fault of ours, with the id that the caller was given. */
   onFault: (error: unknown, requestId: string) => void;
@@ -32,11 +38,12 @@ export function createApp({ version, gate: gateOptions, onFault, ...options }: A
   const app = new Elysia({ normalize: false })
     .onRequest(async ({ request, set }) => {
       if (contexts.has(request)) return;
-      const context: RequestContext = { requestId: newRequestId(), identity: null };
+      const isHead = request.method === "HEAD";
+      const context: RequestContext = { requestId: newRequestId(), isHead, identity: null };
       contexts.set(request, context);
       Object.assign(set.headers, SECURITY_HEADERS, { "x-request-id": context.requestId });
       // Bun's server dates every answer but those to HEAD.
-      if (request.method === "HEAD") set.headers.date = new Date().toUTCString();
+      if (isHead) set.headers.date = new Date().toUTCString();
       context.identity = await gate.admit(request, set.headers as Record<string, string | number>);
     })
     .onError(({ request, error, set }) => {
@@ -48,6 +55,9 @@ export function createApp({ version, gate: gateOptions, onFault, ...options }: A
     })
     .use(webhookRoutes({ ...options.webhooks, contexts }))
     .use(deliveryRoutes({ ...options.deliveries, contexts }))
+    .use(eventRoutes({ ...options.events, contexts }))
+    .use(statisticsRoutes({ ...options.statistics, contexts }))
+    .use(streamRoutes({ ...options.stream, contexts, stillHolds: (request) => gate.stillHolds(request) }))
     .use(operationRoutes(options.operations))
     .use(docsRoutes(version));
 

@@ -5,6 +5,8 @@ import type { Identity } from "../store/api-keys.ts";
 /** What is known of a request before its route runs. */
 export interface RequestContext {
   requestId: string;
+  /** Whether only the head of the answer is asked for. */
+  isHead: boolean;
   identity: Identity | null;
 }
 

@@ -6,7 +6,14 @@ import { readTimestamp } from "../timestamp.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
 import { documentRoute, listOf, ref, wrap } from "./documents.ts";
 import { READ_JSON } from "./gate.ts";
-import { deliveriesQuery, deliveryParams, FIELD_RULES, idParams, recoverBody } from "./schemas.ts";
+import {
+  DEFAULT_LIMIT,
+  deliveriesQuery,
+  deliveryParams,
+  FIELD_RULES,
+  idParams,
+  recoverBody,
+} from "./schemas.ts";
 import { attemptView, deliveryView, type Viewer } from "./views.ts";
 import { found } from "./webhooks.ts";
 
@@ -22,8 +29,6 @@ export interface DeliveryRouteOptions {
   retry: (delivery: Delivery) => Promise<void>;
   now: () => number;
 }
-
-const DEFAULT_LIMIT = 50;
 
 export function deliveryRoutes(options: DeliveryRouteOptions) {
   const { contexts, webhooks, history, viewer, parseId } = options;
@@ -144,7 +149,10 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
     );
 }
 
-function readCursor(cursor: string | undefined, parseId: (text: string) => number | null): number | null {
+export function readCursor(
+  cursor: string | undefined,
+  parseId: (text: string) => number | null,
+): number | null {
   if (cursor === undefined) return null;
   const id = parseId(cursor);
   if (id === null) throw new AppError("VALIDATION_ERROR", FIELD_RULES["cursor"] as string);

@@ -90,6 +90,10 @@ function openApiRoute(version: string) {
           tags: [
             { name: "Webhooks", description: "Register and manage webhooks." },
             { name: "Deliveries", description: "See what was sent, and send it again." },
+            {
+              name: "Events",
+              description: "See what came in, how webhooks do, and what happens as it happens.",
+            },
             { name: "Operations", description: "For monitors; no key needed." },
           ],
           components: {

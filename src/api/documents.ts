@@ -158,19 +158,25 @@ export interface RouteDocument {
   /** Whether it depends on what was done before. */
   hasState?: boolean;
   carriesSecret?: boolean;
+  /** Whether a query parameter may name a webhook. */
+  mayNameWebhook?: boolean;
+  /** Of an answer that is not JSON, with an example. */
+  mediaType?: string;
+  example?: string;
 }
 
 /** The `detail` of a /v1 route: summary, security, and every answer with its headers and an example. */
 export function documentRoute({ summary, description, status, answer, schema, ...traits }: RouteDocument) {
   const codes = [
     ...EVERY_V1,
-    ...(traits.hasId ? WITH_ID : []),
+    ...(traits.hasId || traits.mayNameWebhook ? WITH_ID : []),
     ...(traits.hasBody ? WITH_BODY : []),
     ...(traits.hasState ? WITH_STATE : []),
   ];
   const headers = { ...REQUEST_ID, ...RATE_LIMIT, ...(traits.carriesSecret && NO_STORE) };
   const examples = EXAMPLES[String(schema.$ref)];
-  const content = { "application/json": { schema, ...(examples && { examples }) } };
+  const { mediaType = "application/json", example } = traits;
+  const content = { [mediaType]: { schema, ...(examples && { examples }), ...(example && { example }) } };
   return {
     summary,
     description,
@@ -196,6 +202,7 @@ export interface ApiDocument {
 
 interface Operation {
   operationId: string;
+  parameters?: object[];
   responses: Record<string, unknown>;
   requestBody?: { required: boolean; content: Record<string, { schema: { required?: string[] } }> };
 }
@@ -211,7 +218,13 @@ export function finishDocument({ paths, ...rest }: ApiDocument): ApiDocument {
 
 function finishOperation({ responses, requestBody, ...rest }: Operation): Operation {
   const operationId = rest.operationId.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
-  const finished = { ...rest, operationId, responses: { ...responses, ...errorAnswers(EVERY_ROUTE) } };
+  const parameters = rest.parameters && { parameters: inWordsOfOpenApi(rest.parameters) as object[] };
+  const finished = {
+    ...rest,
+    ...parameters,
+    operationId,
+    responses: { ...responses, ...errorAnswers(EVERY_ROUTE) },
+  };
   if (!requestBody) return finished;
   // The plugin calls every body required, also one that may be left out.
   const required = Object.values(requestBody.content).some(({ schema }) => schema.required !== undefined);

@@ -7,6 +7,8 @@ import type { RateLimiter } from "./rate-limit.ts";
 export interface Gate {
   /** Rejects with AppError; for routes below /v1 resolves with who is asking. */
   admit(request: Request, headers: Record<string, string | number>): Promise<Identity | null>;
+  /** Whether the key of a request that was admitted would be admitted still; it is not counted against its limit. */
+  stillHolds(request: Request): Promise<boolean>;
 }
 
 export interface GateOptions {
@@ -49,6 +51,16 @@ export function createGate({ routes, identify: identifyKey, limiter, now }: Gate
   };
 
   return {
+    async stillHolds({ headers }) {
+      try {
+        const { organization } = await authenticate(headers.get("authorization"), identifyKey, now());
+        requireWebhookAlerts(organization);
+        return true;
+      } catch (error) {
+        if (error instanceof AppError) return false;
+        throw error;
+      }
+    },
     async admit(request, headers) {
       const path = pathOf(request.url);
       checkRoute(request.method, path);

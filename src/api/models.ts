@@ -162,6 +162,31 @@ const payload = {
   timestamp: time("When the scan was made."),
 };
 
+const event = {
+  id: uuid(
+    "The event ID, and the webhook-id header that receivers get.",
+    "019bc0f6-5bff-7000-9d3a-52c8f1d7a460",
+  ),
+  external_id: {
+    type: "string",
+    nullable: true,
+    description: "The scanner's own id; null when it gave none.",
+    example: "scan-42",
+  },
+  event: EVENT_TYPE,
+  received_at: time("When it came in."),
+  payload: ref("Payload"),
+  deliveries: integer("How many deliveries it has: one for each webhook that got it.", 2),
+};
+const point = {
+  at: time("When the step begins."),
+  attempts: integer("Requests that were made.", 12),
+  delivered: integer("Deliveries that ended delivered.", 11),
+  failed: integer("Deliveries that ended failed.", 0),
+  p50_ms: orNull(integer("Half of the attempts took no longer, milliseconds; null without any.", 12)),
+  p99_ms: orNull(integer("99 of 100 attempts took no longer, milliseconds; null without any.", 90)),
+};
+
 export const SCHEMAS: Readonly<Record<string, Schema>> = {
   Webhook: { ...wrap(webhook, OPTIONAL), example: webhookExample },
   WebhookWithSecret: {
@@ -184,6 +209,11 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   DeliveryDetail: wrap({ ...delivery, payload: ref("Payload"), attempts: listOf(ref("Attempt")) }),
   Attempt: wrap(attempt),
   Payload: wrap(payload),
+  Event: wrap(event),
+  WebhookStatistics: wrap({
+    webhook_id: webhook.id,
+    points: listOf(wrap(point)),
+  }),
   Health: wrap({
     status: { type: "string", enum: ["ok", "unavailable"], example: "ok" },
     version: { type: "string", example: "0.1.0" },

@@ -2,6 +2,7 @@ import { t } from "elysia";
 import { WEBHOOK_FORMATS } from "../formats.ts";
 import { DELIVERY_STATUSES } from "../outcomes.ts";
 
+import { MAX_CHARACTERS } from "./documents.ts";
 import { oneOf } from "./one-of.ts";
 import { OPTION_RULES, optionFields } from "./webhook-options.ts";
 
@@ -13,6 +14,10 @@ export const FIELD_RULES: Readonly<Record<string, string>> = {
   enabled: "enabled must be true or false",
   status: `status must be one of ${DELIVERY_STATUSES.join(", ")}`,
   limit: "limit must be a whole number from 1 to 100",
+  tier: "tier must be one of red, yellow, green",
+  external_id: "external_id must be a string of 1 to 128 characters",
+  webhook_id: "webhook_id must be the id of a webhook",
+  minutes: "minutes must be a whole number from 1 to 1440",
   cursor: "cursor must be the next_cursor of an earlier answer",
   since: "since must be an ISO 8601 date and time with a zone, such as 2026-01-15T10:00:00Z",
   until: "until must be an ISO 8601 date and time with a zone, such as 2026-01-15T10:00:00Z",
@@ -104,18 +109,68 @@ export const deliveryParams = t.Object({
   id: t.String({ description: "The delivery ID.", example: "019bc0f6-5c00-7000-9d3a-52c8f1d7a460" }),
 });
 
+export const eventParams = t.Object({
+  id: t.String({ description: "The event ID.", example: "019bc0f6-5bff-7000-9d3a-52c8f1d7a460" }),
+});
+
+/** Entries of a page where the query names no limit. */
+export const DEFAULT_LIMIT = 50;
+const limit = t.String({
+  pattern: "^([1-9][0-9]?|100)$",
+  description: "1 to 100, default 50.",
+  example: "50",
+});
+const cursor = t.String({
+  description: "The next_cursor of the page before.",
+  example: "019bc0f6-5c00-7000-9d3a-52c8f1d7a460",
+});
+
 export const deliveriesQuery = t.Object(
   {
     status: t.Optional(
       oneOf(DELIVERY_STATUSES, { description: "Only deliveries in this state.", example: "failed" }),
     ),
-    limit: t.Optional(
-      t.String({ pattern: "^([1-9][0-9]?|100)$", description: "1 to 100, default 50.", example: "50" }),
+    limit: t.Optional(limit),
+    cursor: t.Optional(cursor),
+  },
+  strict,
+);
+
+export const eventsQuery = t.Object(
+  {
+    tier: t.Optional(
+      oneOf(["red", "yellow", "green"] as const, {
+        description: "Only events of this tier.",
+        example: "red",
+      }),
     ),
-    cursor: t.Optional(
+    external_id: t.Optional(
       t.String({
-        description: "The next_cursor of the page before.",
-        example: "019bc0f6-5c00-7000-9d3a-52c8f1d7a460",
+        minLength: 1,
+        [MAX_CHARACTERS]: 128,
+        description: "Only the event that the scanner gave this id.",
+        example: "scan-42",
+      }),
+    ),
+    limit: t.Optional(limit),
+    cursor: t.Optional(cursor),
+  },
+  strict,
+);
+
+export const statisticsQuery = t.Object(
+  {
+    webhook_id: t.Optional(
+      t.String({
+        description: "Only this webhook; left out: all of the organization's.",
+        example: "0b3b3f4e-6f0a-4c53-9a2e-5d2d4d8f5c11",
+      }),
+    ),
+    minutes: t.Optional(
+      t.String({
+        pattern: "^([1-9][0-9]{0,2}|1[0-3][0-9]{2}|14[0-3][0-9]|1440)$",
+        description: "How far back, 1 to 1440; default 60.",
+        example: "60",
       }),
     ),
   },

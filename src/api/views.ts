@@ -1,3 +1,4 @@
+import type { StoredEvent } from "../store/event-history.ts";
 import type { Attempt, Delivery } from "../store/history.ts";
 import type { Webhook } from "../store/webhooks.ts";
 
@@ -60,6 +61,17 @@ export function deliveryView(row: Delivery, { formatId, toWall }: Viewer) {
     last_error: row.lastError,
     created_at: iso(row.createdAt),
     finished_at: isoOrNull(row.finishedAt),
+  };
+}
+
+export function eventView(event: StoredEvent, { formatId }: Pick<Viewer, "formatId">) {
+  return {
+    id: formatId(event.id),
+    external_id: event.externalId,
+    event: event.type,
+    received_at: iso(event.receivedAt),
+    payload: JSON.parse(event.payload),
+    deliveries: event.deliveries,
   };
 }
 

@@ -2,6 +2,7 @@ import { Elysia, status } from "elysia";
 import { AppError } from "../errors.ts";
 import type { EventType } from "../event-types.ts";
 import type { AttemptError } from "../outcomes.ts";
+import type { Organization } from "../store/organizations.ts";
 import { MAX_SIGNATURES, type TooManySecrets, type Webhook, type Webhooks } from "../store/webhooks.ts";
 import type { WebhookHeaders } from "../webhook-headers.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
@@ -17,8 +18,12 @@ export interface WebhookRouteOptions {
   webhooks: Webhooks;
   urlRules: UrlRules;
   maxWebhooks: number;
-  /** Tells the delivery engine that a webhook was made, changed or removed. */
-  onChanged: (webhookId: number) => void;
+  /** Tells that a webhook of an organization was made, changed or removed. */
+  onChanged: (
+    webhook: Webhook,
+    organization: Organization,
+    change: "created" | "updated" | "deleted",
+  ) => void;
   /** Sends the test payload on the delivery code path. */
   sendTest: (webhookId: number) => Promise<TestOutcome>;
 }
@@ -70,7 +75,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
             `url cannot be added: an organization has at most ${options.maxWebhooks} webhooks`,
           );
         }
-        onChanged(made.webhook.id);
+        onChanged(made.webhook, organization, "created");
         set.headers["cache-control"] = "no-store";
         return status(201, { webhook: { ...webhookView(made.webhook), secret: made.secret } });
       },
@@ -107,13 +112,13 @@ export function webhookRoutes(options: WebhookRouteOptions) {
         }),
       },
     )
-    .put("/:id", ({ organization, params, body }) => update(organization.id, params.id, body), {
+    .put("/:id", ({ organization, params, body }) => update(organization, params.id, body), {
       parse: READ_JSON,
       params: idParams,
       body: updateWebhookBody,
       detail: updateDocument("PUT"),
     })
-    .patch("/:id", ({ organization, params, body }) => update(organization.id, params.id, body), {
+    .patch("/:id", ({ organization, params, body }) => update(organization, params.id, body), {
       parse: READ_JSON,
       params: idParams,
       body: updateWebhookBody,
@@ -122,7 +127,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
     .delete(
       "/:id",
       async ({ organization, params }) => {
-        onChanged(found(await webhooks.remove(organization.id, params.id)).id);
+        onChanged(found(await webhooks.remove(organization.id, params.id)), organization, "deleted");
         return { deleted: true };
       },
       {
@@ -164,7 +169,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
         const overlap = body?.overlap_seconds ?? DEFAULT_OVERLAP_SECONDS;
         const rotated = found(await webhooks.rotateSecret(organization.id, params.id, overlap * 1000));
         if ("tooManyUntil" in rotated) throw tooManySecrets(rotated);
-        onChanged(rotated.webhook.id);
+        onChanged(rotated.webhook, organization, "updated");
         set.headers["cache-control"] = "no-store";
         return { webhook: { ...webhookView(rotated.webhook), secret: rotated.secret } };
       },
@@ -187,7 +192,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
       },
     );
 
-  async function update(organizationId: number, uuid: string, body: typeof updateWebhookBody.static) {
+  async function update(organization: Organization, uuid: string, body: typeof updateWebhookBody.static) {
     const { url, format, enabled, events, headers } = body;
     const changes = {
       ...(url !== undefined && { url }),
@@ -203,8 +208,8 @@ export function webhookRoutes(options: WebhookRouteOptions) {
       if (url !== undefined || format !== undefined) checkWebhookUrl(after.url, after.format, urlRules);
       if (body.group != null || format !== undefined) checkGroup(after);
     };
-    const webhook = found(await webhooks.update(organizationId, uuid, changes, check));
-    onChanged(webhook.id);
+    const webhook = found(await webhooks.update(organization.id, uuid, changes, check));
+    onChanged(webhook, organization, "updated");
     return { webhook: webhookView(webhook) };
   }
 }

@@ -25,6 +25,9 @@ function uncalled(): Parameters<typeof createApp>[0] {
     gate: group(),
     webhooks: group(),
     deliveries: group(),
+    events: group(),
+    statistics: group(),
+    stream: group(),
     operations: { version: VERSION, isHealthy: () => false, metrics: group() },
     onFault: () => {},
   };

@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { ApiKeys } from "./api-keys.ts";
 import type { Bootstrap } from "./bootstrap.ts";
 import type { DeliveryQueue } from "./delivery-queue.ts";
+import type { EventHistory } from "./event-history.ts";
 import type { EventLog } from "./event-log.ts";
 import type { History } from "./history.ts";
 import type { Ids } from "./ids.ts";
@@ -10,6 +11,7 @@ import type { Organizations } from "./organizations.ts";
 import type { Overview } from "./overview.ts";
 import type { Retention } from "./retention.ts";
 import type { Secrets } from "./secrets.ts";
+import type { Statistics } from "./statistics.ts";
 import type { Webhooks } from "./webhooks.ts";
 
 /**
@@ -28,6 +30,8 @@ export interface Store {
   eventLog: EventLog;
   deliveryQueue: DeliveryQueue;
   history: History;
+  eventHistory: EventHistory;
+  statistics: Statistics;
   retention: Retention;
   leases: Leases;
   overview: Overview;

@@ -4,6 +4,7 @@ import type { AttemptRecord, WebhookDelta } from "../delivery-queue.ts";
 import type { StoreDatabase } from "./database.ts";
 import { freshOf, LOGGED_DELIVERIES, prepareAdvance } from "./fresh-deliveries.ts";
 import { DELIVERED, FAILED, PENDING, TRIED } from "./schema.ts";
+import type { SqliteStatistics } from "./statistics.ts";
 import type { WebhookLog } from "./webhook-log.ts";
 
 /** A pending delivery with all that an attempt needs. */
@@ -57,7 +58,7 @@ const DUE_COLUMNS = `deliveries.id AS id, deliveries.webhook_id AS webhookId, ev
 
 export function createDeliveryStore(
   { sqlite, transaction }: StoreDatabase,
-  webhookLog: WebhookLog,
+  { webhookLog, statistics }: { webhookLog: WebhookLog; statistics: SqliteStatistics },
 ): DeliveryStore {
   const dueAgain = sqlite.prepare<DueDelivery, [number, number, number, number]>(
     `SELECT ${DUE_COLUMNS} FROM deliveries INDEXED BY deliveries_waiting JOIN events e ON e.id = event_id
@@ -95,10 +96,15 @@ export function createDeliveryStore(
       webhookLog.transaction((takeIn) => {
         for (const attempt of attempts) writeAttempt(attempt);
         for (const webhook of webhooks) writeOutcome(webhook, takeIn);
+        statistics.count(attempts);
       }),
     failPending: (options) => {
       webhookLog.catchUp();
-      return transaction("relaxed", () => failPending(options));
+      return transaction("relaxed", () => {
+        const ended = failPending(options);
+        statistics.countEnded(options.webhookId, ended, options.finishedAt);
+        return ended;
+      });
     },
   };
 }

@@ -2,6 +2,7 @@ import type { ClaimedDelivery } from "../delivery-queue.ts";
 import type { EventLog, NewEvent, StoredEvent, Wants } from "../event-log.ts";
 import type { Claims } from "./claims.ts";
 import type { StoreDatabase } from "./database.ts";
+import type { EventFeed } from "./event-feed.ts";
 import type { ExternalIds } from "./external-ids.ts";
 import { promised } from "./faults.ts";
 import type { ReservedIds } from "./id-reservation.ts";
@@ -13,9 +14,16 @@ export interface EventStore extends EventLog {
   insertEvents(batch: readonly NewEvent[], dueAt: number): StoredEvent[];
 }
 
+export interface EventStoreParts {
+  externalIds: ExternalIds;
+  webhookLog: WebhookLog;
+  claims: Claims;
+  feed: EventFeed;
+}
+
 export function createEventStore(
   database: StoreDatabase,
-  { externalIds, webhookLog, claims }: { externalIds: ExternalIds; webhookLog: WebhookLog; claims: Claims },
+  { externalIds, webhookLog, claims, feed }: EventStoreParts,
   { ids, schedule }: { ids: ReservedIds; schedule: () => number },
 ): EventStore {
   const { sqlite } = database;
@@ -49,14 +57,17 @@ export function createEventStore(
       stored = webhookLog.transaction((takeIn) => {
         const inserted = insertAll(batch, dueAt);
         webhookLog.grew(inserted.reduce((sum, { deliveries }) => sum + deliveries, 0));
+        feed.grew(inserted.length);
         if (webhookLog.isWorthwhile(batch.length)) takeIn();
         return inserted;
       });
     } catch (error) {
       externalIds.rolledBack();
+      feed.rolledBack();
       throw error;
     }
     externalIds.committed();
+    feed.committed();
     return stored;
   };
 

@@ -29,6 +29,8 @@ export interface ExternalIds {
    * organization has it, answers that one; otherwise null.
    */
   claim(event: NamedEvent): number | null;
+  /** The event of an organization that has an id; null when there is none. */
+  find(organizationId: number, externalId: string): number | null;
   /** The transaction was committed: writes a run if one is full. */
   committed(): void;
   /** The transaction was rolled back: forgets what was claimed in it. */
@@ -138,8 +140,18 @@ export function createExternalIds(
   // ── finding ───────────────────────────────────────────────────────────────────────────────────────
 
   const claim: ExternalIds["claim"] = ({ id, organizationId, externalId }) => {
-    const { recent, filters, hashOf } = inMemory();
+    const { recent, hashOf } = inMemory();
     const hash = hashOf(organizationId, externalId);
+    const found = locate(hash, organizationId, externalId);
+    if (found === null) recent.add(hash, id);
+    return found;
+  };
+
+  const find: ExternalIds["find"] = (organizationId, externalId) =>
+    locate(inMemory().hashOf(organizationId, externalId), organizationId, externalId);
+
+  const locate = (hash: number, organizationId: number, externalId: string): number | null => {
+    const { recent, filters } = inMemory();
     // Sees the events of the present transaction too.
     const isIt = (eventId: number): boolean => rows.isNamed(eventId, organizationId, externalId);
     let found = recent.find(hash, isIt);
@@ -147,7 +159,6 @@ export function createExternalIds(
       if (found !== null) return found;
       found = findInRuns(number * RUNS_IN_FILTER, filter.runsOf(hash), hash, isIt);
     }
-    if (found === null) recent.add(hash, id);
     return found;
   };
 
@@ -225,7 +236,7 @@ export function createExternalIds(
     return true;
   };
 
-  return { load, claim, committed, rolledBack, dropOldRun };
+  return { load, claim, find, committed, rolledBack, dropOldRun };
 }
 
 /** For taking 32 bits of a BigInt: arithmetic on those is slow. */

@@ -39,7 +39,13 @@ const DELIVERY_COLUMNS = {
   finishedAt,
 };
 
-export function createHistory({ orm, sqlite }: StoreDatabase, webhookLog: WebhookLog): History {
+/** The deliveries of an event, in the order of the webhooks that they go to. */
+export type DeliveriesOf = (eventId: number) => Delivery[];
+
+export function createHistory(
+  { orm, sqlite }: StoreDatabase,
+  webhookLog: WebhookLog,
+): History & { deliveriesOf: DeliveriesOf } {
   const select = (where: SQL | undefined) =>
     orm
       .select(DELIVERY_COLUMNS)
@@ -103,6 +109,8 @@ export function createHistory({ orm, sqlite }: StoreDatabase, webhookLog: Webhoo
     orm.select({ body: events.body }).from(events).where(eq(events.id, eventId)).get()?.body ?? "null";
 
   return {
+    deliveriesOf: (eventId) =>
+      select(eq(deliveries.eventId, eventId)).orderBy(deliveries.webhookId).all().map(toDelivery),
     list: (options) =>
       promised(() => {
         webhookLog.catchUpIfPossible();

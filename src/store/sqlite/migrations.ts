@@ -8,6 +8,7 @@ import statusRange from "../../../drizzle/0004_status_range.sql" with { type: "t
 import webhookLog from "../../../drizzle/0005_webhook_log.sql" with { type: "text" };
 import attemptDetail from "../../../drizzle/0006_attempt_detail.sql" with { type: "text" };
 import webhookOptions from "../../../drizzle/0007_webhook_options.sql" with { type: "text" };
+import eventsAndMinutes from "../../../drizzle/0008_events_and_minutes.sql" with { type: "text" };
 import journal from "../../../drizzle/meta/_journal.json";
 import { UsageError } from "../../errors.ts";
 
@@ -21,6 +22,7 @@ const SQL_BY_TAG: Readonly<Record<string, string>> = {
   "0005_webhook_log": webhookLog,
   "0006_attempt_detail": attemptDetail,
   "0007_webhook_options": webhookOptions,
+  "0008_events_and_minutes": eventsAndMinutes,
 };
 
 export interface Migration {

@@ -1,9 +1,11 @@
 import { idAt } from "../../ids.ts";
 import type { PruneLimits, PruneStep, Retention } from "../retention.ts";
 import type { StoreDatabase } from "./database.ts";
+import type { EventFeed } from "./event-feed.ts";
 import type { ExternalIds } from "./external-ids.ts";
 import { promised } from "./faults.ts";
 import { PENDING } from "./schema.ts";
+import type { SqliteStatistics } from "./statistics.ts";
 import { LOGGED_THROUGH, type WebhookLog } from "./webhook-log.ts";
 
 const STEP_ROWS = 400;
@@ -19,6 +21,8 @@ const NOTHING: PruneStep = { deliveries: 0, attempts: 0, events: 0, done: false 
 interface RetentionParts {
   externalIds: Pick<ExternalIds, "load" | "dropOldRun">;
   webhookLog: Pick<WebhookLog, "catchUp">;
+  feed: Pick<EventFeed, "drop">;
+  statistics: Pick<SqliteStatistics, "prune">;
 }
 
 interface OldDelivery {
@@ -27,6 +31,13 @@ interface OldDelivery {
   old: number;
   /** How many attempts lie in its own row. */
   attempts: number;
+}
+
+interface OldEvent {
+  id: number;
+  organizationId: number;
+  type: number;
+  old: number;
 }
 
 /** Rows of one table, looked at from the oldest on; `drop` answers whether a row went. */
@@ -38,7 +49,7 @@ interface Walk<Row> {
 /** As the port says; last go the scanners' ids of what is gone. */
 export function createRetention(
   { sqlite, transaction, copyLog }: StoreDatabase,
-  { externalIds, webhookLog }: RetentionParts,
+  { externalIds, webhookLog, feed, statistics }: RetentionParts,
 ): Retention {
   const oldDeliveries = sqlite.prepare<OldDelivery, [number, number, number, number]>(
     `SELECT id, webhook_id AS webhookId, status <> ${PENDING} AND finished_at < ? AS old, last_started_at IS NOT NULL AS attempts FROM deliveries
@@ -47,8 +58,8 @@ export function createRetention(
   const dropAttempts = sqlite.prepare("DELETE FROM attempts WHERE delivery_id = ?");
   const dropDelivery = sqlite.prepare("DELETE FROM deliveries WHERE id = ?");
   const dropLogged = sqlite.prepare("DELETE FROM webhook_log WHERE webhook_id = ? AND delivery_id = ?");
-  const oldEvents = sqlite.prepare<{ id: number; old: number }, [number, number, number]>(
-    `SELECT id, NOT EXISTS (SELECT 1 FROM deliveries WHERE event_id = events.id) AS old FROM events
+  const oldEvents = sqlite.prepare<OldEvent, [number, number, number]>(
+    `SELECT id, organization_id AS organizationId, type, NOT EXISTS (SELECT 1 FROM deliveries WHERE event_id = events.id) AS old FROM events
      WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?`,
   );
   const dropEvent = sqlite.prepare("DELETE FROM events WHERE id = ?");
@@ -104,7 +115,10 @@ export function createRetention(
     });
     const events = createWalk({
       rows: (from, limit) => oldEvents.all(from, through, limit),
-      drop: ({ id }) => dropEvent.run(id).changes > 0,
+      drop: (event) => {
+        feed.drop(event);
+        return dropEvent.run(event.id).changes > 0;
+      },
     });
     let gaveBack = false;
 
@@ -118,6 +132,7 @@ export function createRetention(
     return () => {
       if (!events.done) return transaction("relaxed", prune);
       if (externalIds.dropOldRun()) return NOTHING;
+      if (transaction("relaxed", () => statistics.prune(finishedBefore, STEP_ROWS)) > 0) return NOTHING;
       if (giveBack()) {
         gaveBack = true;
         return NOTHING;

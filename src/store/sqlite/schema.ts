@@ -208,6 +208,34 @@ export const webhookLog = sqliteTable(
   (table) => [primaryKey({ columns: [table.webhookId, table.deliveryId] })],
 );
 
+/** Each organization's events by type in order, up to date when it is read (event-feed.ts). WITHOUT ROWID, as the migration says. */
+export const eventFeed = sqliteTable(
+  "event_feed",
+  {
+    organizationId: integer("organization_id").notNull(),
+    type: integer().notNull(),
+    eventId: integer("event_id").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.organizationId, table.type, table.eventId] })],
+);
+
+/** What came of each webhook's requests, by minute (statistics.ts). WITHOUT ROWID, as the migration says. */
+export const webhookMinutes = sqliteTable(
+  "webhook_minutes",
+  {
+    webhookId: integer("webhook_id").notNull(),
+    /** Wall time in minutes since 1970. */
+    minute: integer().notNull(),
+    attempts: integer().notNull(),
+    /** Deliveries that ended. */
+    delivered: integer().notNull(),
+    failed: integer().notNull(),
+    /** Packed (latency-histogram.ts). */
+    latencies: blob({ mode: "buffer" }).notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.webhookId, table.minute] })],
+);
+
 /**
  * Attempts before the latest one, which lies in its delivery's own row: a delivery that succeeds at once, as
  * nearly all do, is one row less to write. The migration adds WITHOUT ROWID, which drizzle cannot say.

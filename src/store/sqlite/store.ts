@@ -13,6 +13,8 @@ import { DATABASE_FILE, type OpenOptions, openDatabase, refusal, type StoreDatab
 import { createDeliveryStore, type DeliveryStore } from "./deliveries.ts";
 import { createDeliveryLog, type DeliveryLog } from "./delivery-log.ts";
 import { createDeliveryQueue } from "./delivery-queue.ts";
+import { createEventFeed } from "./event-feed.ts";
+import { createEventHistory } from "./event-history.ts";
 import { createEventStore, type EventStore } from "./event-log.ts";
 import { createExternalIds, type ExternalIds } from "./external-ids.ts";
 import { isSqliteFault, promised } from "./faults.ts";
@@ -26,6 +28,7 @@ import { createOrganizations } from "./organizations.ts";
 import { createOverview } from "./overview.ts";
 import { createRetention } from "./retention.ts";
 import { openSecretBox, rotateSecretKey } from "./secret-key.ts";
+import { createStatistics } from "./statistics.ts";
 import { createWebhookLog } from "./webhook-log.ts";
 import { createWebhooks, type SqliteWebhooks } from "./webhooks.ts";
 
@@ -94,6 +97,8 @@ function assemble(
   const externalIds = createExternalIds(database);
   // Otherwise the first event would wait for it.
   if (resident) loadOrRefuse(externalIds, path);
+  const feed = createEventFeed(database);
+  const statistics = createStatistics(database);
   const webhookLog = createWebhookLog(database.sqlite, transaction);
   const organizations = createOrganizations(database, clock);
   const apiKeys = createApiKeys(database, clock);
@@ -101,10 +106,10 @@ function assemble(
   const claims = createClaims();
   const eventLog = createEventStore(
     database,
-    { externalIds, webhookLog, claims },
+    { externalIds, webhookLog, claims, feed },
     { ids: reserved, schedule: clock.schedule },
   );
-  const deliveries = createDeliveryStore(database, webhookLog);
+  const deliveries = createDeliveryStore(database, { webhookLog, statistics });
   const deliveryLog = createDeliveryLog(database, reserved, webhookLog);
   const deliveryQueue = createDeliveryQueue(database, {
     deliveries,
@@ -114,6 +119,7 @@ function assemble(
     lastId,
     onDisabled: webhooks.forgetSubscriptions,
   });
+  const { deliveriesOf, ...history } = createHistory(database, webhookLog);
 
   const saveClock = (): void => transaction("relaxed", noteClock);
   const onFault = (error: unknown): void => {
@@ -143,8 +149,10 @@ function assemble(
     organizations,
     apiKeys,
     webhooks,
-    history: createHistory(database, webhookLog),
-    retention: createRetention(database, { externalIds, webhookLog }),
+    history,
+    eventHistory: createEventHistory(database, { feed, externalIds, deliveriesOf }),
+    statistics,
+    retention: createRetention(database, { externalIds, webhookLog, feed, statistics }),
     leases: createLeases(),
     overview: createOverview(database, { webhookLog, path, schedule: clock.schedule }),
     secrets: {

@@ -1,0 +1,57 @@
+import { addPacked, type LatencyHistogram, quantile } from "../latency-histogram.ts";
+import type { WebhookMinute } from "../store/statistics.ts";
+
+/** A range of time in steps of equal length, as charts want it. */
+export interface Steps {
+  /** Wall times, milliseconds since 1970: the first step's begin, and the last one's end. */
+  from: number;
+  to: number;
+  stepMs: number;
+}
+
+export interface Point {
+  /** Wall time at which the step begins. */
+  at: number;
+  attempts: number;
+  delivered: number;
+  failed: number;
+  /** Milliseconds; null where there was no attempt. */
+  p50: number | null;
+  p99: number | null;
+}
+
+const MINUTE_MS = 60_000;
+/** A chart shows no more: with more, each of many webhooks would have a long answer. */
+const MAX_POINTS = 144;
+const STEP_MINUTES = [1, 2, 5, 10];
+
+/** The latest steps that hold so many minutes, the present one included; steps begin at round times. */
+export function stepsOf(minutes: number, now: number): Steps {
+  const length = STEP_MINUTES.find((step) => minutes / step <= MAX_POINTS) ?? 10;
+  const stepMs = length * MINUTE_MS;
+  const to = (Math.floor(now / stepMs) + 1) * stepMs;
+  return { from: to - Math.ceil(minutes / length) * stepMs, to, stepMs };
+}
+
+/** One point for each step, those included in which nothing happened. */
+export function pointsOf(minutes: readonly WebhookMinute[], { from, to, stepMs }: Steps): Point[] {
+  const points: Point[] = [];
+  let next = 0;
+  for (let at = from; at < to; at += stepMs) {
+    const point = { at, attempts: 0, delivered: 0, failed: 0 };
+    let latencies: LatencyHistogram | null = null;
+    for (let row = minutes[next]; row && row.at < at + stepMs; row = minutes[++next]) {
+      point.attempts += row.attempts;
+      point.delivered += row.delivered;
+      point.failed += row.failed;
+      latencies ??= new Map();
+      addPacked(latencies, row.latencies);
+    }
+    points.push({
+      ...point,
+      p50: latencies && quantile(latencies, 0.5),
+      p99: latencies && quantile(latencies, 0.99),
+    });
+  }
+  return points;
+}

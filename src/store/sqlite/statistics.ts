@@ -1,0 +1,116 @@
+import { addLatency, addPacked, type LatencyHistogram, packHistogram } from "../../latency-histogram.ts";
+import type { AttemptRecord } from "../delivery-queue.ts";
+import type { MinuteRange, Statistics, WebhookMinute, WebhookMinutes } from "../statistics.ts";
+import type { StoreDatabase } from "./database.ts";
+import { promised } from "./faults.ts";
+
+const MINUTE_MS = 60_000;
+
+/** An attempt that was made, as far as it is counted. */
+export type CountedAttempt = Pick<AttemptRecord, "webhookId" | "startedAt" | "durationMs" | "status">;
+
+export interface SqliteStatistics extends Statistics {
+  /** Counts attempts and what they ended, in the minutes that they ended in; a part of the transaction that writes them. */
+  count(attempts: readonly CountedAttempt[]): void;
+  /** Counts deliveries that ended without an attempt, at a wall time; a part of a transaction. */
+  countEnded(webhookId: number, deliveries: number, at: number): void;
+  /** Drops up to `limit` rows of minutes before a wall time; answers how many. */
+  prune(before: number, limit: number): number;
+}
+
+/** The counts of one webhook and minute before they are written. */
+interface Counts {
+  webhookId: number;
+  minute: number;
+  attempts: number;
+  delivered: number;
+  failed: number;
+  latencies: LatencyHistogram;
+}
+
+/**
+ * One row for each webhook and minute, in the table `webhook_minutes`. A batch of results is counted in memory
+ * first: of one webhook, hundreds of them are one row to write.
+ */
+export function createStatistics({ sqlite }: StoreDatabase): SqliteStatistics {
+  const present = sqlite.prepare<{ latencies: Uint8Array }, [number, number]>(
+    "SELECT latencies FROM webhook_minutes WHERE webhook_id = ? AND minute = ?",
+  );
+  const add = sqlite.prepare<void, [number, number, number, number, number, Uint8Array]>(
+    `INSERT INTO webhook_minutes (webhook_id, minute, attempts, delivered, failed, latencies)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET attempts = attempts + excluded.attempts,
+     delivered = delivered + excluded.delivered, failed = failed + excluded.failed, latencies = excluded.latencies`,
+  );
+  const webhookIds = sqlite.prepare<{ id: number; uuid: string }, [number, string | null]>(
+    `SELECT id, uuid FROM webhooks WHERE organization_id = ?1 AND deleted_at IS NULL
+     AND (?2 IS NULL OR uuid = ?2) ORDER BY id DESC`,
+  );
+  const minutesOf = sqlite.prepare<Omit<WebhookMinute, "at"> & { minute: number }, [number, number, number]>(
+    `SELECT minute, attempts, delivered, failed, latencies FROM webhook_minutes
+     WHERE webhook_id = ? AND minute >= ? AND minute < ? ORDER BY minute`,
+  );
+  const counted = sqlite.prepare<{ id: number }, [number]>(
+    `WITH RECURSIVE counted (id) AS (SELECT min(webhook_id) FROM webhook_minutes
+     UNION ALL SELECT (SELECT min(webhook_id) FROM webhook_minutes WHERE webhook_id > id) FROM counted WHERE id IS NOT NULL)
+     SELECT id FROM counted WHERE id IS NOT NULL
+     AND EXISTS (SELECT 1 FROM webhook_minutes WHERE webhook_id = id AND minute < ?)`,
+  );
+  const drop = sqlite.prepare<void, [number, number, number]>(
+    `DELETE FROM webhook_minutes WHERE webhook_id = ?1 AND minute IN
+     (SELECT minute FROM webhook_minutes WHERE webhook_id = ?1 AND minute < ?2 ORDER BY minute LIMIT ?3)`,
+  );
+
+  const write = ({ webhookId, minute, attempts, delivered, failed, latencies }: Counts): void => {
+    const known = present.get(webhookId, minute);
+    if (known) addPacked(latencies, known.latencies);
+    add.run(webhookId, minute, attempts, delivered, failed, packHistogram(latencies));
+  };
+
+  return {
+    minutes: ({ organizationId, webhookUuid, from, to }: MinuteRange) =>
+      promised(() =>
+        webhookIds.all(organizationId, webhookUuid).map(({ id, uuid }): WebhookMinutes => {
+          const rows = minutesOf.all(id, Math.ceil(from / MINUTE_MS), Math.ceil(to / MINUTE_MS));
+          const minutes = rows.map(({ minute, ...row }) => ({ ...row, at: minute * MINUTE_MS }));
+          return { webhookUuid: uuid, minutes };
+        }),
+      ),
+    count(attempts) {
+      let latest: Counts | null = null;
+      const batch = new Map<string, Counts>();
+      for (const { webhookId, startedAt, durationMs, status } of attempts) {
+        const minute = Math.floor((startedAt + durationMs) / MINUTE_MS);
+        // Most follow one of the same webhook.
+        if (latest?.webhookId !== webhookId || latest.minute !== minute) {
+          latest = countsIn(batch, webhookId, minute);
+        }
+        latest.attempts += 1;
+        addLatency(latest.latencies, durationMs);
+        if (status !== "pending") latest[status] += 1;
+      }
+      for (const counts of batch.values()) write(counts);
+    },
+    countEnded(webhookId, deliveries, at) {
+      if (deliveries === 0) return;
+      const minute = Math.floor(at / MINUTE_MS);
+      write({ webhookId, minute, attempts: 0, delivered: 0, failed: deliveries, latencies: new Map() });
+    },
+    prune(before, limit) {
+      const minute = Math.floor(before / MINUTE_MS);
+      let left = limit;
+      for (const { id } of counted.all(minute)) {
+        if (left > 0) left -= drop.run(id, minute, left).changes;
+      }
+      return limit - left;
+    },
+  };
+}
+
+function countsIn(batch: Map<string, Counts>, webhookId: number, minute: number): Counts {
+  const key = `${webhookId} ${minute}`;
+  const known = batch.get(key);
+  if (known) return known;
+  const counts = { webhookId, minute, attempts: 0, delivered: 0, failed: 0, latencies: new Map() };
+  batch.set(key, counts);
+  return counts;
+}
