@@ -165,10 +165,11 @@ describe("random requests made from our own OpenAPI document", () => {
     type: string;
   }
 
-  /** One request of a random operation. */
+  /** One request of a random operation, but for the one whose answer never ends. */
   function shots(): fc.Arbitrary<Shot> {
+    const ending = operations(document).filter(({ path }) => path !== "/v1/stream");
     return fc.oneof(
-      ...operations(document).map(({ name, path, operation }) => {
+      ...ending.map(({ name, path, operation }) => {
         const query = (operation.parameters ?? [])
           .filter((parameter) => parameter.in === "query")
           .map(({ name: key, schema }) => [key, fc.oneof(allowed(schema), text)] as const);
