@@ -1,5 +1,13 @@
 """Clients of armorhooks: Scanner and AsyncScanner send scan events to its socket, IndigiArmor calls its API."""
 
+from ._api import UNSET, IndigiArmor
+from ._api_errors import (
+    AuthenticationError,
+    IndigiArmorError,
+    NotFoundError,
+    RateLimitError,
+    ValidationError,
+)
 from ._async_scanner import AsyncScanner
 from ._events import (
     Ack,
@@ -10,16 +18,59 @@ from ._events import (
     ScannerTimeoutError,
     Signal,
 )
+from ._models import (
+    Attempt,
+    Delivery,
+    DeliveryDetail,
+    DeliveryPage,
+    Event,
+    EventDetail,
+    EventPage,
+    Filter,
+    Payload,
+    PayloadSignal,
+    Statistics,
+    StatisticsPoint,
+    StreamMessage,
+    TestResult,
+    Webhook,
+    WebhookStatistics,
+    WebhookWithSecret,
+)
 from ._scanner import Scanner
 
 __all__ = [
+    "UNSET",
     "Ack",
     "AsyncScanner",
+    "Attempt",
+    "AuthenticationError",
+    "Delivery",
+    "DeliveryDetail",
+    "DeliveryPage",
+    "Event",
+    "EventDetail",
+    "EventPage",
     "EventRefusedError",
+    "Filter",
+    "IndigiArmor",
+    "IndigiArmorError",
+    "NotFoundError",
+    "Payload",
+    "PayloadSignal",
+    "RateLimitError",
     "ScanEvent",
     "Scanner",
     "ScannerClosedError",
     "ScannerError",
     "ScannerTimeoutError",
     "Signal",
+    "Statistics",
+    "StatisticsPoint",
+    "StreamMessage",
+    "TestResult",
+    "ValidationError",
+    "Webhook",
+    "WebhookStatistics",
+    "WebhookWithSecret",
 ]
