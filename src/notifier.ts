@@ -1,9 +1,9 @@
 import { hostname } from "node:os";
 import pRetry from "p-retry";
 import { trustedRoots } from "./config.ts";
-import type { AttemptOutcome } from "./delivery/engine.ts";
 import type { HttpProxy } from "./delivery/http/proxy.ts";
 import { createTransport, type Transport } from "./delivery/http/transport.ts";
+import type { AttemptOutcome } from "./delivery/observer.ts";
 import { createSender, type Sender } from "./delivery/send.ts";
 import { systemResolve } from "./delivery/system-resolve.ts";
 import type { HostVerdict, TargetGuard } from "./delivery/target-guard.ts";

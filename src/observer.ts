@@ -1,4 +1,4 @@
-import type { AttemptOutcome, DeliveryObserver } from "./delivery/engine.ts";
+import type { AttemptOutcome, DeliveryObserver } from "./delivery/observer.ts";
 import type { Target } from "./delivery/send.ts";
 import { messageOf } from "./errors.ts";
 import { timeOfId } from "./ids.ts";

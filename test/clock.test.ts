@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { clockState, createClock, toWall } from "../src/clock.ts";
-import { type AttemptOutcome, createDeliveryEngine, type DeliveryEngine } from "../src/delivery/engine.ts";
+import { createDeliveryEngine, type DeliveryEngine } from "../src/delivery/engine.ts";
 import { createTransport } from "../src/delivery/http/transport.ts";
+import type { AttemptOutcome } from "../src/delivery/observer.ts";
 import { createSender } from "../src/delivery/send.ts";
 import { createSettingsLoader } from "../src/delivery/settings.ts";
 import { createTargetGuard, parseCidr } from "../src/delivery/target-guard.ts";

@@ -113,6 +113,13 @@ export function isOn({ settings, isGivenUp }: WebhookQueue): boolean {
   return settings !== null && settings.enabled && !isGivenUp;
 }
 
+/** Something may be due in the store that is not in memory. */
+export function noteDue(queue: WebhookQueue): void {
+  queue.hasBacklog = true;
+  queue.hasDueRetries = true;
+  queue.missed = true;
+}
+
 /** After so long without a request nothing is lost with what was learned of a receiver that is doing well. */
 const IDLE_AFTER_MS = 60_000;
 

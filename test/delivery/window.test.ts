@@ -43,6 +43,28 @@ describe("the window", () => {
     expect(perSecond).toBeGreaterThan(900);
   });
 
+  test("does not open far for one that slows down with more, not even at first", () => {
+    const window = createWindow();
+    let most = 0;
+    for (let now = 0, batch = 0; batch < 40; batch += 1) {
+      const size = sizeOf(window);
+      most = Math.max(most, size);
+      for (let i = 0; i < size; i += 1) noteAnswer(window, now, now + 5 * size, MAX);
+      now += 5 * size;
+    }
+    expect(most).toBeLessThan(32);
+  });
+
+  test("is not closed by a pause of our own, which slows down all but one of a round", () => {
+    const window = createWindow();
+    for (let now = 0, batch = 0; batch < 60; batch += 1) {
+      const size = sizeOf(window);
+      for (let i = 0; i < size; i += 1) noteAnswer(window, now, now + (i === 0 ? 1 : 300), MAX);
+      now += 300;
+    }
+    expect(sizeOf(window)).toBe(MAX);
+  });
+
   test("one that takes up to 40 at once as fast as one, 100 ms away, gets about as many", () => {
     const { size, perSecond } = run(
       (inFlight) => (inFlight <= 40 ? 100 : 100 + 20 * (inFlight - 40)),

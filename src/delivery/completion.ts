@@ -1,0 +1,123 @@
+import type { Clock } from "../clock.ts";
+import type { DisabledReason } from "../outcomes.ts";
+import type { AttemptRecord, ClaimedDelivery, DeliveryQueue } from "../store/delivery-queue.ts";
+import type { Attempt } from "./attempt.ts";
+import type { AttemptRecorder } from "./attempt-recorder.ts";
+import {
+  type Judgement,
+  type JudgementOptions,
+  judge,
+  NO_PAUSES,
+  needsPauses,
+  type Pauses,
+  pausesOf,
+  triedOnce,
+} from "./judgement.ts";
+import type { Memory } from "./memory.ts";
+import type { DeliveryObserver } from "./observer.ts";
+import type { Outcome } from "./outcome.ts";
+import type { QueueRegistry } from "./queue-registry.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { AttemptResult } from "./send.ts";
+import { isOn, noteDue, putBack, type WebhookQueue } from "./webhook-queue.ts";
+
+export interface CompletionOptions {
+  store: Pick<DeliveryQueue, "release">;
+  clock: Clock;
+  judging: JudgementOptions;
+  memory: Memory;
+  recorder: AttemptRecorder;
+  registry: Pick<QueueRegistry, "known" | "park">;
+  scheduler: Scheduler;
+  observer: DeliveryObserver;
+  /** An attempt that came to nothing has given back what it held, with nothing written. */
+  onReleased: () => void;
+}
+
+/** What happens when an attempt is over: end → settle (judged, given to the recorder) → written. */
+export function createCompletion(
+  options: CompletionOptions,
+): (attempt: Attempt, result: AttemptResult) => void {
+  const { store, clock, judging, memory, recorder, registry, scheduler, observer } = options;
+  const { policy } = judging;
+
+  const end = (attempt: Attempt, result: AttemptResult): void => {
+    if (result.meaning.kind === "unsent") giveBack(attempt);
+    else if (!needsPauses(result)) settle(attempt, result, NO_PAUSES);
+    else {
+      // Nearly all deliveries succeed at once: only those that fail wait for what p-retry says.
+      pausesOf(attempt, policy)
+        .then((pauses) => settle(attempt, result, pauses))
+        .catch((error) => observer.fault("delivering", error));
+    }
+  };
+
+  const settle = (attempt: Attempt, result: AttemptResult, pauses: Pauses): void => {
+    const moment = { now: clock.schedule(), monotonic: performance.now(), wall: clock.wall() };
+    const judgement = judge(attempt, result, pauses, moment, judging);
+    const { records, counts, disables } = judgement;
+    const { queue } = attempt;
+    if (disables) queue.isGivenUp = true;
+    const { webhookId } = queue;
+    recorder.add({ webhookId, records, counts, endedAt: moment.now, disabledReason: disables }, () =>
+      written(attempt, judgement),
+    );
+  };
+
+  /** After the commit: what was held is free, and what is to be known is told. */
+  const written = (attempt: Attempt, { records, outcomes, failures, disables }: Judgement): void => {
+    const { queue, settings, deliveries } = attempt;
+    scheduler.release(attempt);
+    const kept: ClaimedDelivery[] = [];
+    for (const [i, delivery] of deliveries.entries()) {
+      const outcome = outcomes[i] as Outcome;
+      if (outcome.staysInFront) kept.push(triedOnce(delivery, outcome));
+      else if (outcome.nextAttemptAt !== null) {
+        queue.nextDueAt = Math.min(queue.nextDueAt, outcome.nextAttemptAt);
+      }
+      observer.attempted({
+        webhook: settings,
+        target: settings.target,
+        deliveryId: delivery.id,
+        eventId: delivery.eventId,
+        record: records[i] as AttemptRecord,
+        isOn: isOn(queue),
+        failures,
+      });
+    }
+    keep(queue, kept);
+    if (disables) giveUp(attempt, disables);
+    scheduler.wakeAt(queue, queue.nextDueAt);
+    scheduler.markReady(queue);
+  };
+
+  /** Puts deliveries back in front, unless the webhook went off meanwhile. */
+  const keep = (queue: WebhookQueue, kept: readonly ClaimedDelivery[]): void => {
+    if (kept.length === 0) return;
+    if (!isOn(queue) || queue.isStale || !scheduler.isRunning || registry.known(queue.webhookId) !== queue) {
+      store.release(kept);
+      noteDue(queue);
+      return;
+    }
+    putBack(queue, kept);
+    for (const { body } of kept) memory.add(body.length);
+  };
+
+  /** Nothing was sent, and it is nobody's failure: all of it stays where it was, and nothing begins for a moment. */
+  const giveBack = (attempt: Attempt): void => {
+    scheduler.release(attempt);
+    keep(attempt.queue, attempt.deliveries);
+    scheduler.markReady(attempt.queue);
+    scheduler.rest();
+    options.onReleased();
+  };
+
+  /** The webhook was disabled in the same transaction as the attempt that decided it. */
+  const giveUp = ({ queue, settings }: Attempt, reason: DisabledReason): void => {
+    registry.park(queue);
+    queue.settings = { ...settings, enabled: false };
+    observer.disabled(settings, reason, queue.failureCount);
+  };
+
+  return end;
+}

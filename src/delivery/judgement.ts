@@ -1,0 +1,136 @@
+import { timeOfId } from "../ids.ts";
+import type { DisabledReason } from "../outcomes.ts";
+import type { AttemptRecord, ClaimedDelivery } from "../store/delivery-queue.ts";
+import type { Meaning } from "./answer.ts";
+import type { Attempt } from "./attempt.ts";
+import { type LearningOptions, learn, type Moment } from "./learning.ts";
+import { decideOutcome, type Outcome } from "./outcome.ts";
+import { backoff, type RetryPolicy } from "./retry-policy.ts";
+import type { AttemptResult } from "./send.ts";
+
+/** What an attempt came to, for each delivery that it carried, in their order. */
+export interface Judgement {
+  records: readonly AttemptRecord[];
+  outcomes: readonly Outcome[];
+  counts: "success" | "failure" | "neither";
+  /** The webhook's failures in a row before and after. */
+  failures: { before: number; after: number };
+  /** Why the webhook is given up; null when it is not. */
+  disables: DisabledReason | null;
+}
+
+/** Pauses before next attempts in milliseconds, by how many attempts of the budget were made. */
+export type Pauses = ReadonlyMap<number, number>;
+
+export const NO_PAUSES: Pauses = new Map();
+
+/** Whether a retry may follow, so that its pause must be known. */
+export function needsPauses({ meaning: { kind } }: AttemptResult): boolean {
+  return kind === "failed" || kind === "refused" || kind === "dropped";
+}
+
+/** What p-retry says: the same pause for all that were tried as often, so that those of one message stay together. */
+export async function pausesOf({ deliveries }: Attempt, policy: RetryPolicy): Promise<Pauses> {
+  const pauses = new Map<number, number>();
+  for (const delivery of deliveries) {
+    const made = madeOf(delivery);
+    if (!pauses.has(made)) pauses.set(made, await backoff(policy, made));
+  }
+  return pauses;
+}
+
+export interface JudgementOptions extends LearningOptions {
+  /** How long all retries of a delivery take, in milliseconds. */
+  span: number;
+}
+
+/** Makes of an answer what becomes of its deliveries, and notes in the queue what it says of the receiver. */
+export function judge(
+  attempt: Attempt,
+  result: AttemptResult,
+  pauses: Pauses,
+  moment: Moment,
+  options: JudgementOptions,
+): Judgement {
+  const { queue, deliveries } = attempt;
+  const meaning = meaningFor(attempt, result.meaning);
+  const before = queue.failureCount;
+  const counts = learn(attempt, meaning, result.status, moment, options);
+  const { now, monotonic, wall } = moment;
+  const waitUntil = now + Math.max(0, queue.pace.pausedUntil - monotonic);
+  const outcomes = deliveries.map((delivery) => {
+    const pause = pauses.get(madeOf(delivery)) ?? 0;
+    const context = { policy: options.policy, span: options.span, pause, waitUntil, now };
+    return decideOutcome(meaning, judged(attempt, delivery, counts, meaning, now), context);
+  });
+  return {
+    records: deliveries.map((delivery, i) => recordOf(delivery, outcomes[i] as Outcome, result, wall)),
+    outcomes,
+    counts,
+    failures: { before, after: queue.failureCount },
+    disables: outcomes.find(({ disables }) => disables !== null)?.disables ?? null,
+  };
+}
+
+/** The same delivery after an attempt. */
+export function triedOnce(delivery: ClaimedDelivery, { isCharged }: Outcome): ClaimedDelivery {
+  const { attemptCount, budgetFrom } = delivery;
+  return { ...delivery, attemptCount: attemptCount + 1, budgetFrom: budgetFrom + (isCharged ? 0 : 1) };
+}
+
+function madeOf({ attemptCount, budgetFrom }: ClaimedDelivery): number {
+  return attemptCount - budgetFrom;
+}
+
+/** Of a message about many, nobody knows which was refused: they go one by one. */
+function meaningFor({ queue, deliveries }: Attempt, meaning: Meaning): Meaning {
+  if (deliveries.length === 1 || (meaning.kind !== "dropped" && meaning.kind !== "refused")) return meaning;
+  queue.aloneThrough = Math.max(queue.aloneThrough, ...deliveries.map(({ id }) => id));
+  return { kind: "refused" };
+}
+
+function judged(
+  { queue, isEarly }: Attempt,
+  delivery: ClaimedDelivery,
+  counts: Judgement["counts"],
+  { kind }: Meaning,
+  now: number,
+) {
+  const { id, dueAt } = delivery;
+  const isPutOff = kind === "wait" && counts === "neither";
+  if (!isPutOff) queue.refusedSince.delete(id);
+  else if (!queue.refusedSince.has(id)) queue.refusedSince.set(id, now);
+  return {
+    createdAt: timeOfId(id),
+    made: madeOf(delivery),
+    isEarly,
+    dueAt,
+    isFailure: !isPutOff,
+    refusedSince: queue.refusedSince.get(id) ?? null,
+    lastSuccessAt: queue.lastSuccessAt,
+  };
+}
+
+function recordOf(
+  { id, webhookId, attemptCount }: ClaimedDelivery,
+  { state, nextAttemptAt, isCharged, staysInFront }: Outcome,
+  { startedAt, durationMs, status, error, detail, excerpt }: AttemptResult,
+  wall: number,
+): AttemptRecord {
+  return {
+    deliveryId: id,
+    webhookId,
+    number: attemptCount + 1,
+    startedAt,
+    durationMs,
+    httpStatus: status,
+    error,
+    detail,
+    excerpt,
+    status: state,
+    nextAttemptAt,
+    finishedAt: state === "pending" ? null : wall,
+    isCharged,
+    keepsClaim: staysInFront,
+  };
+}

@@ -1,0 +1,69 @@
+import type { Meaning } from "./answer.ts";
+import type { Attempt } from "./attempt.ts";
+import { noteFailure, noteSuccess } from "./breaker.ts";
+import { noteAccepted, noteRefused, pause } from "./pace.ts";
+import type { RetryPolicy } from "./retry-policy.ts";
+import { narrow, noteAnswer, noteFailedAnswer } from "./window.ts";
+
+/** When an answer came: schedule time, the monotonic clock, and wall time. */
+export interface Moment {
+  now: number;
+  monotonic: number;
+  wall: number;
+}
+
+export interface LearningOptions {
+  policy: RetryPolicy;
+  /** Most requests in flight to one webhook. */
+  maxWindow: number;
+}
+
+/** What was put off while a receiver was away for at least this long is tried at once when it is back. */
+const HASTEN_AFTER_MS = 30_000;
+
+/** A gateway says with these that what is behind it did not answer (RFC 9110, 15.6). */
+const GATEWAY_STATUSES = new Set([502, 503, 504]);
+
+/**
+ * Notes in a webhook's queue what an answer says of its receiver: window, pace, circuit breaker, failures in a row.
+ * `status` is null when nobody answered. Answers how it counts among the webhook's failures in a row.
+ */
+export function learn(
+  { queue, startedAt, epoch, isFirst }: Attempt,
+  meaning: Meaning,
+  status: number | null,
+  { now, monotonic, wall }: Moment,
+  { policy, maxWindow }: LearningOptions,
+): "success" | "failure" | "neither" {
+  if (meaning.kind === "delivered") {
+    noteAnswer(queue.window, startedAt, monotonic, maxWindow);
+    noteAccepted(queue.pace, startedAt);
+    queue.failureCount = 0;
+    queue.isProven = true;
+    queue.lastSuccessAt = now;
+    if (noteSuccess(queue.breaker, now) >= HASTEN_AFTER_MS) {
+      queue.hastenBefore = wall;
+      queue.hasDueRetries = true;
+    }
+    return "success";
+  }
+  if (meaning.kind === "wait") {
+    queue.isProven = true;
+    narrow(queue.window, monotonic);
+    if (status !== 503) {
+      noteRefused(queue.pace, startedAt, monotonic, meaning.milliseconds);
+      return "neither";
+    }
+    pause(queue.pace, monotonic + (meaning.milliseconds ?? 0));
+  } else if (meaning.kind === "refused" || meaning.kind === "dropped") {
+    queue.isProven = true;
+    noteAccepted(queue.pace, startedAt);
+  } else if (meaning.kind === "failed") {
+    const isAnswered = status !== null && !GATEWAY_STATUSES.has(status);
+    if (status === null) narrow(queue.window, monotonic);
+    else if (isFirst) noteFailedAnswer(queue.window, startedAt, monotonic);
+    noteFailure(queue.breaker, { epoch, isFirst, isAnswered }, now, policy);
+  }
+  queue.failureCount += 1;
+  return "failure";
+}

@@ -1,0 +1,160 @@
+import type { Clock } from "../clock.ts";
+import type { DeliveryQueue, Ending } from "../store/delivery-queue.ts";
+import type { WebhookLabel } from "../store/webhooks.ts";
+import { createBreaker, forgive } from "./breaker.ts";
+import type { Memory } from "./memory.ts";
+import { createPace, isPaused, withLimit } from "./pace.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { LoadSettings, WebhookSettings } from "./settings.ts";
+import { createWebhookQueue, isIdle, noteDue, type WebhookQueue } from "./webhook-queue.ts";
+import { narrow } from "./window.ts";
+
+/** The queues of all webhooks that have something to do, and what changes about their webhooks. */
+export interface QueueRegistry {
+  /** A webhook's queue, made when it is missing. */
+  of(webhookId: number): WebhookQueue;
+  /** Null when nothing of it is in memory. */
+  known(webhookId: number): WebhookQueue | null;
+  /** Lets go of every delivery that is not being attempted; the store still has them. */
+  park(queue: WebhookQueue): void;
+  parkAll(): void;
+  /** Something of a webhook became due by hand, or by its being changed. */
+  look(webhookId: number): void;
+  /** A webhook was changed, enabled, disabled or deleted. */
+  reload(webhookId: number): void;
+  /** Takes settings over that were just loaded. */
+  take(queue: WebhookQueue, settings: WebhookSettings): void;
+  /** Ends what a webhook that was given up, or deleted, has pending; tries again until it is done. */
+  endPending(ending: Ending): void;
+  /** Lets go of webhooks that have nothing to do: the store knows all that counts of them. */
+  sweep(): void;
+  /** How many webhooks wait because their receivers have asked for it. */
+  paused(): number;
+}
+
+export interface QueueRegistryOptions {
+  store: Pick<DeliveryQueue, "release" | "ending" | "endPending">;
+  load: LoadSettings;
+  memory: Memory;
+  clock: Clock;
+  scheduler: Pick<Scheduler, "markReady" | "forget" | "pump" | "isRunning">;
+  onEnded: (webhook: WebhookLabel, count: number) => void;
+  onFault: (what: string, error: unknown) => void;
+}
+
+const FAULT_PAUSE_MS = 1_000;
+
+export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistry {
+  const { store, memory, clock, scheduler } = options;
+  const queues = new Map<number, WebhookQueue>();
+
+  const queueOf = (webhookId: number): WebhookQueue => {
+    const known = queues.get(webhookId);
+    if (known) return known;
+    const queue = createWebhookQueue(webhookId);
+    queues.set(webhookId, queue);
+    return queue;
+  };
+
+  /** Lets go of every delivery that is not being attempted; the store still has them. */
+  const park = (queue: WebhookQueue): void => {
+    const held = queue.waiting.concat(queue.retries);
+    for (const { body } of held) memory.remove(body.length);
+    store.release(held);
+    Object.assign(queue, { waiting: [], retries: [], nextDueAt: Number.POSITIVE_INFINITY });
+    queue.generation += 1;
+    noteDue(queue);
+    scheduler.forget(queue);
+  };
+
+  /** Something of a webhook became due by hand, or by its being changed. */
+  const look = (webhookId: number): void => {
+    if (!scheduler.isRunning) return;
+    const queue = queueOf(webhookId);
+    noteDue(queue);
+    scheduler.markReady(queue);
+    scheduler.pump();
+  };
+
+  const reload = (webhookId: number): void => {
+    const queue = queues.get(webhookId);
+    if (queue) {
+      queue.isStale = true;
+      park(queue);
+    }
+    applyChange(webhookId, queue).catch((error) => {
+      options.onFault("reading a webhook", error);
+      setTimeout(reload, FAULT_PAUSE_MS, webhookId);
+    });
+  };
+
+  const applyChange = async (webhookId: number, queue: WebhookQueue | undefined): Promise<void> => {
+    const settings = await options.load(webhookId);
+    if (settings) {
+      if (queue) take(queue, settings);
+      if (settings.enabled) look(webhookId);
+      return;
+    }
+    queues.delete(webhookId);
+    if (queue) queue.settings = null;
+    const ending = await store.ending(webhookId);
+    if (ending) endPending(ending);
+  };
+
+  /** Takes settings over that were just loaded. */
+  const take = (queue: WebhookQueue, settings: WebhookSettings): void => {
+    const before = queue.settings;
+    if (!before) {
+      queue.breaker = createBreaker(settings.failureCount, clock.schedule());
+      queue.isProven = settings.lastSuccessAt !== null;
+      queue.lastSuccessAt = settings.lastSuccessAt;
+    } else if (before.target.url !== settings.target.url || settings.enabled !== before.enabled) {
+      // A new target, or one that was turned on again, starts with a clean record.
+      forgive(queue.breaker);
+      narrow(queue.window, performance.now());
+      queue.pace = createPace(settings.pace);
+    }
+    queue.pace = withLimit(queue.pace, settings.pace);
+    queue.failureCount = settings.failureCount;
+    queue.isGivenUp = false;
+    queue.isStale = false;
+    queue.settings = settings;
+  };
+
+  const endPending = (ending: Ending): void => {
+    store.endPending(ending, options.onEnded).catch((error) => {
+      options.onFault("ending pending deliveries", error);
+      setTimeout(endPending, FAULT_PAUSE_MS, ending);
+    });
+  };
+
+  /** Lets go of webhooks that have nothing to do: the store knows all that counts of them. */
+  const sweep = (): void => {
+    const monotonic = performance.now();
+    for (const queue of queues.values()) {
+      if (!isIdle(queue, monotonic)) continue;
+      queues.delete(queue.webhookId);
+      scheduler.forget(queue);
+    }
+  };
+
+  return {
+    of: queueOf,
+    known: (webhookId) => queues.get(webhookId) ?? null,
+    park,
+    parkAll() {
+      for (const queue of queues.values()) park(queue);
+    },
+    look,
+    reload,
+    take,
+    endPending,
+    sweep,
+    paused() {
+      const monotonic = performance.now();
+      let count = 0;
+      for (const { pace } of queues.values()) if (isPaused(pace, monotonic)) count += 1;
+      return count;
+    },
+  };
+}

@@ -1,0 +1,163 @@
+import { createAgenda } from "./agenda.ts";
+import { type Attempt, createAttempt, lengthOf } from "./attempt.ts";
+import { choose } from "./choice.ts";
+import { takeGroup } from "./group.ts";
+import type { Memory } from "./memory.ts";
+import { noteStart } from "./pace.ts";
+import { createReadyQueues, type Verdict } from "./ready-queues.ts";
+import type { Slots } from "./slots.ts";
+import { isOn, trustOf, type WebhookQueue } from "./webhook-queue.ts";
+
+/**
+ * Decides when an attempt begins: the only one that does, for first tries, short pauses and long ones. It never reads
+ * the store while it decides; a queue that must be filled is handed to `fetch`, whose end marks it ready again.
+ */
+export interface Scheduler {
+  /** Something about a webhook has changed: it is looked at with the next `pump`. */
+  markReady(queue: WebhookQueue): void;
+  /** The webhook is looked at again at a moment (schedule time), if not before. */
+  wakeAt(queue: WebhookQueue, at: number): void;
+  forget(queue: WebhookQueue): void;
+  /** Begins all that may begin now. */
+  pump(): void;
+  /** An attempt is over, and what it held is free. */
+  release(attempt: Attempt): void;
+  /** Nothing begins for a moment, as the process is out of descriptors. */
+  rest(): void;
+  start(): void;
+  stop(): void;
+  readonly isRunning: boolean;
+}
+
+export interface SchedulerOptions {
+  slots: Slots;
+  memory: Memory;
+  clock: { schedule(): number; wall(): number };
+  /** False while results cannot be written. */
+  mayBegin: () => boolean;
+  fetch: (queue: WebhookQueue, search: boolean) => void;
+  begin: (attempt: Attempt) => void;
+  onFault: (error: unknown) => void;
+}
+
+/** Bodies in flight, in characters: past this, nothing further begins. */
+const MAX_IN_FLIGHT = 64 * 1024 * 1024;
+const PAUSE_MS = 1_000;
+
+export function createScheduler(options: SchedulerOptions): Scheduler {
+  const { slots, memory, clock } = options;
+  const ready = createReadyQueues();
+  const agenda = createAgenda<WebhookQueue | null>(clock.schedule, {
+    wake: (queue) => queue && wake(queue),
+    woken: () => pump(),
+  });
+  let isRunning = false;
+  let isPumping = false;
+  let inFlight = 0;
+  /** Monotonic. */
+  let restsUntil = 0;
+
+  const wake = (queue: WebhookQueue): void => {
+    if (queue.nextDueAt <= clock.schedule()) {
+      queue.nextDueAt = Number.POSITIVE_INFINITY;
+      queue.hasDueRetries = true;
+    }
+    markReady(queue);
+  };
+
+  const markReady = (queue: WebhookQueue): void => {
+    if (isRunning) ready.add(queue);
+  };
+
+  /** What the webhook that was looked at last sends next. */
+  let chosen: "first" | "probe" | "retry" = "first";
+
+  const look = (queue: WebhookQueue): Verdict => {
+    const { settings } = queue;
+    // Also once a rotated secret is no longer used.
+    if (settings && settings.targetUntil <= clock.wall()) queue.isStale = true;
+    if (!settings || queue.isStale) {
+      if (!queue.isFetching && !queue.isGivenUp) options.fetch(queue, false);
+      return "drop";
+    }
+    if (!isOn(queue)) return "drop";
+    const now = clock.schedule();
+    const choice = choose(queue, now, performance.now());
+    if (typeof choice === "object") {
+      agenda.add(queue, now + choice.wait);
+      return "drop";
+    }
+    if (choice === "fetch" || choice === "search") {
+      options.fetch(queue, choice === "search");
+      return "drop";
+    }
+    chosen = choice;
+    return slots.admits(trustOf(queue), settings.organizationId, queue.inFlight) ? "take" : "skip";
+  };
+
+  const mayBegin = (): boolean =>
+    isRunning && inFlight < MAX_IN_FLIGHT && restsUntil <= performance.now() && options.mayBegin();
+
+  const pump = (): void => {
+    if (isPumping || !mayBegin()) return;
+    isPumping = true;
+    try {
+      for (let queue = ready.next(look, slots); queue; queue = ready.next(look, slots)) {
+        begin(queue);
+        if (inFlight >= MAX_IN_FLIGHT) break;
+      }
+      const wait = slots.nextFirstTry - performance.now();
+      if (wait > 0 && ready.hasUntried) agenda.add(null, clock.schedule() + wait);
+    } catch (error) {
+      options.onFault(error);
+      agenda.add(null, clock.schedule() + PAUSE_MS);
+    } finally {
+      isPumping = false;
+    }
+  };
+
+  const begin = (queue: WebhookQueue): void => {
+    const startedAt = performance.now();
+    const deliveries = takeGroup(queue, chosen, startedAt);
+    for (const { body } of deliveries) memory.remove(body.length);
+    const attempt = createAttempt(queue, deliveries, clock.schedule(), startedAt);
+    inFlight += lengthOf(attempt);
+    queue.inFlight += 1;
+    queue.starts += 1;
+    if (!attempt.isFirst) queue.retriesInFlight += 1;
+    noteStart(queue.pace, startedAt);
+    slots.take(attempt.trust, attempt.settings.organizationId);
+    options.begin(attempt);
+  };
+
+  return {
+    markReady,
+    wakeAt: agenda.add,
+    forget(queue) {
+      ready.remove(queue);
+      agenda.remove(queue);
+    },
+    pump,
+    release(attempt) {
+      const { queue, settings, trust, isFirst } = attempt;
+      queue.inFlight -= 1;
+      if (!isFirst) queue.retriesInFlight -= 1;
+      inFlight -= lengthOf(attempt);
+      slots.release(trust, settings.organizationId);
+    },
+    rest() {
+      restsUntil = performance.now() + PAUSE_MS;
+      agenda.add(null, clock.schedule() + PAUSE_MS);
+    },
+    start() {
+      isRunning = true;
+    },
+    stop() {
+      isRunning = false;
+      agenda.stop();
+    },
+    get isRunning() {
+      return isRunning;
+    },
+  };
+}
