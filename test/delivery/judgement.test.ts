@@ -1,0 +1,118 @@
+import { describe, expect, test } from "bun:test";
+import { judge, NO_PAUSES, needsPauses, pausesOf, triedOnce } from "../../src/delivery/judgement.ts";
+import { spanOf } from "../../src/delivery/retry-policy.ts";
+import { attemptOf, deliveryOf, POLICY, queueOf, resultOf } from "../support/engine.ts";
+
+const MOMENT = { now: 1_000_000, monotonic: 1_010, wall: 7_000_000 };
+const OPTIONS = { policy: POLICY, maxWindow: 256, span: spanOf(POLICY) };
+const failed = resultOf({
+  status: 500,
+  error: "http_status",
+  detail: "why",
+  excerpt: "no",
+  meaning: { kind: "failed" },
+});
+
+describe("what an attempt came to", () => {
+  test("a delivery that got through", () => {
+    const { records, counts, disables } = judge(attemptOf(queueOf()), resultOf(), NO_PAUSES, MOMENT, OPTIONS);
+    expect([counts, disables]).toEqual(["success", null]);
+    expect(records).toEqual([
+      {
+        deliveryId: 1,
+        webhookId: 1,
+        number: 1,
+        startedAt: 5_000,
+        durationMs: 7,
+        httpStatus: 200,
+        error: null,
+        detail: null,
+        excerpt: null,
+        status: "delivered",
+        nextAttemptAt: null,
+        finishedAt: MOMENT.wall,
+        isCharged: true,
+        keepsClaim: false,
+      },
+    ]);
+  });
+
+  test("one that failed is due after the pause for as many attempts as were made", async () => {
+    const deliveries = [deliveryOf(1), deliveryOf(2, { attemptCount: 3, budgetFrom: 1 }), deliveryOf(3)];
+    const attempt = attemptOf(queueOf(), { deliveries });
+    const pauses = await pausesOf(attempt, POLICY);
+    expect([...pauses]).toEqual([
+      [0, 5_000],
+      [2, 80_000],
+    ]);
+    const { records, failures } = judge(attempt, failed, pauses, MOMENT, OPTIONS);
+    expect(records.map(({ number, nextAttemptAt }) => [number, nextAttemptAt])).toEqual([
+      [1, MOMENT.now + 5_000],
+      [4, MOMENT.now + 80_000],
+      [1, MOMENT.now + 5_000],
+    ]);
+    expect(records[0]).toMatchObject({ status: "pending", detail: "why", excerpt: "no", finishedAt: null });
+    // One request failed, whatever it carried.
+    expect(failures).toEqual({ before: 0, after: 1 });
+  });
+
+  test("of a message about many that is refused for good, each goes alone, and none is lost", () => {
+    const queue = queueOf();
+    const attempt = attemptOf(queue, { deliveries: [deliveryOf(4), deliveryOf(9)] });
+    const refused = resultOf({ status: 400, error: "http_status", meaning: { kind: "dropped" } });
+    const { records } = judge(attempt, refused, new Map([[0, 5_000]]), MOMENT, OPTIONS);
+    expect(records.map(({ status }) => status)).toEqual(["pending", "pending"]);
+    expect(queue.aloneThrough).toBe(9);
+    const alone = judge(
+      attemptOf(queue, { deliveries: [deliveryOf(4)] }),
+      refused,
+      NO_PAUSES,
+      MOMENT,
+      OPTIONS,
+    );
+    expect(alone.records.map(({ status }) => status)).toEqual(["failed"]);
+    expect(alone.disables).toBeNull();
+  });
+
+  test("what is put off stays in front until the time that was asked for, and uses up no attempt", () => {
+    const queue = queueOf();
+    const asked = resultOf({
+      status: 429,
+      error: "http_status",
+      meaning: { kind: "wait", milliseconds: 2_000 },
+    });
+    const { records, outcomes, counts } = judge(attemptOf(queue), asked, NO_PAUSES, MOMENT, OPTIONS);
+    expect(records).toMatchObject([
+      { status: "pending", nextAttemptAt: MOMENT.now + 2_000, isCharged: false, keepsClaim: true },
+    ]);
+    expect(counts).toBe("neither");
+    const again = triedOnce(deliveryOf(1), outcomes[0] as (typeof outcomes)[0]);
+    expect([again.attemptCount, again.budgetFrom]).toEqual([1, 1]);
+    expect(queue.refusedSince.get(1)).toBe(MOMENT.now);
+    judge(attemptOf(queue), resultOf(), NO_PAUSES, MOMENT, OPTIONS);
+    expect(queue.refusedSince.size).toBe(0);
+  });
+
+  test("the last attempt of one with which nothing got through gives the webhook up", () => {
+    const deliveries = [deliveryOf(1, { attemptCount: 11 })];
+    const { disables } = judge(
+      attemptOf(queueOf(), { deliveries }),
+      failed,
+      new Map([[11, 1]]),
+      MOMENT,
+      OPTIONS,
+    );
+    expect(disables).toBe("attempts_exhausted");
+  });
+
+  test.each([
+    ["delivered", false],
+    ["wait", false],
+    ["disable", false],
+    ["failed", true],
+    ["refused", true],
+    ["dropped", true],
+  ])("a pause is asked for only where a retry may follow: %s: %p", (kind, needed) => {
+    expect(needsPauses(resultOf({ meaning: { kind } as never }))).toBe(needed);
+  });
+});

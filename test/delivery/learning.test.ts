@@ -1,0 +1,101 @@
+import { describe, expect, test } from "bun:test";
+import type { Meaning } from "../../src/delivery/answer.ts";
+import { learn } from "../../src/delivery/learning.ts";
+import type { WebhookQueue } from "../../src/delivery/webhook-queue.ts";
+import { attemptOf, POLICY, queueOf } from "../support/engine.ts";
+
+const NOW = 1_000_000;
+const MOMENT = { now: NOW, monotonic: 1_010, wall: 7_000_000 };
+const OPTIONS = { policy: POLICY, maxWindow: 256 };
+const FAILED: Meaning = { kind: "failed" };
+const ASKED: Meaning = { kind: "wait", milliseconds: 2_000 };
+
+/** A webhook that has done well and has eight requests' room. */
+function doingWell(): WebhookQueue {
+  const queue = queueOf({ failureCount: 3 });
+  queue.window.size = 8;
+  return queue;
+}
+
+const after = (meaning: Meaning, status: number | null, isFirst = true) => {
+  const queue = doingWell();
+  const counts = learn(attemptOf(queue, { isFirst }), meaning, status, MOMENT, OPTIONS);
+  return {
+    counts,
+    failures: queue.failureCount,
+    window: queue.window.size,
+    proven: queue.isProven,
+    rounds: queue.breaker.failures,
+    failing: queue.breaker.failingSince !== null,
+    away: queue.breaker.isAway,
+    pause: Math.max(0, queue.pace.pausedUntil - MOMENT.monotonic),
+  };
+};
+
+const GOOD = {
+  counts: "success",
+  failures: 0,
+  window: 9,
+  proven: true,
+  rounds: 0,
+  failing: false,
+  away: false,
+  pause: 0,
+};
+const BAD = {
+  counts: "failure",
+  failures: 4,
+  window: 4,
+  proven: false,
+  rounds: 1,
+  failing: true,
+  away: false,
+  pause: 0,
+};
+
+describe("what an answer says of its receiver", () => {
+  test.each<[string, Meaning, number | null, boolean, object]>([
+    ["a success", { kind: "delivered" }, 200, true, GOOD],
+    ["a 500 to a first try", FAILED, 500, true, BAD],
+    ["a 500 to a retry", FAILED, 500, false, { ...BAD, window: 8, rounds: 0 }],
+    ["a gateway that gets no answer", FAILED, 502, true, { ...BAD, away: true }],
+    ["no answer", FAILED, null, true, { ...BAD, window: 1, away: true }],
+    ["a 422", { kind: "refused" }, 422, true, { ...BAD, window: 8, rounds: 0, failing: false, proven: true }],
+    [
+      "an event that is never taken",
+      { kind: "dropped" },
+      400,
+      true,
+      { ...BAD, window: 8, rounds: 0, failing: false, proven: true },
+    ],
+    ["a 429", ASKED, 429, true, { ...GOOD, counts: "neither", failures: 3, window: 1, pause: 2_000 }],
+    [
+      "a 503 with a time",
+      ASKED,
+      503,
+      true,
+      { ...GOOD, counts: "failure", failures: 4, window: 1, pause: 2_000 },
+    ],
+    [
+      "a 410",
+      { kind: "disable", reason: "gone" },
+      410,
+      true,
+      { ...BAD, window: 8, rounds: 0, failing: false },
+    ],
+  ])("%s", (_, meaning, status, isFirst, expected) => {
+    expect(after(meaning, status, isFirst)).toEqual(expected as never);
+  });
+
+  test.each([
+    [29_000, null],
+    [31_000, MOMENT.wall],
+  ])("after it was away for %d ms, what was put off is tried at once: %p", (away, hastenBefore) => {
+    const queue = doingWell();
+    queue.breaker.failingSince = NOW - away;
+    learn(attemptOf(queue), { kind: "delivered" }, 200, MOMENT, OPTIONS);
+    expect(queue.hastenBefore).toBe(hastenBefore);
+    expect(queue.hasDueRetries).toBe(hastenBefore !== null);
+    expect(queue.lastSuccessAt).toBe(NOW);
+  });
+});

@@ -1,0 +1,157 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import type { Attempt } from "../../src/delivery/attempt.ts";
+import { createMemory, type Memory } from "../../src/delivery/memory.ts";
+import { createScheduler, type Scheduler } from "../../src/delivery/scheduler.ts";
+import { createSlots } from "../../src/delivery/slots.ts";
+import type { WebhookQueue } from "../../src/delivery/webhook-queue.ts";
+import { deliveryOf, queueOf, settingsOf } from "../support/engine.ts";
+
+let begun: Attempt[];
+let fetches: { webhookId: number; search: boolean }[];
+let faults: unknown[];
+let mayBegin: boolean;
+let memory: Memory;
+let scheduler: Scheduler;
+
+beforeEach(() => {
+  [begun, fetches, faults] = [[], [], []];
+  mayBegin = true;
+  memory = createMemory();
+  scheduler = createScheduler({
+    slots: createSlots({ total: 64, timeoutMs: 10_000, now: () => performance.now() }),
+    memory,
+    clock: { schedule: () => Math.floor(performance.now()), wall: () => 5_000_000 },
+    mayBegin: () => mayBegin,
+    fetch: ({ webhookId }, search) => fetches.push({ webhookId, search }),
+    begin: (attempt) => begun.push(attempt),
+    onFault: (error) => faults.push(error),
+  });
+  scheduler.start();
+});
+afterEach(() => {
+  scheduler.stop();
+  expect(faults).toEqual([]);
+});
+
+function withWaiting(count: number, fields: Partial<WebhookQueue> = {}): WebhookQueue {
+  const queue = queueOf({
+    waiting: Array.from({ length: count }, (_, i) => deliveryOf(i + 1)),
+    isProven: true,
+    ...fields,
+  });
+  for (const { body } of queue.waiting) memory.add(body.length);
+  return queue;
+}
+
+function pump(...queues: WebhookQueue[]): void {
+  for (const queue of queues) scheduler.markReady(queue);
+  scheduler.pump();
+}
+
+const idsBegun = () => begun.flatMap(({ deliveries }) => deliveries.map(({ id }) => id));
+
+describe("the scheduler", () => {
+  test("begins as many as the window allows, the oldest first, and goes on when one is over", () => {
+    const queue = withWaiting(5);
+    queue.window.size = 2;
+    pump(queue);
+    expect(idsBegun()).toEqual([1, 2]);
+    expect([queue.inFlight, queue.starts]).toEqual([2, 2]);
+    scheduler.release(begun[0] as Attempt);
+    pump(queue);
+    expect(idsBegun()).toEqual([1, 2, 3]);
+  });
+
+  test("serves webhooks in turn", () => {
+    const [one, two] = [withWaiting(3, { webhookId: 1 }), withWaiting(3, { webhookId: 2 })] as const;
+    for (const queue of [one, two]) queue.window.size = 3;
+    pump(one, two);
+    expect(begun.map(({ queue }) => queue.webhookId)).toEqual([1, 2, 1, 2, 1, 2]);
+  });
+
+  test("has a queue filled that needs it, and begins nothing of it meanwhile", () => {
+    pump(queueOf({ webhookId: 3, hasBacklog: true }));
+    pump(queueOf({ webhookId: 4, settings: null }));
+    pump(withWaiting(1, { webhookId: 5, isStale: true }));
+    expect(fetches).toEqual([3, 4, 5].map((webhookId) => ({ webhookId, search: false })));
+    expect(begun).toEqual([]);
+  });
+
+  test("loads a webhook anew when one of its rotated secrets has ended", () => {
+    const queue = withWaiting(1, { settings: settingsOf({ targetUntil: 5_000_000 }) });
+    pump(queue);
+    expect([queue.isStale, fetches.length, begun.length]).toEqual([true, 1, 0]);
+  });
+
+  test("leaves alone what is off or given up", () => {
+    pump(withWaiting(1, { settings: settingsOf({ enabled: false }) }), withWaiting(1, { isGivenUp: true }));
+    expect([fetches, begun]).toEqual([[], []]);
+  });
+
+  test("wakes a paced webhook by itself when its time comes", async () => {
+    const queue = withWaiting(2);
+    Object.assign(queue.pace, { configured: 60 });
+    pump(queue);
+    expect(idsBegun()).toEqual([1]);
+    scheduler.release(begun[0] as Attempt);
+    pump(queue);
+    expect(idsBegun()).toEqual([1]);
+    await Bun.sleep(120);
+    expect(idsBegun()).toEqual([1, 2]);
+    const [first, second] = begun as [Attempt, Attempt];
+    expect(second.startedAt - first.startedAt).toBeGreaterThanOrEqual(59);
+  });
+
+  test("looks for what is due in the store when its time comes", async () => {
+    const queue = queueOf({ nextDueAt: Math.floor(performance.now()) + 30 });
+    scheduler.wakeAt(queue, queue.nextDueAt);
+    await Bun.sleep(80);
+    expect(fetches).toEqual([{ webhookId: 1, search: false }]);
+    expect([queue.hasDueRetries, queue.nextDueAt]).toEqual([true, Number.POSITIVE_INFINITY]);
+  });
+
+  test("begins nothing while results cannot be written, while it rests, and once it is stopped", async () => {
+    const queue = withWaiting(3);
+    mayBegin = false;
+    pump(queue);
+    mayBegin = true;
+    scheduler.rest();
+    pump(queue);
+    expect(begun).toEqual([]);
+    await Bun.sleep(1_050);
+    expect(idsBegun()).toEqual([1]);
+    scheduler.stop();
+    scheduler.release(begun[0] as Attempt);
+    pump(queue);
+    expect(idsBegun()).toEqual([1]);
+  });
+
+  test("bounds the bodies in flight", () => {
+    const body = "x".repeat(32 * 1024 * 1024);
+    const queue = queueOf({ waiting: [1, 2, 3].map((id) => deliveryOf(id, { body })), isProven: true });
+    queue.window.size = 9;
+    pump(queue);
+    expect(idsBegun()).toEqual([1, 2]);
+    scheduler.release(begun[0] as Attempt);
+    pump(queue);
+    expect(idsBegun()).toEqual([1, 2, 3]);
+  });
+
+  test("forgets a webhook whole", async () => {
+    const queue = withWaiting(1);
+    scheduler.markReady(queue);
+    scheduler.wakeAt(queue, Math.floor(performance.now()) + 10);
+    scheduler.forget(queue);
+    scheduler.pump();
+    await Bun.sleep(40);
+    expect(begun).toEqual([]);
+  });
+
+  test("counts retries apart", () => {
+    const queue = queueOf({ retries: [deliveryOf(1, { attemptCount: 1 })], isProven: true });
+    pump(queue);
+    expect([queue.retriesInFlight, begun[0]?.isFirst]).toEqual([1, false]);
+    scheduler.release(begun[0] as Attempt);
+    expect([queue.inFlight, queue.retriesInFlight]).toEqual([0, 0]);
+  });
+});
