@@ -1,5 +1,6 @@
 import type { DisabledReason } from "../outcomes.ts";
 import type { AttemptRecord, DeliveryQueue, Ending, WebhookDelta } from "../store/delivery-queue.ts";
+import { isStoreFault } from "../store/faults.ts";
 
 /** What one request came to: a record for each delivery that it carried, written together. */
 export interface Result {
@@ -28,7 +29,7 @@ export interface RecorderOptions {
   onWritten: () => void;
   /** A webhook was given up with a transaction. */
   onEnding: (ending: Ending) => void;
-  /** A `written` function has thrown. */
+  /** A fault of ours: a `written` function has thrown, or the store has refused what it should take. */
   onFault: (error: unknown) => void;
   /** Requests under way, those whose results wait here included. */
   inFlight: () => number;
@@ -56,8 +57,9 @@ export function createAttemptRecorder({
     let endings: Ending[];
     try {
       endings = await queue.record(batch.records, [...batch.deltas.values()]);
-    } catch {
-      // The transaction was rolled back and the store has said why: keep everything, try again soon.
+    } catch (error) {
+      // Nothing of it was written: keep everything, try again soon. The store itself says why it cannot write.
+      if (!isStoreFault(error)) onFault(error);
       isStuck = true;
       waiting = joined(batch, waiting);
       isScheduled = true;

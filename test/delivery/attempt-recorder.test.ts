@@ -5,6 +5,7 @@ import {
   type Result,
 } from "../../src/delivery/attempt-recorder.ts";
 import type { AttemptRecord, Ending, WebhookDelta } from "../../src/store/delivery-queue.ts";
+import { StoreFault } from "../../src/store/faults.ts";
 
 const recordOf = (deliveryId: number, webhookId: number): AttemptRecord => ({
   deliveryId,
@@ -124,7 +125,7 @@ describe("the attempt recorder", () => {
   });
 
   test("after a failed write keeps all, says that it is stuck, and writes it with what came since", async () => {
-    write = () => Promise.reject(new Error("disk full"));
+    write = () => Promise.reject(new StoreFault("disk full"));
     add(resultOf(1));
     await soon();
     expect(recorder.isStuck).toBe(true);
@@ -136,6 +137,16 @@ describe("the attempt recorder", () => {
     expect(batches.map(({ ids }) => ids)).toEqual([[1, 2]]);
     expect(batches[0]?.deltas).toMatchObject([{ succeeded: true, failures: 1 }]);
     expect(events).toEqual(["result 1", "result 2", "written"]);
+  });
+
+  test("tells of a refusal that is no fault of the store, and keeps all the same", async () => {
+    write = () => Promise.reject(new TypeError("ours"));
+    add(resultOf(1));
+    await soon();
+    expect(events).toEqual(["TypeError: ours"]);
+    write = async () => [];
+    await Bun.sleep(300);
+    expect(batches.map(({ ids }) => ids)).toEqual([[1]]);
   });
 
   test("has one write under way at a time, and flush waits for what was added", async () => {
