@@ -54,9 +54,10 @@ export function createEventIntake({ store, engine, log, metrics, stream }: Event
 
   const tell = (scan: ScanEvent, { uuid }: IngestOrganization, stored: StoredEvent): void => {
     const { externalId: external_id, type } = scan;
-    const id = store.ids.format(stored.eventId);
-    const data = { id, external_id, event: EVENT_TYPES[type], deliveries: stored.deliveries };
-    stream.tell(uuid, "event", JSON.stringify(data));
+    const { eventId, deliveries } = stored;
+    stream.tell(uuid, "event", () =>
+      JSON.stringify({ id: store.ids.format(eventId), external_id, event: EVENT_TYPES[type], deliveries }),
+    );
   };
 
   const note = ({ scan, organization }: IngestEvent, stored: StoredEvent): void => {

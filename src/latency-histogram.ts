@@ -2,11 +2,12 @@
  * How long requests took, in few bytes: counts by duration, in buckets that are exact up to 15 ms and 1/8 of a power
  * of two wide beyond, so that what is told of them is at most 6 % off (as in HdrHistogram and DDSketch).
  */
-export type LatencyHistogram = Map<number, number>;
+export type LatencyHistogram = Uint32Array;
 
 /** Buckets to a power of two. */
 const PARTS = 8;
 const PART_BITS = 3;
+const BUCKETS = 29 * PARTS;
 
 function bucketOf(milliseconds: number): number {
   const value = Math.max(0, Math.min(0x7fffffff, Math.round(milliseconds)));
@@ -23,22 +24,22 @@ function middleOf(bucket: number): number {
   return Math.round(low + (2 ** octave - 1) / 2);
 }
 
-export function addLatency(histogram: LatencyHistogram, milliseconds: number): void {
-  const bucket = bucketOf(milliseconds);
-  histogram.set(bucket, (histogram.get(bucket) ?? 0) + 1);
+export function newHistogram(): LatencyHistogram {
+  return new Uint32Array(BUCKETS);
 }
 
-export function addHistogram(into: LatencyHistogram, other: LatencyHistogram): void {
-  for (const [bucket, count] of other) into.set(bucket, (into.get(bucket) ?? 0) + count);
+export function addLatency(histogram: LatencyHistogram, milliseconds: number): void {
+  const bucket = bucketOf(milliseconds);
+  histogram[bucket] = (histogram[bucket] as number) + 1;
 }
 
 /** Milliseconds that a part (0 to 1) of the requests did not exceed; null without any. */
 export function quantile(histogram: LatencyHistogram, part: number): number | null {
-  const buckets = [...histogram].sort(([a], [b]) => a - b);
-  const total = buckets.reduce((sum, [, count]) => sum + count, 0);
+  let total = 0;
+  for (const count of histogram) total += count;
   let left = Math.max(1, Math.ceil(total * part));
-  for (const [bucket, count] of buckets) {
-    left -= count;
+  for (let bucket = 0; bucket < histogram.length; bucket += 1) {
+    left -= histogram[bucket] as number;
     if (left <= 0) return middleOf(bucket);
   }
   return null;
@@ -47,13 +48,20 @@ export function quantile(histogram: LatencyHistogram, part: number): number | nu
 /** Bytes for keeping: buckets and counts in turn, each as LEB128. */
 export function packHistogram(histogram: LatencyHistogram): Uint8Array {
   const bytes: number[] = [];
-  for (const pair of histogram) {
-    for (let value of pair) {
-      for (; value >= 0x80; value = Math.floor(value / 0x80)) bytes.push((value % 0x80) | 0x80);
-      bytes.push(value);
+  for (let bucket = 0; bucket < histogram.length; bucket += 1) {
+    const count = histogram[bucket] as number;
+    if (count > 0) {
+      append(bytes, bucket);
+      append(bytes, count);
     }
   }
   return Uint8Array.from(bytes);
+}
+
+function append(bytes: number[], number: number): void {
+  let value = number;
+  for (; value >= 0x80; value = Math.floor(value / 0x80)) bytes.push((value % 0x80) | 0x80);
+  bytes.push(value);
 }
 
 /** Adds what was packed. */
@@ -69,6 +77,6 @@ export function addPacked(into: LatencyHistogram, bytes: Uint8Array): void {
   };
   while (at < bytes.length) {
     const bucket = next();
-    into.set(bucket, (into.get(bucket) ?? 0) + next());
+    into[bucket] = (into[bucket] ?? 0) + next();
   }
 }

@@ -53,21 +53,24 @@ export function createObserver(options: ObserverOptions): Observer {
   const { store, log, metrics, stream } = options;
 
   const tell = ({ webhook, eventId, deliveryId, record }: AttemptOutcome): void => {
-    const ids = { event_id: store.ids.format(eventId), webhook_id: webhook.uuid };
-    const id = store.ids.format(deliveryId);
+    const { uuid: webhook_id, organizationUuid } = webhook;
     const { number, httpStatus, error, detail, durationMs: duration_ms, status } = record;
-    const made = { delivery_id: id, ...ids, number, status: httpStatus, error, detail, duration_ms };
-    stream.tell(webhook.organizationUuid, "attempt", JSON.stringify(made));
+    const idsOf = () => ({ event_id: store.ids.format(eventId), webhook_id });
+    stream.tell(organizationUuid, "attempt", () => {
+      const delivery_id = store.ids.format(deliveryId);
+      const made = { delivery_id, ...idsOf(), number, status: httpStatus, error, detail, duration_ms };
+      return JSON.stringify(made);
+    });
     if (status === "pending") return;
-    const finished = { id, ...ids, status, attempt_count: number };
-    stream.tell(webhook.organizationUuid, "delivery", JSON.stringify(finished));
+    stream.tell(organizationUuid, "delivery", () =>
+      JSON.stringify({ id: store.ids.format(deliveryId), ...idsOf(), status, attempt_count: number }),
+    );
   };
 
-  const webhookChanged: Observer["webhookChanged"] = (organizationUuid, { uuid, name }, change) => {
-    if (!stream.isRead(organizationUuid)) return;
-    const data = { id: uuid, ...(name !== null && { name }), ...change };
-    stream.tell(organizationUuid, "webhook", JSON.stringify(data));
-  };
+  const webhookChanged: Observer["webhookChanged"] = (organizationUuid, { uuid, name }, change) =>
+    stream.tell(organizationUuid, "webhook", () =>
+      JSON.stringify({ id: uuid, ...(name !== null && { name }), ...change }),
+    );
 
   const fault = (what: string, error: unknown): void => {
     // A store that cannot write has said so once; a line for every refused batch would help to fill the disk.

@@ -3,13 +3,14 @@ export type OutcomeName = "event" | "attempt" | "delivery" | "webhook";
 
 /**
  * Tells whoever reads along what happens, as server-sent events (WHATWG HTML, section 9.2). Nothing waits for a
- * reader: what one does not take in time is left out for it, and it is told how much that was.
+ * reader: what comes within a moment is put into words once, for all readers of an organization, and what is too
+ * much for that moment, or for a reader who is slow, is left out and counted.
  */
 export interface OutcomeStream {
-  /** Whether anybody of an organization reads: what nobody reads need not be put into words. */
+  /** Whether anybody of an organization reads: what nobody reads need not be looked at. */
   isRead(organizationUuid: string): boolean;
-  /** Tells the readers of an organization. `data` is JSON in one line. */
-  tell(organizationUuid: string, name: OutcomeName, data: string): void;
+  /** Tells the readers of an organization. `data` makes JSON in one line; it is not asked for what will be left out. */
+  tell(organizationUuid: string, name: OutcomeName, data: () => string): void;
   /** A new reader; null when there are too many. It ends when `mayRead`, which is asked each second, says no or fails. */
   open(
     organizationUuid: string,
@@ -27,11 +28,10 @@ export interface OutcomeStreamOptions {
 }
 
 interface Reader {
-  organizationUuid: string;
   mayRead: () => boolean | Promise<boolean>;
-  /** Texts that it has not taken; all readers share them. */
-  waiting: string[];
-  /** How many were left out since. */
+  /** What it takes next; shared by all readers that have nothing else to be told. */
+  waiting: Uint8Array | null;
+  /** How much was left out for it since. */
   missed: number;
   /** What it waits with while there is nothing. */
   wake: (() => void) | null;
@@ -40,83 +40,103 @@ interface Reader {
   onClosed: () => void;
 }
 
-/** A reader who takes nothing is this far behind before anything is left out for it: some 100 KB. */
-const MAX_WAITING = 512;
+/** The readers of one organization, and what they will be told next. */
+interface Channel {
+  readers: Set<Reader>;
+  texts: string[];
+  length: number;
+  /** How much there was no room for. */
+  leftOut: number;
+  timer: ReturnType<typeof setTimeout> | null;
+  toldAt: number;
+}
+
 const MAX_READERS = 4_096;
+/** Moments are this long with one reader, and longer with many: each is a write for each of them. */
+const MOMENT_MS = 20;
+const MOMENT_MS_EACH = 0.25;
+/** What is told in one moment, in characters. A reader who takes nothing has up to twice as much in memory. */
+const MOST_TOLD = 256 * 1024;
+const LEAST_TOLD = 16 * 1024;
+const TOLD_TO_ALL = 2 * 1024 * 1024;
 /** Who takes nothing is not waited for longer at the end. */
 const LAST_WORDS_MS = 250;
 /** Proxies close what is silent for a minute, some after half of one. */
 const HEARTBEAT_MS = 15_000;
 const CHECK_MS = 1_000;
 
-const HEARTBEAT = ": heartbeat\n\n";
+const encoder = new TextEncoder();
+const HEARTBEAT = encoder.encode(": heartbeat\n\n");
 
 export function createOutcomeStream({
   heartbeatMs = HEARTBEAT_MS,
   checkMs = CHECK_MS,
   maxReaders = MAX_READERS,
 }: OutcomeStreamOptions = {}): OutcomeStream {
-  const byOrganization = new Map<string, Set<Reader>>();
-  const encoder = new TextEncoder();
+  const channels = new Map<string, Channel>();
   let count = 0;
   let closed = false;
-  /** Readers that have something to take, woken together at the end of the turn. */
-  const woken = new Set<Reader>();
+  let timers: ReturnType<typeof setInterval>[] = [];
 
-  const wakeAll = (): void => {
-    for (const reader of woken) {
-      reader.wake?.();
-      reader.wake = null;
-    }
-    woken.clear();
-  };
+  const momentMs = (): number => MOMENT_MS + count * MOMENT_MS_EACH;
+  const mostTold = (): number => Math.max(LEAST_TOLD, Math.min(MOST_TOLD, TOLD_TO_ALL / Math.max(1, count)));
 
   const wake = (reader: Reader): void => {
-    if (!reader.wake || woken.has(reader)) return;
-    if (woken.size === 0) setImmediate(wakeAll);
-    woken.add(reader);
+    reader.wake?.();
+    reader.wake = null;
   };
 
-  const add = (reader: Reader, text: string): void => {
-    if (reader.waiting.length >= MAX_WAITING) reader.missed += 1;
-    else reader.waiting.push(text);
+  const give = (reader: Reader, bytes: Uint8Array, outcomes: number): void => {
+    if (reader.waiting) {
+      reader.missed += outcomes;
+      return;
+    }
+    reader.waiting = reader.missed === 0 ? bytes : Buffer.concat([missedNotice(reader.missed), bytes]);
+    reader.missed = 0;
     wake(reader);
   };
 
-  const take = ({ waiting, missed }: Reader): Uint8Array => {
-    const told = missed > 0 ? `event: missed\ndata: {"count":${missed}}\n\n` : "";
-    return encoder.encode(waiting.join("") + told);
+  /** Tells what has come in this moment. */
+  const tellAll = (channel: Channel): void => {
+    if (channel.timer) clearTimeout(channel.timer);
+    const { texts, leftOut, readers } = channel;
+    Object.assign(channel, { texts: [], length: 0, leftOut: 0, timer: null, toldAt: performance.now() });
+    if (texts.length === 0) return;
+    const words = encoder.encode(texts.join(""));
+    const bytes = leftOut === 0 ? words : Buffer.concat([words, missedNotice(leftOut)]);
+    for (const reader of readers) give(reader, bytes, texts.length + leftOut);
   };
 
-  const end = (reader: Reader): void => {
+  const end = (channel: Channel, organizationUuid: string, reader: Reader): void => {
     if (reader.ended) return;
     reader.ended = true;
     count -= 1;
-    const others = byOrganization.get(reader.organizationUuid);
-    others?.delete(reader);
-    if (others?.size === 0) byOrganization.delete(reader.organizationUuid);
+    channel.readers.delete(reader);
+    if (channel.readers.size === 0) {
+      if (channel.timer) clearTimeout(channel.timer);
+      channels.delete(organizationUuid);
+    }
     wake(reader);
     if (count === 0) stopTimers();
   };
 
-  const all = (): Reader[] => [...byOrganization.values()].flatMap((readers) => [...readers]);
-
-  const check = async (reader: Reader): Promise<void> => {
+  const check = async (channel: Channel, organizationUuid: string, reader: Reader): Promise<void> => {
     try {
-      if (!(await reader.mayRead())) end(reader);
+      if (!(await reader.mayRead())) end(channel, organizationUuid, reader);
     } catch {
       // A store that cannot say whether a key holds does not say that it does.
-      end(reader);
+      end(channel, organizationUuid, reader);
     }
   };
 
-  let timers: ReturnType<typeof setInterval>[] = [];
   const startTimers = (): void => {
     const beat = (): void => {
-      for (const reader of all()) if (reader.waiting.length === 0) add(reader, HEARTBEAT);
+      for (const { readers } of channels.values()) for (const reader of readers) give(reader, HEARTBEAT, 0);
     };
     const checkAll = (): void => {
-      for (const reader of all()) void check(reader);
+      for (const [uuid, channel] of channels) {
+        for (const reader of channel.readers) void check(channel, uuid, reader);
+      }
     };
     timers = [setInterval(beat, heartbeatMs).unref(), setInterval(checkAll, checkMs).unref()];
   };
@@ -125,46 +145,62 @@ export function createOutcomeStream({
     timers = [];
   };
 
+  const channelOf = (organizationUuid: string): Channel => {
+    const known = channels.get(organizationUuid);
+    if (known) return known;
+    const made = { readers: new Set<Reader>(), texts: [], length: 0, leftOut: 0, timer: null, toldAt: 0 };
+    channels.set(organizationUuid, made);
+    return made;
+  };
+
   return {
-    isRead: (organizationUuid) => byOrganization.has(organizationUuid),
+    isRead: (organizationUuid) => channels.has(organizationUuid),
     tell(organizationUuid, name, data) {
-      const readers = byOrganization.get(organizationUuid);
-      if (!readers) return;
-      const text = `event: ${name}\ndata: ${data}\n\n`;
-      for (const reader of readers) add(reader, text);
+      const channel = channels.get(organizationUuid);
+      if (!channel) return;
+      if (channel.length >= mostTold()) {
+        channel.leftOut += 1;
+        return;
+      }
+      const text = `event: ${name}\ndata: ${data()}\n\n`;
+      channel.texts.push(text);
+      channel.length += text.length;
+      if (channel.timer) return;
+      const wait = channel.toldAt + momentMs() - performance.now();
+      channel.timer = setTimeout(tellAll, Math.max(0, wait), channel);
     },
     open(organizationUuid, mayRead) {
       if (closed || count >= maxReaders) return null;
+      const channel = channelOf(organizationUuid);
+      // What came before is for those who were there.
+      tellAll(channel);
       // The first bytes are sent at once: a proxy or a browser waits for them to say that the answer has begun.
       const reader: Reader = {
-        organizationUuid,
         mayRead,
-        waiting: [HEARTBEAT],
+        waiting: HEARTBEAT,
         missed: 0,
         wake: null,
         ended: false,
         onClosed: () => {},
       };
-      const readers = byOrganization.get(organizationUuid) ?? new Set();
-      byOrganization.set(organizationUuid, readers.add(reader));
+      channel.readers.add(reader);
       count += 1;
       if (timers.length === 0) startTimers();
       return new ReadableStream<Uint8Array>(
         {
           async pull(controller) {
-            if (reader.waiting.length === 0 && !reader.ended) {
+            if (!reader.waiting && !reader.ended) {
               await new Promise<void>((resolve) => {
                 reader.wake = resolve;
               });
             }
-            if (reader.waiting.length > 0) controller.enqueue(take(reader));
-            reader.waiting = [];
-            reader.missed = 0;
+            if (reader.waiting) controller.enqueue(reader.waiting);
+            reader.waiting = null;
             if (!reader.ended) return;
             controller.close();
             reader.onClosed();
           },
-          cancel: () => end(reader),
+          cancel: () => end(channel, organizationUuid, reader),
         },
         // Nothing is taken before the connection has room: what waits, waits here, where it is counted.
         { highWaterMark: 0 },
@@ -173,18 +209,26 @@ export function createOutcomeStream({
     readers: () => count,
     async close() {
       closed = true;
-      const readers = all();
-      if (readers.length === 0) return;
-      const ends = readers.map(
-        (reader) =>
-          new Promise<void>((resolve) => {
-            reader.onClosed = resolve;
-          }),
-      );
-      for (const reader of readers) end(reader);
+      const ends: Promise<void>[] = [];
+      for (const [uuid, channel] of channels) {
+        tellAll(channel);
+        for (const reader of channel.readers) {
+          ends.push(
+            new Promise<void>((resolve) => {
+              reader.onClosed = resolve;
+            }),
+          );
+          end(channel, uuid, reader);
+        }
+      }
+      if (ends.length === 0) return;
       await Promise.race([Promise.all(ends), Bun.sleep(LAST_WORDS_MS)]);
       // The server writes the end in a turn of its own.
       await new Promise((next) => setImmediate(next));
     },
   };
+}
+
+function missedNotice(count: number): Uint8Array {
+  return encoder.encode(`event: missed\ndata: {"count":${count}}\n\n`);
 }

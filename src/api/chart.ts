@@ -1,5 +1,5 @@
-import { addPacked, type LatencyHistogram, quantile } from "../latency-histogram.ts";
-import type { WebhookMinute } from "../store/statistics.ts";
+import { addPacked, newHistogram, quantile } from "../latency-histogram.ts";
+import type { WebhookStep } from "../store/statistics.ts";
 
 /** A range of time in steps of equal length, as charts want it. */
 export interface Steps {
@@ -34,24 +34,17 @@ export function stepsOf(minutes: number, now: number): Steps {
 }
 
 /** One point for each step, those included in which nothing happened. */
-export function pointsOf(minutes: readonly WebhookMinute[], { from, to, stepMs }: Steps): Point[] {
+export function pointsOf(rows: readonly WebhookStep[], { from, to, stepMs }: Steps): Point[] {
+  const byTime = new Map(rows.map((row) => [row.at, row]));
   const points: Point[] = [];
-  let next = 0;
-  for (let at = from; at < to; at += stepMs) {
-    const point = { at, attempts: 0, delivered: 0, failed: 0 };
-    let latencies: LatencyHistogram | null = null;
-    for (let row = minutes[next]; row && row.at < at + stepMs; row = minutes[++next]) {
-      point.attempts += row.attempts;
-      point.delivered += row.delivered;
-      point.failed += row.failed;
-      latencies ??= new Map();
-      addPacked(latencies, row.latencies);
-    }
-    points.push({
-      ...point,
-      p50: latencies && quantile(latencies, 0.5),
-      p99: latencies && quantile(latencies, 0.99),
-    });
-  }
+  for (let at = from; at < to; at += stepMs) points.push(pointOf(at, byTime.get(at)));
   return points;
+}
+
+function pointOf(at: number, row: WebhookStep | undefined): Point {
+  if (!row) return { at, attempts: 0, delivered: 0, failed: 0, p50: null, p99: null };
+  const { attempts, delivered, failed } = row;
+  const latencies = newHistogram();
+  addPacked(latencies, row.latencies);
+  return { at, attempts, delivered, failed, p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) };
 }

@@ -25,7 +25,7 @@ export function statisticsRoutes({ contexts, statistics, now }: StatisticsRouteO
       async ({ organization, query }) => {
         const steps = stepsOf(Number(query.minutes ?? DEFAULT_MINUTES), now());
         const webhookUuid = query.webhook_id?.toLowerCase() ?? null;
-        const webhooks = await statistics.minutes({ organizationId: organization.id, webhookUuid, ...steps });
+        const webhooks = await statistics.steps({ organizationId: organization.id, webhookUuid, ...steps });
         if (webhookUuid !== null) found(webhooks[0] ?? null);
         const from = new Date(steps.from).toISOString();
         const to = new Date(steps.to).toISOString();
@@ -35,7 +35,7 @@ export function statisticsRoutes({ contexts, statistics, now }: StatisticsRouteO
           step_seconds: steps.stepMs / 1000,
           webhooks: webhooks.map((one) => ({
             webhook_id: one.webhookUuid,
-            points: pointsOf(one.minutes, steps).map(({ at, p50, p99, ...counts }) => ({
+            points: pointsOf(one.steps, steps).map(({ at, p50, p99, ...counts }) => ({
               at: new Date(at).toISOString(),
               ...counts,
               p50_ms: p50,

@@ -9,6 +9,25 @@ import {
   ValidationError,
 } from "./errors.ts";
 
+import { readOutcomes } from "./stream.ts";
+import type {
+  CreateWebhookInput,
+  Delivery,
+  DeliveryDetail,
+  DeliveryPage,
+  EventPage,
+  ListDeliveriesQuery,
+  ListEventsQuery,
+  Outcome,
+  ScanEvent,
+  Statistics,
+  StatisticsQuery,
+  TestResult,
+  UpdateWebhookInput,
+  Webhook,
+  WebhookWithSecret,
+} from "./types.ts";
+
 export {
   AuthenticationError,
   IndigiArmorError,
@@ -17,106 +36,7 @@ export {
   ValidationError,
 } from "./errors.ts";
 
-/** The tiers of scan results that a webhook can subscribe to. */
-export type WebhookEvent = "red_tier" | "yellow_tier" | "green_tier";
-
-/** How a webhook's payload is written; `json` is the documented one. */
-export type WebhookFormat = "json" | "slack" | "teams" | "discord" | "pagerduty";
-
-/** A registered target; times are ISO 8601 in UTC. */
-export interface Webhook {
-  id: string;
-  url: string;
-  events: WebhookEvent[];
-  format: WebhookFormat;
-  enabled: boolean;
-  failure_count: number;
-  last_triggered_at: string | null;
-  created_at: string;
-}
-
-/** A webhook with its signing secret, which is shown here and never again. */
-export interface WebhookWithSecret extends Webhook {
-  secret: string;
-}
-
-/** What registers a webhook; `events` defaults to `["red_tier"]`. */
-export interface CreateWebhookInput {
-  url: string;
-  events?: readonly WebhookEvent[] | undefined;
-  format?: WebhookFormat | undefined;
-}
-
-/** What changes on a webhook; fields left out stay as they are. */
-export interface UpdateWebhookInput extends Partial<CreateWebhookInput> {
-  enabled?: boolean | undefined;
-}
-
-/** The outcome of a test request; `status` is missing when the target could not be reached. */
-export interface TestResult {
-  success: boolean;
-  status?: number;
-  error?: string;
-}
-
-/** `pending` until it is `delivered` or has `failed` for good. */
-export type DeliveryStatus = "pending" | "delivered" | "failed";
-
-/** One event on its way to one webhook. */
-export interface Delivery {
-  id: string;
-  webhook_id: string;
-  event_id: string;
-  event: WebhookEvent;
-  status: DeliveryStatus;
-  attempt_count: number;
-  next_attempt_at: string | null;
-  last_status: number | null;
-  last_error: string | null;
-  created_at: string;
-  finished_at: string | null;
-}
-
-/** One POST of a delivery; `number` counts from 1, `status` is null when no answer came, `detail` says what to mend. */
-export interface Attempt {
-  number: number;
-  started_at: string;
-  duration_ms: number;
-  status: number | null;
-  error: string | null;
-  detail: string | null;
-  response_excerpt: string | null;
-}
-
-/** The body that a webhook receives. */
-export interface WebhookPayload {
-  event: WebhookEvent;
-  tier: "green" | "yellow" | "red";
-  action: "allow" | "flag" | "block";
-  risk_score: number;
-  signals: { domain: string; type: string; confidence: number; weight: number }[];
-  latency_ms: number;
-  timestamp: string;
-}
-
-/** A delivery with what is sent and every attempt so far. */
-export interface DeliveryDetail extends Delivery {
-  payload: WebhookPayload;
-  attempts: Attempt[];
-}
-
-/** One page of deliveries, newest first; `next_cursor` is null on the last one, and only then: a page before it may be short. */
-export interface DeliveryPage {
-  deliveries: Delivery[];
-  next_cursor: string | null;
-}
-
-/** Which deliveries to list; `limit` is 1 to 100 (default 50), `cursor` a page's `next_cursor`. */
-export interface ListDeliveriesQuery {
-  status?: DeliveryStatus | undefined;
-  limit?: number | undefined;
-  cursor?: string | null | undefined;
-}
+export type * from "./types.ts";
 
 /** The part of `fetch` that the client uses. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
@@ -133,6 +53,9 @@ type Route = `${"GET" | "POST" | "PATCH" | "DELETE"} /v1/${string}`;
 const DEFAULT_BASE_URL = "http://127.0.0.1:8787";
 // The test of a webhook may take a little over 10 s, so the default is well above.
 const DEFAULT_TIMEOUT_MS = 30_000;
+/** A stream says something every 15 s. */
+const MIN_SILENCE_MS = 45_000;
+const SILENT = "the stream has gone silent";
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** The armorhooks API: each method makes one request and rejects with an `IndigiArmorError` or a subclass. */
@@ -206,9 +129,7 @@ export class IndigiArmor {
 
   /** One page of a webhook's deliveries, newest first. */
   async listDeliveries(webhookId: string, query: ListDeliveriesQuery = {}): Promise<DeliveryPage> {
-    const search = new URLSearchParams();
-    for (const [name, value] of Object.entries(query)) if (value != null) search.set(name, String(value));
-    return this.#request(`GET ${webhookPath(webhookId)}/deliveries?${search}`, "deliveries");
+    return this.#request(`GET ${webhookPath(webhookId)}/deliveries?${searchOf(query)}`, "deliveries");
   }
 
   /** One delivery with its payload and attempts. */
@@ -222,6 +143,57 @@ export class IndigiArmor {
     const route = `POST ${deliveryPath(id)}/retry` as const;
     const answer = await this.#request<{ delivery: Delivery }>(route, "delivery");
     return answer.delivery;
+  }
+
+  /** One page of the organization's events, newest first, also those that nobody subscribed to. */
+  async listEvents(query: ListEventsQuery = {}): Promise<EventPage> {
+    return this.#request(`GET /v1/events?${searchOf(query)}`, "events");
+  }
+
+  /** One event with its delivery to each webhook. */
+  async getEvent(id: string): Promise<{ event: ScanEvent; deliveries: Delivery[] }> {
+    return this.#request(`GET /v1/events/${encodeId(id)}`, "event");
+  }
+
+  /** Attempts, deliveries that ended and latencies over the latest minutes, by webhook. */
+  async getStatistics(query: StatisticsQuery = {}): Promise<Statistics> {
+    return this.#request(`GET /v1/stats?${searchOf(query)}`, "webhooks");
+  }
+
+  /**
+   * Outcomes as they happen, until the loop is left, `signal` aborts or the daemon ends the stream. The timeout is for
+   * the answer's beginning, and for silence: the daemon says something every 15 s.
+   */
+  async *stream(
+    options: { signal?: AbortSignal | undefined } = {},
+  ): AsyncGenerator<Outcome, void, undefined> {
+    const ended = new AbortController();
+    const signal = options.signal ? AbortSignal.any([options.signal, ended.signal]) : ended.signal;
+    const silence = Math.max(this.#timeout, MIN_SILENCE_MS);
+    let timer = setTimeout(() => ended.abort(SILENT), this.#timeout);
+    const heard = (): void => {
+      clearTimeout(timer);
+      timer = setTimeout(() => ended.abort(SILENT), silence);
+    };
+    try {
+      const answer = await this.#fetch(`${this.#baseUrl}/v1/stream`, {
+        headers: { accept: "text/event-stream", authorization: `Bearer ${this.#key}` },
+        signal,
+        redirect: "manual",
+      });
+      heard();
+      if (isRedirect(answer)) throw redirectError(answer);
+      if (!answer.ok) throw errorFromAnswer(answer, parseJson(this.#withoutKey(await answer.text())));
+      if (!answer.body) throw foreignAnswerError(answer);
+      yield* readOutcomes(answer.body, heard);
+    } catch (cause) {
+      if (cause instanceof IndigiArmorError) throw cause;
+      if (options.signal?.aborted) return;
+      throw ended.signal.aborted ? timeoutError(silence, cause) : networkError(this.#baseUrl, cause);
+    } finally {
+      clearTimeout(timer);
+      ended.abort();
+    }
   }
 
   /** The parsed 2xx answer, which is an object that has `field`. */
@@ -259,6 +231,12 @@ export class IndigiArmor {
   }
 }
 
+function searchOf(query: object): URLSearchParams {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) if (value != null) search.set(name, String(value));
+  return search;
+}
+
 function webhookPath(id: string): `/v1/${string}` {
   return `/v1/webhooks/${encodeId(id)}`;
 }
@@ -270,7 +248,9 @@ function deliveryPath(id: string): `/v1/${string}` {
 function encodeId(id: string): string {
   // An empty id, "." and ".." would make the URL that of another route.
   if (typeof id === "string" && !["", ".", ".."].includes(id)) return encodeURIComponent(id);
-  throw new ValidationError("id must be the id of a webhook or delivery", { code: "VALIDATION_ERROR" });
+  throw new ValidationError("id must be the id of a webhook, delivery or event", {
+    code: "VALIDATION_ERROR",
+  });
 }
 
 function checkKey(key: string): string {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { pointsOf, stepsOf } from "../../src/api/chart.ts";
-import { addLatency, type LatencyHistogram, packHistogram } from "../../src/latency-histogram.ts";
+import { addLatency, newHistogram, packHistogram } from "../../src/latency-histogram.ts";
 
 const NOW = Date.parse("2026-01-15T10:07:31.500Z");
 const iso = (time: number) => new Date(time).toISOString().slice(11, 16);
@@ -23,21 +23,17 @@ test.each([
   expect((steps.to - steps.from) / steps.stepMs).toBeLessThanOrEqual(144);
 });
 
-test("minutes of a step are added up, and their latencies", () => {
-  const latencies = (...values: number[]) => {
-    const histogram: LatencyHistogram = new Map();
-    for (const value of values) addLatency(histogram, value);
-    return packHistogram(histogram);
-  };
-  const row = { attempts: 2, delivered: 1, failed: 1 };
-  const minutes = [
-    { at: 0, ...row, latencies: latencies(1, 3) },
-    { at: 60_000, ...row, latencies: latencies(5, 10) },
-    { at: 180_000, ...row, failed: 0, latencies: latencies() },
+test("there is a point for each step, also where nothing happened", () => {
+  const latencies = newHistogram();
+  for (const duration of [1, 3, 5, 10]) addLatency(latencies, duration);
+  const row = { attempts: 4, delivered: 2, failed: 2 };
+  const rows = [
+    { at: 0, ...row, latencies: packHistogram(latencies) },
+    { at: 240_000, attempts: 0, delivered: 0, failed: 7, latencies: new Uint8Array() },
   ];
-  expect(pointsOf(minutes, { from: 0, to: 360_000, stepMs: 120_000 })).toEqual([
-    { at: 0, attempts: 4, delivered: 2, failed: 2, p50: 3, p99: 10 },
-    { at: 120_000, attempts: 2, delivered: 1, failed: 0, p50: null, p99: null },
-    { at: 240_000, attempts: 0, delivered: 0, failed: 0, p50: null, p99: null },
+  expect(pointsOf(rows, { from: 0, to: 360_000, stepMs: 120_000 })).toEqual([
+    { at: 0, ...row, p50: 3, p99: 10 },
+    { at: 120_000, attempts: 0, delivered: 0, failed: 0, p50: null, p99: null },
+    { at: 240_000, attempts: 0, delivered: 0, failed: 7, p50: null, p99: null },
   ]);
 });

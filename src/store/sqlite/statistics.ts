@@ -1,6 +1,12 @@
-import { addLatency, addPacked, type LatencyHistogram, packHistogram } from "../../latency-histogram.ts";
+import {
+  addLatency,
+  addPacked,
+  type LatencyHistogram,
+  newHistogram,
+  packHistogram,
+} from "../../latency-histogram.ts";
 import type { AttemptRecord } from "../delivery-queue.ts";
-import type { MinuteRange, Statistics, WebhookMinute, WebhookMinutes } from "../statistics.ts";
+import type { Statistics, StepRange, WebhookSteps } from "../statistics.ts";
 import type { StoreDatabase } from "./database.ts";
 import { promised } from "./faults.ts";
 
@@ -16,6 +22,14 @@ export interface SqliteStatistics extends Statistics {
   countEnded(webhookId: number, deliveries: number, at: number): void;
   /** Drops up to `limit` rows of minutes before a wall time; answers how many. */
   prune(before: number, limit: number): number;
+}
+
+interface Step {
+  step: number;
+  attempts: number;
+  delivered: number;
+  failed: number;
+  latencies: string;
 }
 
 /** The counts of one webhook and minute before they are written. */
@@ -45,9 +59,11 @@ export function createStatistics({ sqlite }: StoreDatabase): SqliteStatistics {
     `SELECT id, uuid FROM webhooks WHERE organization_id = ?1 AND deleted_at IS NULL
      AND (?2 IS NULL OR uuid = ?2) ORDER BY id DESC`,
   );
-  const minutesOf = sqlite.prepare<Omit<WebhookMinute, "at"> & { minute: number }, [number, number, number]>(
-    `SELECT minute, attempts, delivered, failed, latencies FROM webhook_minutes
-     WHERE webhook_id = ? AND minute >= ? AND minute < ? ORDER BY minute`,
+  // Packed histograms one after the other are their sum, packed; SQLite joins text only.
+  const stepsOf = sqlite.prepare<Step, [number, number, number, number]>(
+    `SELECT minute / ?4 AS step, sum(attempts) AS attempts, sum(delivered) AS delivered, sum(failed) AS failed,
+     group_concat(hex(latencies), '') AS latencies FROM webhook_minutes
+     WHERE webhook_id = ?1 AND minute >= ?2 AND minute < ?3 GROUP BY step ORDER BY step`,
   );
   const counted = sqlite.prepare<{ id: number }, [number]>(
     `WITH RECURSIVE counted (id) AS (SELECT min(webhook_id) FROM webhook_minutes
@@ -67,12 +83,16 @@ export function createStatistics({ sqlite }: StoreDatabase): SqliteStatistics {
   };
 
   return {
-    minutes: ({ organizationId, webhookUuid, from, to }: MinuteRange) =>
+    steps: ({ organizationId, webhookUuid, from, to, stepMs }: StepRange) =>
       promised(() =>
-        webhookIds.all(organizationId, webhookUuid).map(({ id, uuid }): WebhookMinutes => {
-          const rows = minutesOf.all(id, Math.ceil(from / MINUTE_MS), Math.ceil(to / MINUTE_MS));
-          const minutes = rows.map(({ minute, ...row }) => ({ ...row, at: minute * MINUTE_MS }));
-          return { webhookUuid: uuid, minutes };
+        webhookIds.all(organizationId, webhookUuid).map(({ id, uuid }): WebhookSteps => {
+          const rows = stepsOf.all(id, from / MINUTE_MS, to / MINUTE_MS, stepMs / MINUTE_MS);
+          const steps = rows.map(({ step, latencies, ...counts }) => ({
+            ...counts,
+            at: step * stepMs,
+            latencies: Buffer.from(latencies, "hex"),
+          }));
+          return { webhookUuid: uuid, steps };
         }),
       ),
     count(attempts) {
@@ -93,7 +113,7 @@ export function createStatistics({ sqlite }: StoreDatabase): SqliteStatistics {
     countEnded(webhookId, deliveries, at) {
       if (deliveries === 0) return;
       const minute = Math.floor(at / MINUTE_MS);
-      write({ webhookId, minute, attempts: 0, delivered: 0, failed: deliveries, latencies: new Map() });
+      write({ webhookId, minute, attempts: 0, delivered: 0, failed: deliveries, latencies: newHistogram() });
     },
     prune(before, limit) {
       const minute = Math.floor(before / MINUTE_MS);
@@ -110,7 +130,7 @@ function countsIn(batch: Map<string, Counts>, webhookId: number, minute: number)
   const key = `${webhookId} ${minute}`;
   const known = batch.get(key);
   if (known) return known;
-  const counts = { webhookId, minute, attempts: 0, delivered: 0, failed: 0, latencies: new Map() };
+  const counts = { webhookId, minute, attempts: 0, delivered: 0, failed: 0, latencies: newHistogram() };
   batch.set(key, counts);
   return counts;
 }
