@@ -33,10 +33,8 @@ export function addLatency(histogram: LatencyHistogram, milliseconds: number): v
   histogram[bucket] = (histogram[bucket] as number) + 1;
 }
 
-/** Milliseconds that a part (0 to 1) of the requests did not exceed; null without any. */
-export function quantile(histogram: LatencyHistogram, part: number): number | null {
-  let total = 0;
-  for (const count of histogram) total += count;
+/** Milliseconds that a part (0 to 1) of `total` requests did not exceed; null without any. */
+export function quantile(histogram: LatencyHistogram, part: number, total: number): number | null {
   let left = Math.max(1, Math.ceil(total * part));
   for (let bucket = 0; bucket < histogram.length; bucket += 1) {
     left -= histogram[bucket] as number;
@@ -67,16 +65,20 @@ function append(bytes: number[], number: number): void {
 /** Adds what was packed. */
 export function addPacked(into: LatencyHistogram, bytes: Uint8Array): void {
   let at = 0;
-  const next = (): number => {
-    let value = 0;
-    for (let scale = 1; ; scale *= 0x80) {
+  const long = (first: number): number => {
+    let value = first & 0x7f;
+    for (let scale = 0x80; ; scale *= 0x80) {
       const byte = bytes[at++] ?? 0;
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) return value;
     }
   };
   while (at < bytes.length) {
-    const bucket = next();
-    into[bucket] = (into[bucket] ?? 0) + next();
+    // Most are one byte long.
+    let bucket = bytes[at++] as number;
+    if (bucket >= 0x80) bucket = long(bucket);
+    let count = bytes[at++] as number;
+    if (count >= 0x80) count = long(count);
+    into[bucket] = (into[bucket] as number) + count;
   }
 }

@@ -10,8 +10,6 @@ export interface Steps {
 }
 
 export interface Point {
-  /** Wall time at which the step begins. */
-  at: number;
   attempts: number;
   delivered: number;
   failed: number;
@@ -33,18 +31,22 @@ export function stepsOf(minutes: number, now: number): Steps {
   return { from: to - Math.ceil(minutes / length) * stepMs, to, stepMs };
 }
 
-/** One point for each step, those included in which nothing happened. */
-export function pointsOf(rows: readonly WebhookStep[], { from, to, stepMs }: Steps): Point[] {
-  const byTime = new Map(rows.map((row) => [row.at, row]));
-  const points: Point[] = [];
-  for (let at = from; at < to; at += stepMs) points.push(pointOf(at, byTime.get(at)));
-  return points;
+/** When each step begins. */
+export function timesOf({ from, to, stepMs }: Steps): number[] {
+  return Array.from({ length: (to - from) / stepMs }, (_, i) => from + i * stepMs);
 }
 
-function pointOf(at: number, row: WebhookStep | undefined): Point {
-  if (!row) return { at, attempts: 0, delivered: 0, failed: 0, p50: null, p99: null };
+/** One point for each step, those included in which nothing happened. */
+export function pointsOf(rows: readonly WebhookStep[], steps: Steps): Point[] {
+  const byTime = new Map(rows.map((row) => [row.at, row]));
+  return timesOf(steps).map((at) => pointOf(byTime.get(at)));
+}
+
+function pointOf(row: WebhookStep | undefined): Point {
+  if (!row) return { attempts: 0, delivered: 0, failed: 0, p50: null, p99: null };
   const { attempts, delivered, failed } = row;
   const latencies = newHistogram();
   addPacked(latencies, row.latencies);
-  return { at, attempts, delivered, failed, p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) };
+  const p50 = quantile(latencies, 0.5, attempts);
+  return { attempts, delivered, failed, p50, p99: quantile(latencies, 0.99, attempts) };
 }

@@ -1,6 +1,6 @@
 import { Elysia } from "elysia";
 import type { Statistics } from "../store/statistics.ts";
-import { pointsOf, stepsOf } from "./chart.ts";
+import { pointsOf, stepsOf, timesOf } from "./chart.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
 import { documentRoute, listOf, ref, wrap } from "./documents.ts";
 import { READ_JSON } from "./gate.ts";
@@ -27,16 +27,15 @@ export function statisticsRoutes({ contexts, statistics, now }: StatisticsRouteO
         const webhookUuid = query.webhook_id?.toLowerCase() ?? null;
         const webhooks = await statistics.steps({ organizationId: organization.id, webhookUuid, ...steps });
         if (webhookUuid !== null) found(webhooks[0] ?? null);
-        const from = new Date(steps.from).toISOString();
-        const to = new Date(steps.to).toISOString();
+        const times = timesOf(steps).map((time) => new Date(time).toISOString());
         return {
-          from,
-          to,
+          from: times[0],
+          to: new Date(steps.to).toISOString(),
           step_seconds: steps.stepMs / 1000,
           webhooks: webhooks.map((one) => ({
             webhook_id: one.webhookUuid,
-            points: pointsOf(one.steps, steps).map(({ at, p50, p99, ...counts }) => ({
-              at: new Date(at).toISOString(),
+            points: pointsOf(one.steps, steps).map(({ p50, p99, ...counts }, i) => ({
+              at: times[i],
               ...counts,
               p50_ms: p50,
               p99_ms: p99,
