@@ -342,9 +342,12 @@ export function dropEmptyVariables(environment: NodeJS.ProcessEnv = process.env)
   }
 }
 
+/** Those of the commands that use the API, or receive. */
+const CLIENT_VARIABLES = ["ARMORHOOKS_KEY", "ARMORHOOKS_URL", "ARMORHOOKS_SECRET"];
+
 /** Variables that look like ours and are not: a misspelt option is otherwise silently without effect. */
 export function unknownVariables(environment: NodeJS.ProcessEnv = process.env): string[] {
-  const known = new Set(serveOptions().map(({ envVar }) => envVar));
+  const known = new Set([...serveOptions().map(({ envVar }) => envVar), ...CLIENT_VARIABLES]);
   return Object.keys(environment).filter((name) => name.startsWith("ARMORHOOKS_") && !known.has(name));
 }
 

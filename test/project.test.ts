@@ -95,7 +95,7 @@ describe("dependencies", () => {
 /** Which layers each layer may import; DESIGN: main → {cli, daemon} → {api, ingest, delivery} → store → pure. */
 const MAY_IMPORT: Record<string, string[]> = {
   main: ["cli"],
-  cli: ["daemon", "config", "api", "ingest", "delivery", "store", "secrets", "log", "pure"],
+  cli: ["client", "daemon", "config", "api", "ingest", "delivery", "store", "secrets", "log", "pure"],
   daemon: ["config", "api", "ingest", "delivery", "store", "secrets", "log", "pure"],
   config: ["delivery", "log", "pure"],
   api: ["store", "log", "pure"],

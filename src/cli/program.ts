@@ -6,6 +6,7 @@ import { backupCommand } from "./backup.ts";
 import { doctorCommand } from "./doctor.ts";
 import { healthCommand } from "./health.ts";
 import { keyCommand } from "./keys.ts";
+import { listenCommand } from "./listen.ts";
 import { openApiDocument } from "./openapi.ts";
 import { organizationCommand } from "./organizations.ts";
 import { printJson } from "./output.ts";
@@ -13,6 +14,8 @@ import { notifySecretCommand, secretKeyCommand } from "./secrets.ts";
 import { send } from "./send.ts";
 import { serve } from "./serve.ts";
 import { statusCommand } from "./status.ts";
+import { tailCommand } from "./tail.ts";
+import { webhookCommand } from "./webhooks.ts";
 
 /** Runs one command line; the answer is the exit code. Every refusal is one line on standard error. */
 export async function run(args: readonly string[]): Promise<number> {
@@ -75,6 +78,9 @@ function createProgram(setExitCode: (code: number) => void): Command {
       setExitCode(await send(socketPath(dataDir, socket), file));
     });
 
+  program.addCommand(webhookCommand(setExitCode));
+  program.addCommand(listenCommand());
+  program.addCommand(tailCommand());
   program.addCommand(statusCommand(setExitCode));
   program.addCommand(doctorCommand(setExitCode));
   program.addCommand(backupCommand());

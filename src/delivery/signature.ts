@@ -5,7 +5,7 @@
 export type Signer = (id: string, timestamp: number, body: string) => string;
 
 /**
- * A signer for one secret, or for two while a rotated one is still valid. A secret is 64 hex characters
+ * A signer for one secret, or for several while rotated ones are still valid. A secret is 64 hex characters
  * and the HMAC key is the base64 decoding of that string, which is what every Standard Webhooks library
  * makes of the secret as it was returned.
  */

@@ -357,3 +357,65 @@ describe("options and arguments", () => {
     expect(api.seen[0]?.authorization).toBe(`Bearer ${KEY}`);
   });
 });
+
+describe("events, statistics and the stream", () => {
+  test("ask what they say, and answer what comes", async () => {
+    const page = { events: [{ id: "e-1" }], next_cursor: null };
+    api.answers.set("GET /v1/events?tier=red&external_id=scan+1&limit=2", () => json(page));
+    expect(await client().listEvents({ tier: "red", external_id: "scan 1", limit: 2, cursor: null })).toEqual(
+      page as never,
+    );
+    const detail = { event: { id: "e/1" }, deliveries: [DELIVERY] };
+    api.answers.set("GET /v1/events/e%2F1", () => json(detail));
+    expect(await client().getEvent("e/1")).toEqual(detail as never);
+    const statistics = { from: "a", to: "b", step_seconds: 60, webhooks: [] };
+    api.answers.set(`GET /v1/stats?webhook_id=${ID}&minutes=5`, () => json(statistics));
+    expect(await client().getStatistics({ webhook_id: ID, minutes: 5 })).toEqual(statistics);
+    expect(client().getEvent("..")).rejects.toBeInstanceOf(ValidationError);
+  });
+
+  /** A stream that comes in these parts. */
+  const streamOf = (...parts: string[]) =>
+    new Response(
+      new ReadableStream({
+        async start(controller) {
+          for (const part of parts) {
+            controller.enqueue(new TextEncoder().encode(part));
+            await Bun.sleep(5);
+          }
+          controller.close();
+        },
+      }),
+      { headers: { "content-type": "text/event-stream" } },
+    );
+
+  test("a stream is read in whatever parts it comes, heartbeats and unknown names passed over", async () => {
+    api.answers.set("GET /v1/stream", () =>
+      streamOf(
+        ": heartbeat\n\nevent: mis",
+        'sed\ndata: {"count":2}\n',
+        "\nevent: new\ndata: {}\n\nevent: webhook\n",
+        'data: {"id":"w"}\n\n',
+      ),
+    );
+    const outcomes = [];
+    for await (const outcome of client().stream()) outcomes.push(outcome);
+    expect(outcomes).toEqual([
+      { type: "missed", data: { count: 2 } },
+      { type: "webhook", data: { id: "w" } } as never,
+    ]);
+  });
+
+  test("a stream that is refused throws, one that is aborted ends", async () => {
+    api.answers.set("GET /v1/stream", () => errorAnswer(401, "AUTHENTICATION_ERROR", "no"));
+    expect(client().stream().next()).rejects.toBeInstanceOf(AuthenticationError);
+    api.answers.set(
+      "GET /v1/stream",
+      () => new Response(new ReadableStream({ start: (c) => c.enqueue(new Uint8Array([58, 10, 10])) })),
+    );
+    const controller = new AbortController();
+    const next = client().stream({ signal: controller.signal }).next();
+    setTimeout(() => controller.abort(), 20);
+    expect(await next).toEqual({ done: true, value: undefined });
+  });
+});
