@@ -137,21 +137,32 @@ function createBatch(): Batch {
 
 function addTo({ records, deltas }: Batch, result: Result): void {
   const { webhookId, counts, endedAt } = result;
-  let lastTriggeredAt = 0;
+  let delta = deltas.get(webhookId);
+  if (!delta) {
+    delta = unchanged(webhookId);
+    deltas.set(webhookId, delta);
+  }
   for (const record of result.records) {
     records.push(record);
-    lastTriggeredAt = record.startedAt;
+    delta.lastTriggeredAt = Math.max(delta.lastTriggeredAt, record.startedAt);
   }
-  const delta: WebhookDelta = {
+  delta.disabledReason ??= result.disabledReason;
+  if (counts === "failure") delta.failures += 1;
+  if (counts !== "success") return;
+  delta.succeeded = true;
+  delta.failures = 0;
+  delta.lastSuccessAt = endedAt;
+}
+
+function unchanged(webhookId: number): WebhookDelta {
+  return {
     webhookId,
-    succeeded: counts === "success",
-    failures: counts === "failure" ? 1 : 0,
-    lastTriggeredAt,
-    lastSuccessAt: counts === "success" ? endedAt : null,
-    disabledReason: result.disabledReason,
+    succeeded: false,
+    failures: 0,
+    lastTriggeredAt: 0,
+    lastSuccessAt: null,
+    disabledReason: null,
   };
-  const before = deltas.get(webhookId);
-  deltas.set(webhookId, before ? merged(before, delta) : delta);
 }
 
 function merged(before: WebhookDelta, after: WebhookDelta): WebhookDelta {

@@ -67,14 +67,14 @@ export function createBreaker(failuresBefore = 0, now = 0): Breaker {
 /** Answers for how long the webhook had been failing. */
 export function noteSuccess(breaker: Breaker, now: number): number {
   const { failingSince } = breaker;
-  Object.assign(breaker, {
-    failures: 0,
-    retryFailures: 0,
-    isOpen: false,
-    failingSince: null,
-    probeAt: 0,
-    retryAt: 0,
-  });
+  // Nearly always all of it is as it should be already.
+  if (failingSince === null && !breaker.isOpen) return 0;
+  breaker.failures = 0;
+  breaker.retryFailures = 0;
+  breaker.isOpen = false;
+  breaker.failingSince = null;
+  breaker.probeAt = 0;
+  breaker.retryAt = 0;
   return failingSince === null ? 0 : now - failingSince;
 }
 

@@ -39,10 +39,12 @@ function chooseWhileOpen(queue: WebhookQueue, now: number): Choice {
 }
 
 /** Memory is filled when there is room in the time to come: what a resting webhook has waits in the store. */
-function mayFetch({ isFetching, waiting, retries, breaker, ...queue }: WebhookQueue, now: number): boolean {
-  if (isFetching) return false;
-  if (waiting.length === 0 && queue.hasBacklog && (!breaker.isOpen || breaker.probeAt <= now)) return true;
-  return retries.length === 0 && queue.hasDueRetries && breaker.retryAt <= now;
+function mayFetch(queue: WebhookQueue, now: number): boolean {
+  const { breaker } = queue;
+  if (queue.isFetching) return false;
+  if (queue.hasBacklog && queue.waiting.length === 0 && (!breaker.isOpen || breaker.probeAt <= now))
+    return true;
+  return queue.hasDueRetries && queue.retries.length === 0 && breaker.retryAt <= now;
 }
 
 /** Nothing may go now: until when. */

@@ -69,7 +69,8 @@ export function createCompletion(
     const { queue, settings, deliveries } = attempt;
     scheduler.release(attempt);
     const kept: ClaimedDelivery[] = [];
-    for (const [i, delivery] of deliveries.entries()) {
+    for (let i = 0; i < deliveries.length; i += 1) {
+      const delivery = deliveries[i] as ClaimedDelivery;
       const outcome = outcomes[i] as Outcome;
       if (outcome.staysInFront) kept.push(triedOnce(delivery, outcome));
       else if (outcome.nextAttemptAt !== null) {

@@ -12,7 +12,7 @@ import { createScheduler } from "./scheduler.ts";
 import type { AttemptResult, Message, Sender } from "./send.ts";
 import type { LoadSettings } from "./settings.ts";
 import { createSlots } from "./slots.ts";
-import { isOn, noteDue } from "./webhook-queue.ts";
+import { isOn, noteDue, noteNew } from "./webhook-queue.ts";
 
 export interface DeliveryEngine {
   /** Takes up what the store holds and begins to send. */
@@ -135,8 +135,7 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
       memory.add(length);
       return true;
     }
-    queue.hasBacklog = true;
-    queue.missed = true;
+    noteNew(queue);
     scheduler.markReady(queue);
     return false;
   };

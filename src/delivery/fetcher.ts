@@ -62,7 +62,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     const claim = await store.claim({
       webhookId,
       fresh: search ? 0 : Math.max(0, wanted - queue.waiting.length),
-      again: search ? 1 : Math.max(0, wanted - queue.retries.length),
+      again: search ? 1 : queue.hasDueRetries ? Math.max(0, wanted - queue.retries.length) : 0,
       dueBy: search || hastenBefore !== null ? Number.POSITIVE_INFINITY : schedule(),
       triedBefore: hastenBefore ?? Number.POSITIVE_INFINITY,
     });
@@ -74,9 +74,11 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     queue.waiting.push(...claim.fresh);
     queue.retries.push(...claim.again);
     for (const { body } of claimed) memory.add(body.length);
-    queue.nextDueAt = claim.nextDueAt;
+    if (claim.nextDueAt !== null) queue.nextDueAt = claim.nextDueAt;
     if (search) return;
     queue.hasBacklog = claim.moreFresh;
+    // Of retries nothing new is known when none was asked for.
+    if (claim.nextDueAt === null) return;
     queue.hasDueRetries = claim.moreAgain;
     if (claim.moreAgain || hastenBefore === null) return;
     // All of them are in memory or under way; those that fail again keep to their schedules.
@@ -99,10 +101,11 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     fetch(queue, search) {
       const { generation } = queue;
       queue.isFetching = true;
-      queue.missed = false;
+      queue.missed = "nothing";
       void run(queue, search).then((nextLook) => {
         queue.isFetching = false;
-        if (generation !== queue.generation || queue.missed) noteDue(queue);
+        if (generation !== queue.generation || queue.missed === "anything") noteDue(queue);
+        else if (queue.missed === "new deliveries") queue.hasBacklog = true;
         options.onFetched(queue, nextLook);
       });
     },

@@ -4,7 +4,7 @@ import type { AttemptRecord, ClaimedDelivery } from "../store/delivery-queue.ts"
 import type { Meaning } from "./answer.ts";
 import type { Attempt } from "./attempt.ts";
 import { type LearningOptions, learn, type Moment } from "./learning.ts";
-import { decideOutcome, type Outcome } from "./outcome.ts";
+import { DELIVERED, decideOutcome, type Outcome } from "./outcome.ts";
 import { backoff, type RetryPolicy } from "./retry-policy.ts";
 import type { AttemptResult } from "./send.ts";
 
@@ -58,18 +58,26 @@ export function judge(
   const counts = learn(attempt, meaning, result.status, moment, options);
   const { now, monotonic, wall } = moment;
   const waitUntil = now + Math.max(0, queue.pace.pausedUntil - monotonic);
-  const outcomes = deliveries.map((delivery) => {
-    const pause = pauses.get(madeOf(delivery)) ?? 0;
-    const context = { policy: options.policy, span: options.span, pause, waitUntil, now };
-    return decideOutcome(meaning, judged(attempt, delivery, counts, meaning, now), context);
-  });
-  return {
-    records: deliveries.map((delivery, i) => recordOf(delivery, outcomes[i] as Outcome, result, wall)),
-    outcomes,
-    counts,
-    failures: { before, after: queue.failureCount },
-    disables: outcomes.find(({ disables }) => disables !== null)?.disables ?? null,
-  };
+  const records: AttemptRecord[] = [];
+  const outcomes: Outcome[] = [];
+  let disables: DisabledReason | null = null;
+  const isDelivered = meaning.kind === "delivered";
+  const decide = (delivery: ClaimedDelivery): Outcome =>
+    decideOutcome(meaning, judged(attempt, delivery, counts, meaning, now), {
+      policy: options.policy,
+      span: options.span,
+      pause: pauses.get(madeOf(delivery)) ?? 0,
+      waitUntil,
+      now,
+    });
+  for (const delivery of deliveries) {
+    if (isDelivered && queue.refusedSince.size > 0) queue.refusedSince.delete(delivery.id);
+    const outcome = isDelivered ? DELIVERED : decide(delivery);
+    outcomes.push(outcome);
+    records.push(recordOf(delivery, outcome, result, wall));
+    disables ??= outcome.disables;
+  }
+  return { records, outcomes, counts, failures: { before, after: queue.failureCount }, disables };
 }
 
 /** The same delivery after an attempt. */
@@ -98,15 +106,16 @@ function judged(
 ) {
   const { id, dueAt } = delivery;
   const isPutOff = kind === "wait" && counts === "neither";
-  if (!isPutOff) queue.refusedSince.delete(id);
-  else if (!queue.refusedSince.has(id)) queue.refusedSince.set(id, now);
+  if (!isPutOff) {
+    if (queue.refusedSince.size > 0) queue.refusedSince.delete(id);
+  } else if (!queue.refusedSince.has(id)) queue.refusedSince.set(id, now);
   return {
     createdAt: timeOfId(id),
     made: madeOf(delivery),
     isEarly,
     dueAt,
     isFailure: !isPutOff,
-    refusedSince: queue.refusedSince.get(id) ?? null,
+    refusedSince: isPutOff ? (queue.refusedSince.get(id) ?? null) : null,
     lastSuccessAt: queue.lastSuccessAt,
   };
 }

@@ -48,7 +48,7 @@ export function decideOutcome(
 ): Outcome {
   switch (meaning.kind) {
     case "delivered":
-      return { ...FINISHED, state: "delivered", isCharged: true };
+      return DELIVERED;
     case "disable":
       return { ...FINISHED, state: "failed", isCharged: true, disables: meaning.reason };
     case "dropped":
@@ -69,6 +69,14 @@ export function decideOutcome(
   }
 }
 
+/** What becomes of nearly all. */
+export const DELIVERED: Outcome = {
+  state: "delivered",
+  nextAttemptAt: null,
+  isCharged: true,
+  staysInFront: false,
+  disables: null,
+};
 const FINISHED = { nextAttemptAt: null, staysInFront: false, disables: null } as const;
 const PENDING = { state: "pending", staysInFront: false, disables: null } as const;
 

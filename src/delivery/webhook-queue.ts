@@ -39,8 +39,8 @@ export interface WebhookQueue {
   hasBacklog: boolean;
   hasDueRetries: boolean;
   isFetching: boolean;
-  /** Whether something became due in the store during the fetch under way. */
-  missed: boolean;
+  /** What became due in the store during the fetch under way. */
+  missed: "nothing" | "new deliveries" | "anything";
   /** Grows when all that was in memory is let go, so that the end of an older fetch is told from a newer one's. */
   generation: number;
   /** Schedule time at which the store will hold due deliveries again. */
@@ -80,7 +80,7 @@ export function createWebhookQueue(webhookId: number): WebhookQueue {
     hasBacklog: true,
     hasDueRetries: true,
     isFetching: false,
-    missed: false,
+    missed: "nothing",
     generation: 0,
     nextDueAt: Number.POSITIVE_INFINITY,
     hastenBefore: null,
@@ -117,7 +117,13 @@ export function isOn({ settings, isGivenUp }: WebhookQueue): boolean {
 export function noteDue(queue: WebhookQueue): void {
   queue.hasBacklog = true;
   queue.hasDueRetries = true;
-  queue.missed = true;
+  queue.missed = "anything";
+}
+
+/** New deliveries are in the store that are not in memory. */
+export function noteNew(queue: WebhookQueue): void {
+  queue.hasBacklog = true;
+  if (queue.missed === "nothing") queue.missed = "new deliveries";
 }
 
 /** After so long without a request nothing is lost with what was learned of a receiver that is doing well. */

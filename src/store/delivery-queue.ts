@@ -22,7 +22,7 @@ export interface ClaimRequest {
   webhookId: number;
   /** How many that were never tried, the oldest first. */
   fresh: number;
-  /** How many that were tried before, those due for longest first. */
+  /** How many that were tried before, those due for longest first; 0 when none of them can be due. */
   again: number;
   /** Schedule time: of those that were tried before, only what is due by then. */
   dueBy: number;
@@ -36,8 +36,8 @@ export interface Claim {
   /** Whether there may be more of either that could be claimed now. */
   moreFresh: boolean;
   moreAgain: boolean;
-  /** Schedule time at which the next of those that were tried before is due; infinite when there is none. */
-  nextDueAt: number;
+  /** Schedule time at which the next of those that were tried before is due; infinite when there is none, null when none was asked for. */
+  nextDueAt: number | null;
 }
 
 /** One attempt that was made, and the state it leaves its delivery in. */

@@ -121,7 +121,7 @@ describe("a fetch", () => {
   test("during which something became due is not the last", async () => {
     const queue = queueOf();
     fetcher.fetch(queue, false);
-    queue.missed = true;
+    queue.missed = "new deliveries";
     await Bun.sleep(1);
     expect(queue.hasBacklog).toBe(true);
   });

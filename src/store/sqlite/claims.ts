@@ -8,6 +8,8 @@ export interface Claims {
   /** How many of a webhook's deliveries are claimed. */
   count(webhookId: number): number;
   add(webhookId: number, id: number): void;
+  /** Claims one that was just made: all that were made before are claimed too, or no longer pending. */
+  addFresh(webhookId: number, id: number): void;
   /** Of a webhook's deliveries that were never tried, all up to the answer are claimed or no longer so. */
   freshThrough(webhookId: number): number;
   /** Notes that all fresh deliveries up to an id were handed out. */
@@ -49,6 +51,11 @@ export function createClaims(): Claims {
     has: (webhookId, id) => byWebhook.get(webhookId)?.ids.has(id) ?? false,
     count: (webhookId) => byWebhook.get(webhookId)?.ids.size ?? 0,
     add: (webhookId, id) => heldOf(webhookId).ids.add(id),
+    addFresh(webhookId, id) {
+      const held = heldOf(webhookId);
+      held.ids.add(id);
+      held.freshThrough = id;
+    },
     freshThrough: (webhookId) => byWebhook.get(webhookId)?.freshThrough ?? 0,
     noteFresh(webhookId, id) {
       const held = heldOf(webhookId);

@@ -83,17 +83,18 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
     return { again, more: free.length > wanted || found.length === limit };
   };
 
+  const nextDueAfter = ({ webhookId, dueBy }: ClaimRequest): number =>
+    deliveries.nextDueAfter(webhookId, Math.min(dueBy, clock.schedule())) ?? Number.POSITIVE_INFINITY;
+
   const claim = (request: ClaimRequest): Claim => {
-    const { webhookId } = request;
     const again = takeAgain(request);
-    const fresh = takeFresh(webhookId, request.fresh);
-    const nextDueAt = deliveries.nextDueAfter(webhookId, Math.min(request.dueBy, clock.schedule()));
+    const fresh = takeFresh(request.webhookId, request.fresh);
     return {
       fresh: fresh.fresh,
       again: again.again,
       moreFresh: fresh.more,
       moreAgain: again.more,
-      nextDueAt: nextDueAt ?? Number.POSITIVE_INFINITY,
+      nextDueAt: request.again === 0 ? null : nextDueAfter(request),
     };
   };
 

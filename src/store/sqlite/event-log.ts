@@ -78,8 +78,7 @@ export function createEventStore(
         const webhookId = event.webhookIds[i] as number;
         if (!wants(webhookId, event.body.length)) continue;
         const id = deliveryIdOf(eventId, i);
-        claims.add(webhookId, id);
-        claims.noteFresh(webhookId, id);
+        claims.addFresh(webhookId, id);
         claimed.push({ id, webhookId, eventId, body: event.body, attemptCount: 0, budgetFrom: 0, dueAt: 0 });
       }
     }
