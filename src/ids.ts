@@ -40,53 +40,58 @@ export function createIdSource(now: () => number, last = 0): IdSource {
   };
 }
 
-/** What the ids of the latest millisecond and of this installation share: ids come in runs. */
-let latest = { time: -1, text: "" };
-let ending = { tag: "", text: "" };
-
-/** An id as the UUID that the outside sees. */
-export function formatId(id: number, tag: InstallationTag): string {
-  const time = Math.floor(id / PER_MILLISECOND);
-  if (latest.time !== time) latest = { time, text: formatTime(time + EPOCH) };
-  if (ending.tag !== tag) ending = { tag, text: `-${tag.slice(0, 4)}-${tag.slice(4)}` };
-  const counter = (id % PER_MILLISECOND) + PER_MILLISECOND;
-  return `${latest.text}-7${counter.toString(16).slice(1)}${ending.text}`;
-}
-
 /** Bytes of an id's text, which is ASCII. */
 export const ID_LENGTH = 36;
 const COUNTER_AT = 15;
 const HEX_DIGITS = Buffer.from("0123456789abcdef");
+const ID_PATTERN = /^([0-9a-f]{8})-([0-9a-f]{4})-7([0-9a-f]{3})-([0-9a-f]{4})-([0-9a-f]{12})$/;
 
-let image = { time: -1, tag: "", bytes: new Uint8Array() };
+/** The ids of one installation as the UUIDs that the outside sees. */
+export interface IdFormat {
+  format(id: number): string;
+  /** Writes the same text into bytes, without making it. */
+  write(id: number, into: Uint8Array, at: number): void;
+  /** The integer behind a UUID that this installation made; null for anything else. */
+  parse(text: string): number | null;
+}
 
-/** Writes the same text into bytes, without making it. */
-export function writeId(id: number, tag: InstallationTag, into: Uint8Array, at: number): void {
-  const time = Math.floor(id / PER_MILLISECOND);
-  if (image.time !== time || image.tag !== tag) {
-    image = { time, tag, bytes: Buffer.from(formatId(id, tag)) };
-  }
-  into.set(image.bytes, at);
-  const counter = id - time * PER_MILLISECOND;
-  into[at + COUNTER_AT] = HEX_DIGITS[counter >> 8] as number;
-  into[at + COUNTER_AT + 1] = HEX_DIGITS[(counter >> 4) & 15] as number;
-  into[at + COUNTER_AT + 2] = HEX_DIGITS[counter & 15] as number;
+export function createIdFormat(tag: InstallationTag): IdFormat {
+  const ending = `-${tag.slice(0, 4)}-${tag.slice(4)}`;
+  /** What the ids of the latest millisecond share: ids come in runs. */
+  let latest = { time: -1, text: "" };
+  let image = { time: -1, bytes: new Uint8Array() };
+
+  const format = (id: number): string => {
+    const time = Math.floor(id / PER_MILLISECOND);
+    if (latest.time !== time) latest = { time, text: formatTime(time + EPOCH) };
+    const counter = (id % PER_MILLISECOND) + PER_MILLISECOND;
+    return `${latest.text}-7${counter.toString(16).slice(1)}${ending}`;
+  };
+
+  return {
+    format,
+    write(id, into, at) {
+      const time = Math.floor(id / PER_MILLISECOND);
+      if (image.time !== time) image = { time, bytes: Buffer.from(format(id)) };
+      into.set(image.bytes, at);
+      const counter = id - time * PER_MILLISECOND;
+      into[at + COUNTER_AT] = HEX_DIGITS[counter >> 8] as number;
+      into[at + COUNTER_AT + 1] = HEX_DIGITS[(counter >> 4) & 15] as number;
+      into[at + COUNTER_AT + 2] = HEX_DIGITS[counter & 15] as number;
+    },
+    parse(text) {
+      const match = ID_PATTERN.exec(text);
+      if (!match || `${match[4]}${match[5]}` !== tag) return null;
+      const milliseconds = Number.parseInt(`${match[1]}${match[2]}`, 16);
+      const id = (milliseconds - EPOCH) * PER_MILLISECOND + Number.parseInt(match[3] ?? "", 16);
+      return Number.isSafeInteger(id) && id > 0 ? id : null;
+    },
+  };
 }
 
 function formatTime(milliseconds: number): string {
   const digits = milliseconds.toString(16).padStart(12, "0");
   return `${digits.slice(0, 8)}-${digits.slice(8)}`;
-}
-
-const ID_PATTERN = /^([0-9a-f]{8})-([0-9a-f]{4})-7([0-9a-f]{3})-([0-9a-f]{4})-([0-9a-f]{12})$/;
-
-/** The integer behind a UUID that this installation made; null for anything else. */
-export function parseId(text: string, tag: InstallationTag): number | null {
-  const match = ID_PATTERN.exec(text);
-  if (!match || `${match[4]}${match[5]}` !== tag) return null;
-  const milliseconds = Number.parseInt(`${match[1]}${match[2]}`, 16);
-  const id = (milliseconds - EPOCH) * PER_MILLISECOND + Number.parseInt(match[3] ?? "", 16);
-  return Number.isSafeInteger(id) && id > 0 ? id : null;
 }
 
 const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;

@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import pRetry from "p-retry";
-import { trustedRoots } from "./config.ts";
+import { trustedRoots } from "./config/roots.ts";
 import type { HttpProxy } from "./delivery/http/proxy.ts";
 import { createTransport, type Transport } from "./delivery/http/transport.ts";
 import type { AttemptOutcome } from "./delivery/observer.ts";

@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
 import { Command } from "commander";
-import { optionFor } from "../config.ts";
+import { optionFor } from "../config/options.ts";
 import { fittingKeyPath, readSecretKey } from "../secrets/key-file.ts";
-import { writeBackup } from "../store/sqlite/backup.ts";
+import { writeBackup } from "../store/open.ts";
 import { type KeyOptions, keySourceOf } from "./key-source.ts";
 import { paint, printJson } from "./output.ts";
 import { requireDatabase } from "./with-store.ts";

@@ -1,12 +1,12 @@
 import { accessSync, constants, existsSync, lstatSync, readdirSync, statfsSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import { messageOf } from "../errors.ts";
 import { probeSocket } from "../ingest/socket-file.ts";
 import { fittingKeyPath, secretKeyExists, secretKeySource } from "../secrets/key-file.ts";
 import type { Inspection } from "../store/inspection.ts";
-import { DATABASE_FILE } from "../store/sqlite/database.ts";
+import { DATABASE_FILE } from "../store/open.ts";
 import { askHealth, connectable } from "./health.ts";
 
 /** What one check of `doctor` came to; `hint` says what to do. */

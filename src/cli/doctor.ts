@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Command, InvalidArgumentError, type Option } from "commander";
-import { serveOptions, toConfig, unknownVariables } from "../config.ts";
+import { unknownVariables } from "../config/environment.ts";
+import { serveOptions } from "../config/options.ts";
+import { toConfig } from "../config/resolve.ts";
 import { messageOf } from "../errors.ts";
-import { DATABASE_FILE } from "../store/sqlite/database.ts";
-import { inspectDatabase } from "../store/sqlite/inspect.ts";
-import { isLocked } from "../store/sqlite/lock.ts";
+import { DATABASE_FILE, inspectDatabase, isLocked } from "../store/open.ts";
 import {
   checkClock,
   checkDatabase,

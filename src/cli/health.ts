@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { optionFor } from "../config.ts";
+import { optionFor } from "../config/options.ts";
 import { messageOf, UsageError } from "../errors.ts";
 
 const TIMEOUT_MS = 3_000;

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { secretKeyPath } from "../config.ts";
+import { secretKeyPath } from "../config/environment.ts";
 import { type SecretKeySource, secretKeySource } from "../secrets/key-file.ts";
 
 export interface KeyOptions {

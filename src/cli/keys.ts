@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from "commander";
-import { optionFor } from "../config.ts";
+import { optionFor } from "../config/options.ts";
 import { UsageError } from "../errors.ts";
 import type { Organization } from "../store/organizations.ts";
 import type { Store } from "../store/store.ts";

@@ -1,4 +1,4 @@
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import type { HttpProxy } from "../delivery/http/proxy.ts";
 import { openTunnel, type TunnelFailure } from "../delivery/http/tunnel.ts";
 import { systemResolve } from "../delivery/system-resolve.ts";

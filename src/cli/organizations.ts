@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { optionFor } from "../config.ts";
+import { optionFor } from "../config/options.ts";
 import { UsageError } from "../errors.ts";
 import { DEFAULT_PLAN, isPlan, PLANS, type Plan } from "../plans.ts";
 import { printable, printJson, printTable } from "./output.ts";

@@ -1,5 +1,7 @@
 import { Command, CommanderError } from "commander";
-import { dropEmptyVariables, optionFor, serveOptions, socketPath, toConfig } from "../config.ts";
+import { dropEmptyVariables } from "../config/environment.ts";
+import { optionFor, serveOptions } from "../config/options.ts";
+import { socketPath, toConfig } from "../config/resolve.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import { VERSION } from "../version.ts";
 import { backupCommand } from "./backup.ts";

@@ -1,11 +1,11 @@
 import { resolve } from "node:path";
 import { Command } from "commander";
-import { optionFor } from "../config.ts";
+import { optionFor } from "../config/options.ts";
 import { UsageError } from "../errors.ts";
 import { NOTICE_PURPOSE } from "../notifier.ts";
 import { readSecretKey, secretKeyExists } from "../secrets/key-file.ts";
 import { createSecretBox } from "../secrets/secret-box.ts";
-import { lockDataDir } from "../store/sqlite/lock.ts";
+import { lockDataDir } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { type KeyOptions, keySourceOf } from "./key-source.ts";
 import { paint } from "./output.ts";

@@ -1,7 +1,7 @@
 import { readFileSync, writeSync } from "node:fs";
 import { constants } from "node:os";
 import { yieldToDeliveries } from "../compiler-threads.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import { createDaemon, type Daemon } from "../daemon.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import { createLogger, type Logger } from "../log.ts";

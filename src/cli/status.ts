@@ -1,10 +1,10 @@
 import { resolve } from "node:path";
 import { Command } from "commander";
 import { toWall } from "../clock.ts";
-import { optionFor } from "../config.ts";
+import { optionFor } from "../config/options.ts";
+import { isLocked } from "../store/open.ts";
 import type { Organization } from "../store/organizations.ts";
 import type { LatestFailure } from "../store/overview.ts";
-import { isLocked } from "../store/sqlite/lock.ts";
 import type { Store } from "../store/store.ts";
 import type { Webhook } from "../store/webhooks.ts";
 import { VERSION } from "../version.ts";

@@ -1,9 +1,7 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { UsageError } from "../errors.ts";
-import { openStore, type StoreOptions } from "../store/open.ts";
-import { DATABASE_FILE } from "../store/sqlite/database.ts";
-import { isLocked } from "../store/sqlite/lock.ts";
+import { DATABASE_FILE, isLocked, openStore, type StoreOptions } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 
 /** Opens the store of a data directory, beside a running daemon if need be, and closes it again. */
@@ -16,7 +14,6 @@ export async function withStore<T>(
   const store = await openStore({
     ...options,
     dataDir: dir,
-    copying: "never",
     beforeUpgrade: () => refuseUpgrade(dir),
   });
   try {

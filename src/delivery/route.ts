@@ -6,14 +6,6 @@ import type { Resolve } from "./resolver.ts";
 import type { Target } from "./target.ts";
 import type { TargetGuard } from "./target-guard.ts";
 
-/** Where requests go, checked; to be found out anew when its time (monotonic) is over or the name has other addresses. */
-export interface Route {
-  destination: Destination;
-  /** What the name was resolved to; null for a literal address. */
-  answers: readonly string[] | null;
-  until: number;
-}
-
 /** Why nothing could be sent. */
 export interface RouteFailure {
   ok: false;

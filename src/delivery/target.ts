@@ -2,9 +2,17 @@ import type { WebhookFormat } from "../formats.ts";
 import { quote } from "../log.ts";
 import type { WebhookHeaders } from "../webhook-headers.ts";
 import { requestUrl } from "./formats/render.ts";
+import type { Destination } from "./http/destination.ts";
 import type { HttpProxy } from "./http/proxy.ts";
-import type { Route } from "./route.ts";
 import { createSigner, type Signer } from "./signature.ts";
+
+/** Where requests go, checked; to be found out anew when its time (monotonic) is over or the name has other addresses. */
+export interface Route {
+  destination: Destination;
+  /** What the name was resolved to; null for a literal address. */
+  answers: readonly string[] | null;
+  until: number;
+}
 
 /** Where a webhook's requests go and how they are signed: worked out once, used for every attempt. */
 export interface Target {

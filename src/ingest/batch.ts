@@ -20,8 +20,11 @@ interface Unplaced {
   receivedAt: number;
 }
 
-/** A line that was read: either an event to store or the refusal to answer with, which is empty for a line that is forgotten. */
-type Entry = IngestEvent | Unplaced | string;
+/**
+ * A line that was read: either an event to store or the refusal to answer with, which is empty for a line that is
+ * forgotten. Null stands for an event that was taken out to be stored: its body is not to wait for the disk too.
+ */
+type Entry = IngestEvent | Unplaced | string | null;
 
 export interface Source {
   data: { splitter: LineSplitter };
@@ -119,7 +122,7 @@ export function createBatchReader(options: BatchReaderOptions): BatchReader {
           const line = splitter.take();
           const length = line === null ? 0 : line.to - line.from;
           const entry = read(line, receivedAt);
-          if (typeof entry !== "string" && entry.organization === null) isUnplaced = true;
+          if (isUnknown(entry)) isUnplaced = true;
           own.push(entry);
           noteLength(length);
           lines += 1;
@@ -139,26 +142,32 @@ export function createBatchReader(options: BatchReaderOptions): BatchReader {
       });
       for (const own of entries.values()) {
         for (const [i, entry] of own.entries()) {
-          if (typeof entry === "string" || entry.organization !== null) continue;
-          own[i] = fault === null ? placed(entry) : unplaceable();
+          if (isUnknown(entry)) own[i] = fault === null ? placed(entry) : unplaceable();
         }
       }
     },
   };
 }
 
-/** The events of a batch, whose organizations are all known by now, in the order of their lines. */
-export function eventsOf<From>({ entries }: Batch<From>): IngestEvent[] {
+function isUnknown(entry: Entry): entry is Unplaced {
+  return typeof entry === "object" && entry !== null && entry.organization === null;
+}
+
+/** Takes the events out of a batch, whose organizations are all known by now, in the order of their lines. */
+export function takeEvents<From>({ entries }: Batch<From>): IngestEvent[] {
   const events: IngestEvent[] = [];
   for (const own of entries.values()) {
-    for (const entry of own) {
-      if (typeof entry !== "string" && entry.organization !== null) events.push(entry);
+    for (let i = 0; i < own.length; i += 1) {
+      const entry = own[i] as Entry;
+      if (entry === null || typeof entry === "string" || entry.organization === null) continue;
+      events.push(entry);
+      own[i] = null;
     }
   }
   return events;
 }
 
-/** The answers to a batch, once it is known what became of its events; null when they are not known to be stored. */
+/** The answers to a batch, once it is known what became of the events that were taken out of it; null when they are not known to be stored. */
 export function answersTo<From>(
   { entries }: Batch<From>,
   stored: readonly StoredScan[] | null,

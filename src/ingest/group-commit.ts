@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../errors.ts";
 import type { Acks } from "./acks.ts";
-import { answersTo, type Batch, type BatchReader, eventsOf } from "./batch.ts";
+import { answersTo, type Batch, type BatchReader, takeEvents } from "./batch.ts";
 import type { Connection } from "./client.ts";
 import type { IngestEvent, StoredScan } from "./events.ts";
 
@@ -67,7 +67,7 @@ export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
     const isFirst = unanswered === 0;
     note(batch, 1);
     if (batch.isUnplaced) await reader.place(batch);
-    const events = eventsOf(batch);
+    const events = takeEvents(batch);
     const stored = events.length === 0 ? [] : await storeEvents(events);
     scheduled = false;
     // Nothing that it says, nor anything before it, waits for the disk.

@@ -1,9 +1,28 @@
-import { openSqliteStore, type StoreOptions } from "./sqlite/store.ts";
+import type { Logger } from "../log.ts";
+import type { SecretKeySource } from "../secrets/key-file.ts";
+import { openSqliteStore } from "./sqlite/store.ts";
 import type { Store } from "./store.ts";
 
-export type { StoreOptions };
+/** The one way in: which database is behind the ports is known here and nowhere else. */
+
+export { writeBackup } from "./sqlite/backup.ts";
+export { DATABASE_FILE } from "./sqlite/database.ts";
+export { inspectDatabase } from "./sqlite/inspect.ts";
+export { isLocked, lockDataDir } from "./sqlite/lock.ts";
+
+export interface StoreOptions {
+  dataDir: string;
+  log?: Logger;
+  /** Where the secret key is, which is made on first start; without one, nothing that needs it can be asked for. */
+  secretKey?: SecretKeySource;
+  /** Whether the store stays open for long: then it keeps itself fresh, finds out when it can write again, and is ready for events. */
+  resident?: boolean;
+  /** Called before a database of an older version is changed; may throw to leave it as it is. */
+  beforeUpgrade?: () => void;
+}
 
 /** Opens what is kept in a data directory, making it when missing. Rejects with UsageError: a sentence for the operator. */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  return openSqliteStore(options);
+  // A daemon may go on writing beside who opens it for a moment only.
+  return openSqliteStore(options.resident ? options : { ...options, copying: "never" });
 }

@@ -79,9 +79,6 @@ export interface LoadedWebhook {
   headers: WebhookHeaders;
 }
 
-/** What one request carries at most: the present secret's and those of the secrets before. */
-export const MAX_SIGNATURES = 4;
-
 /** A rotation would make one signature too many; until the wall time at which the next secret stops counting. */
 export interface TooManySecrets {
   tooManyUntil: number;
@@ -118,7 +115,7 @@ export interface Webhooks {
   remove(organizationId: number, uuid: string): Promise<Webhook | null>;
   /**
    * Makes a new secret; the present one counts too for an overlap (milliseconds), and so do those before whose
-   * overlap has not ended. Changes nothing where that would be more than MAX_SIGNATURES.
+   * overlap has not ended. Changes nothing where that would be more than MAX_SIGNATURES (webhook-secrets.ts).
    */
   rotateSecret(
     organizationId: number,

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Command } from "commander";
 import { IndigiArmor } from "../../src/client/index.ts";
-import { serveOptions, toConfig } from "../../src/config.ts";
+import { serveOptions } from "../../src/config/options.ts";
+import { toConfig } from "../../src/config/resolve.ts";
 import { createDaemon } from "../../src/daemon.ts";
 import { silentLogger } from "../../src/log.ts";
 import {

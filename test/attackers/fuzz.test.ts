@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { InvalidArgumentError } from "commander";
 import fc from "fast-check";
-import { formatDuration, optionFor, parseDuration, serveOptions } from "../../src/config.ts";
+import { optionFor, serveOptions } from "../../src/config/options.ts";
+import { formatDuration, parseDuration } from "../../src/config/parse.ts";
 import {
   connectScanner,
   LOOPBACK,

@@ -2,7 +2,7 @@ import { Database } from "bun:sqlite";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Webhook as Verifier } from "standardwebhooks";
-import { formatId } from "../../src/ids.ts";
+import { createIdFormat } from "../../src/ids.ts";
 import {
   connectScanner,
   LOOPBACK,
@@ -138,13 +138,14 @@ function checkEvents({ dataDir }: RunningDaemon, { facts, position }: Known): vo
     const tag = sqlite
       .query<{ value: string }, []>("SELECT value FROM meta WHERE key = 'installation_tag'")
       .get();
+    const { format } = createIdFormat(tag?.value ?? "");
     const stored = new Map(
       sqlite
         .query<{ id: number; n: number }, []>(
           "SELECT e.id AS id, count(d.id) AS n FROM events e LEFT JOIN deliveries d ON d.event_id = e.id GROUP BY e.id",
         )
         .all()
-        .map(({ id, n }) => [formatId(id, tag?.value ?? ""), n]),
+        .map(({ id, n }) => [format(id), n]),
     );
     for (const { at, id, deliveries } of facts.acks) {
       if (at > position) continue;

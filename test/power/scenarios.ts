@@ -2,7 +2,7 @@ import { Database } from "bun:sqlite";
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { formatId, idAt, newInstallationTag } from "../../src/ids.ts";
+import { createIdFormat, idAt, newInstallationTag } from "../../src/ids.ts";
 import { createSecretBox } from "../../src/secrets/secret-box.ts";
 import { MIGRATIONS, migrate } from "../../src/store/sqlite/migrations.ts";
 import { runCommand } from "../support/daemon.ts";
@@ -225,6 +225,7 @@ function writeOldDatabase(dataDir: string, { schema, url }: { schema: number; ur
     )
     .run(uuid, url, createSecretBox(secretKey).seal(secret, uuid), at);
   const facts = noFacts();
+  const { format } = createIdFormat(tag);
   for (let n = 0; n < 40; n += 1) {
     const id = idAt(at) + n * 2;
     sqlite
@@ -235,8 +236,8 @@ function writeOldDatabase(dataDir: string, { schema, url }: { schema: number; ur
         "INSERT INTO deliveries (id, webhook_id, event_id, status, attempt_count, created_at, finished_at) VALUES (?, 1, ?, 1, 1, ?, ?)",
       )
       .run(id + 1, id, at, at);
-    facts.acks.push({ at: 0, id: formatId(id, tag), deliveries: 1 });
-    facts.seen.push({ at: 0, id: formatId(id, tag) });
+    facts.acks.push({ at: 0, id: format(id), deliveries: 1 });
+    facts.seen.push({ at: 0, id: format(id) });
   }
   sqlite.close();
   const state = { url, events: ["red_tier"], enabled: true, secret };

@@ -39,12 +39,9 @@ export function importsOf(path: string): string[] {
 
 const transpiler = new Bun.Transpiler({ loader: "ts" });
 
-/** The files of the project that a source file needs when it runs: without types. */
-export function neededBy(path: string): string[] {
-  return transpiler
-    .scanImports(read(path).replace(/^#!.*/, ""))
-    .filter((one) => one.path.startsWith(".") && one.path.endsWith(".ts"))
-    .map((one) => join(dirname(path), one.path));
+/** Whether a source file does nothing when it runs: it has types only. */
+export function isTypesOnly(path: string): boolean {
+  return transpiler.transformSync(read(path)).trim() === "";
 }
 
 /** Whether an import is of the runtime itself. */

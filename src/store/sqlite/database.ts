@@ -399,5 +399,3 @@ function rollback(sqlite: Database): void {
     // After a full disk SQLite may have rolled back by itself; what stands in the way otherwise, the next BEGIN says.
   }
 }
-
-export { isSqliteFault as isStoreFault } from "./faults.ts";

@@ -53,19 +53,19 @@ export interface FailPending {
   throughId: number;
 }
 
-const DUE_COLUMNS = `deliveries.id AS id, deliveries.webhook_id AS webhookId, event_id AS eventId, body,
-  attempt_count AS attemptCount, budget_from AS budgetFrom, coalesce(next_attempt_at, 0) AS dueAt`;
+const CLAIM_COLUMNS = `deliveries.id AS id, deliveries.webhook_id AS webhookId, event_id AS eventId, body,
+  attempt_count AS attemptCount, budget_from AS budgetFrom`;
 
 export function createDeliveryStore(
   { sqlite, transaction }: StoreDatabase,
   { webhookLog, statistics }: { webhookLog: WebhookLog; statistics: SqliteStatistics },
 ): DeliveryStore {
   const dueAgain = sqlite.prepare<DueDelivery, [number, number, number, number]>(
-    `SELECT ${DUE_COLUMNS} FROM deliveries INDEXED BY deliveries_waiting JOIN events e ON e.id = event_id
+    `SELECT ${CLAIM_COLUMNS}, next_attempt_at AS dueAt FROM deliveries INDEXED BY deliveries_waiting JOIN events e ON e.id = event_id
      WHERE webhook_id = ?1 AND ${TRIED} AND next_attempt_at <= ?2 AND coalesce(last_started_at, 0) < ?4 ORDER BY next_attempt_at, deliveries.id LIMIT ?3`,
   );
   const fresh = sqlite.prepare<DueDelivery, [number, number, number]>(
-    `SELECT ${DUE_COLUMNS} FROM ${LOGGED_DELIVERIES} JOIN events e ON e.id = event_id
+    `SELECT ${CLAIM_COLUMNS}, 0 AS dueAt FROM ${LOGGED_DELIVERIES} JOIN events e ON e.id = event_id
      WHERE ${freshOf("?1", "?2 + 1")} ORDER BY l.delivery_id LIMIT ?3`,
   );
   const next = sqlite.prepare<{ at: number | null }, [number, number]>(

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { isStoreFault, type StoreDatabase } from "./database.ts";
+import type { StoreDatabase } from "./database.ts";
 import {
   BUCKET_SHIFT,
   BUCKETS,
@@ -9,6 +9,7 @@ import {
   prepareExternalIdRows,
   type Run,
 } from "./external-id-rows.ts";
+import { isSqliteFault } from "./faults.ts";
 import { getMeta, setMeta } from "./meta.ts";
 import { createRecentIds, type RecentIds } from "./recent-ids.ts";
 import { createRunFilter, RUNS_IN_FILTER, type RunFilter } from "./run-filter.ts";
@@ -212,7 +213,7 @@ export function createExternalIds(
       writeRun(state);
     } catch (error) {
       // The events are stored, and their ids stay in memory: the next ones try again.
-      if (!isStoreFault(error)) throw error;
+      if (!isSqliteFault(error)) throw error;
     }
   };
 

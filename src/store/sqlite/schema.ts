@@ -15,8 +15,6 @@ import type { DisabledReason } from "../../outcomes.ts";
 import type { Plan } from "../../plans.ts";
 import type { WebhookFilter } from "../../webhook-filter.ts";
 
-export type { DisabledReason };
-
 /** Times are milliseconds since 1970: wall time, except where a comment says schedule time (see clock.ts). */
 
 /** Delivery states as stored: positions in DELIVERY_STATUSES. */

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { type ClockSources, type ClockState, clockState, createClock } from "../../clock.ts";
 import { messageOf, UsageError } from "../../errors.ts";
-import { formatId, newInstallationTag, parseId, timeOfId, writeId } from "../../ids.ts";
+import { createIdFormat, newInstallationTag, timeOfId } from "../../ids.ts";
 import type { Logger } from "../../log.ts";
 import type { SecretKeySource } from "../../secrets/key-file.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
@@ -141,9 +141,7 @@ function assemble(
         reserved.reserve();
         return reserved.issue();
       },
-      format: (id) => formatId(id, tag),
-      write: (id, into, at) => writeId(id, tag, into, at),
-      parse: (text) => parseId(text, tag),
+      ...createIdFormat(tag),
     },
     bootstrap: createBootstrap(database, clock, organizations.changed),
     organizations,

@@ -3,22 +3,20 @@ import { and, asc, count, desc, eq, isNull } from "drizzle-orm";
 import type { Clock } from "../../clock.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
 import type { WebhookHeaders } from "../../webhook-headers.ts";
-import {
-  type LoadedWebhook,
-  MAX_SIGNATURES,
-  type TooManySecrets,
-  type Webhook,
-  type WebhookChanges,
-  type Webhooks,
-  type WebhookWithSecret,
+import { MAX_SIGNATURES } from "../../webhook-secrets.ts";
+import type {
+  LoadedWebhook,
+  TooManySecrets,
+  Webhook,
+  WebhookChanges,
+  Webhooks,
+  WebhookWithSecret,
 } from "../webhooks.ts";
 import type { StoreDatabase } from "./database.ts";
 import { promised } from "./faults.ts";
 import { createRotatedSecrets } from "./rotated-secrets.ts";
 import { organizations, webhooks } from "./schema.ts";
 import { createSubscriptions } from "./subscriptions.ts";
-
-export type { Webhook };
 
 type WebhookRow = typeof webhooks.$inferSelect;
 

@@ -2,11 +2,11 @@ import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { CopyFailure } from "../../src/store/sqlite/checkpoint-thread.ts";
-import { type Checkpoints, createCheckpoints } from "../../src/store/sqlite/checkpoints.ts";
-import { type LogState, NOOP } from "../../src/store/sqlite/log-state.ts";
-import { CHECKPOINT_THREAD } from "../../src/threads.ts";
-import { newDir, removeDir, until } from "../support/daemon.ts";
+import type { CopyFailure } from "../../../src/store/sqlite/checkpoint-thread.ts";
+import { type Checkpoints, createCheckpoints } from "../../../src/store/sqlite/checkpoints.ts";
+import { type LogState, NOOP } from "../../../src/store/sqlite/log-state.ts";
+import { CHECKPOINT_THREAD } from "../../../src/threads.ts";
+import { newDir, removeDir, until } from "../../support/daemon.ts";
 
 const PAGE = 4_096;
 /** Pages of a log at which it is copied within a commit. */

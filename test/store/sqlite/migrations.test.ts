@@ -2,9 +2,9 @@ import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openDatabase } from "../../src/store/sqlite/database.ts";
-import { MIGRATIONS, migrate } from "../../src/store/sqlite/migrations.ts";
-import { newDir, removeDir } from "../support/daemon.ts";
+import { openDatabase } from "../../../src/store/sqlite/database.ts";
+import { MIGRATIONS, migrate } from "../../../src/store/sqlite/migrations.ts";
+import { newDir, removeDir } from "../../support/daemon.ts";
 
 /** The shape of a database, comparable whatever way led to it. */
 function shapeOf(sqlite: Database): unknown[] {

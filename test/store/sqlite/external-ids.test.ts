@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { openDatabase, type StoreDatabase } from "../../src/store/sqlite/database.ts";
-import { createExternalIds, type ExternalIds } from "../../src/store/sqlite/external-ids.ts";
-import { createRecentIds } from "../../src/store/sqlite/recent-ids.ts";
-import { createRunFilter, RUNS_IN_FILTER } from "../../src/store/sqlite/run-filter.ts";
-import { newDir, removeDir } from "../support/daemon.ts";
+import { openDatabase, type StoreDatabase } from "../../../src/store/sqlite/database.ts";
+import { createExternalIds, type ExternalIds } from "../../../src/store/sqlite/external-ids.ts";
+import { createRecentIds } from "../../../src/store/sqlite/recent-ids.ts";
+import { createRunFilter, RUNS_IN_FILTER } from "../../../src/store/sqlite/run-filter.ts";
+import { newDir, removeDir } from "../../support/daemon.ts";
 
 const RUN_SIZE = 64;
 

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import type { NewEvent } from "../../src/store/event-log.ts";
-import { newDir, removeDir } from "../support/daemon.ts";
-import { addOrganization, addWebhook, BODY, openTestStore } from "./seed.ts";
+import type { NewEvent } from "../../../src/store/event-log.ts";
+import { newDir, removeDir } from "../../support/daemon.ts";
+import { addOrganization, addWebhook, BODY, openTestStore } from "../seed.ts";
 
 const WEBHOOKS = 5;
 

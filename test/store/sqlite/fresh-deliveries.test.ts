@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import fc from "fast-check";
-import { DELIVERY_STATUSES } from "../../src/outcomes.ts";
-import type { AttemptRecord } from "../../src/store/delivery-queue.ts";
-import { DELIVERED, FAILED, PENDING } from "../../src/store/sqlite/schema.ts";
-import type { SqliteStore } from "../../src/store/sqlite/store.ts";
-import { newDir, removeDir } from "../support/daemon.ts";
-import { addOrganization, addWebhook, BODY, openTestStore } from "./seed.ts";
+import { DELIVERY_STATUSES } from "../../../src/outcomes.ts";
+import type { AttemptRecord } from "../../../src/store/delivery-queue.ts";
+import { DELIVERED, FAILED, PENDING } from "../../../src/store/sqlite/schema.ts";
+import type { SqliteStore } from "../../../src/store/sqlite/store.ts";
+import { newDir, removeDir } from "../../support/daemon.ts";
+import { addOrganization, addWebhook, BODY, openTestStore } from "../seed.ts";
 
 const WEBHOOKS = 3;
 const ALL = 1_000;

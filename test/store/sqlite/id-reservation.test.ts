@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { cpSync } from "node:fs";
 import { join } from "node:path";
-import { createLogSync, type LogSync } from "../../src/store/sqlite/log-sync.ts";
-import type { SqliteStore as Store } from "../../src/store/sqlite/store.ts";
-import { newDir, removeDir } from "../support/daemon.ts";
-import { addOrganization, addWebhook, BODY, openTestStore } from "./seed.ts";
+import { createLogSync, type LogSync } from "../../../src/store/sqlite/log-sync.ts";
+import type { SqliteStore as Store } from "../../../src/store/sqlite/store.ts";
+import { newDir, removeDir } from "../../support/daemon.ts";
+import { addOrganization, addWebhook, BODY, openTestStore } from "../seed.ts";
 
 const HOUR = 3_600_000;
 const START = Date.UTC(2026, 5, 1);

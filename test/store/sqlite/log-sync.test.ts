@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { isStoreFault, openDatabase } from "../../src/store/sqlite/database.ts";
-import { createLogSync, type Durable, type LogSync } from "../../src/store/sqlite/log-sync.ts";
-import { getMeta, setMeta } from "../../src/store/sqlite/meta.ts";
-import { newDir, removeDir, until } from "../support/daemon.ts";
+import { isStoreFault } from "../../../src/store/faults.ts";
+import { openDatabase } from "../../../src/store/sqlite/database.ts";
+import { createLogSync, type Durable, type LogSync } from "../../../src/store/sqlite/log-sync.ts";
+import { getMeta, setMeta } from "../../../src/store/sqlite/meta.ts";
+import { newDir, removeDir, until } from "../../support/daemon.ts";
 
 let dir: string;
 beforeEach(() => {

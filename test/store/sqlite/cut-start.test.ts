@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { readSecretKey, SECRET_KEY_FILE } from "../../src/secrets/key-file.ts";
-import { writeBackup } from "../../src/store/sqlite/backup.ts";
-import { runCommand } from "../support/daemon.ts";
-import { atEnd, cleanUp, emptyDir } from "../support/e2e.ts";
-import { addOrganization, addWebhook, openTestStore } from "./seed.ts";
+import { readSecretKey, SECRET_KEY_FILE } from "../../../src/secrets/key-file.ts";
+import { writeBackup } from "../../../src/store/sqlite/backup.ts";
+import { runCommand } from "../../support/daemon.ts";
+import { atEnd, cleanUp, emptyDir } from "../../support/e2e.ts";
+import { addOrganization, addWebhook, openTestStore } from "../seed.ts";
 
 afterEach(cleanUp);
 

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { closeSync, cpSync, existsSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { openDatabase, type StoreDatabase } from "../../src/store/sqlite/database.ts";
-import { createLogSync, type LogSync } from "../../src/store/sqlite/log-sync.ts";
-import { newDir, removeDir } from "../support/daemon.ts";
+import { openDatabase, type StoreDatabase } from "../../../src/store/sqlite/database.ts";
+import { createLogSync, type LogSync } from "../../../src/store/sqlite/log-sync.ts";
+import { newDir, removeDir } from "../../support/daemon.ts";
 
 const PAGE = 4_096;
 const FRAME = PAGE + 24;
@@ -131,7 +131,7 @@ describe("after a sync that failed", () => {
     const copy = join(dir, "other");
     cpSync(dataDir, copy, { recursive: true });
     const script = `
-      const { openDatabase } = require(${JSON.stringify(join(import.meta.dir, "../../src/store/sqlite/database.ts"))});
+      const { openDatabase } = require(${JSON.stringify(join(import.meta.dir, "../../../src/store/sqlite/database.ts"))});
       const { writeSync, openSync, statSync } = require("node:fs");
       const lines = [];
       const log = { error: (msg, fields) => console.log(msg), info() {}, warn() {} };

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import type { SqliteStore } from "../../src/store/sqlite/store.ts";
-import { newDir, removeDir } from "../support/daemon.ts";
-import { addOrganization, addWebhook, BODY, openTestStore } from "./seed.ts";
+import type { SqliteStore } from "../../../src/store/sqlite/store.ts";
+import { newDir, removeDir } from "../../support/daemon.ts";
+import { addOrganization, addWebhook, BODY, openTestStore } from "../seed.ts";
 
 let dir: string;
 let store: SqliteStore;

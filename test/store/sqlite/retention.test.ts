@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { idAt } from "../../src/ids.ts";
-import type { PruneStep } from "../../src/store/retention.ts";
-import type { SqliteStore } from "../../src/store/sqlite/store.ts";
+import { idAt } from "../../../src/ids.ts";
+import type { PruneStep } from "../../../src/store/retention.ts";
+import type { SqliteStore } from "../../../src/store/sqlite/store.ts";
 import {
   connectScanner,
   LOOPBACK,
@@ -13,9 +13,9 @@ import {
   scan,
   startDaemon,
   until,
-} from "../support/daemon.ts";
-import { startReceiver } from "../support/receiver.ts";
-import { addOrganization, addWebhook, closeWhole, openTestStore, seed } from "./seed.ts";
+} from "../../support/daemon.ts";
+import { startReceiver } from "../../support/receiver.ts";
+import { addOrganization, addWebhook, closeWhole, openTestStore, seed } from "../seed.ts";
 
 const DAY = 86_400_000;
 const NOW = Date.now();
@@ -87,27 +87,6 @@ describe("a round of pruning", () => {
   test("passes over many pending rows in few steps", async () => {
     seed(store, { webhookId, organizationId, count: 100_000, at: NOW - 400 * DAY, status: "pending" });
     expect((await round()).steps).toBeLessThan(100);
-  });
-
-  test("keeps an old delivery that finished only lately: it was sent again", async () => {
-    seed(store, { webhookId, organizationId, count: 2, at: NOW - 40 * DAY, status: "delivered" });
-    const id = idAt(NOW - 40 * DAY) + 1;
-    store.database.sqlite.exec(`UPDATE deliveries SET finished_at = ${NOW} WHERE id = ${id}`);
-    expect(await round()).toMatchObject({ deliveries: 1, events: 1 });
-    expect((await store.history.get(organizationId, id))?.id).toBe(id);
-  });
-
-  test("keeps an event without deliveries for as long, so that repeats are recognised", async () => {
-    const insert = (externalId: string) =>
-      store.eventLog.insertEvents(
-        [{ organizationId, externalId, type: 2, body: "{}", receivedAt: NOW, webhookIds: [] }],
-        NOW,
-      )[0];
-    insert("scan-1");
-    expect((await round()).events).toBe(0);
-    expect(insert("scan-1")?.duplicate).toBe(true);
-    expect((await round({ createdBefore: NOW + DAY, finishedBefore: NOW + DAY })).events).toBe(1);
-    expect(insert("scan-1")?.duplicate).toBe(false);
   });
 
   const uuidOf = (id: number): string =>

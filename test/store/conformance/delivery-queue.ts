@@ -1,0 +1,235 @@
+import { describe, expect, test } from "bun:test";
+import { isStoreFault } from "../../../src/store/faults.ts";
+import { append, attempt, claimAll, finishAll, historyOf, MANY, pendingOf, record } from "./deliveries.ts";
+import { addOrganization, addWebhook, eachWithWorld, type Harness } from "./harness.ts";
+
+export function deliveryQueueConforms(harness: Harness): void {
+  describe("the delivery queue", () => {
+    const under = eachWithWorld(harness);
+
+    const prepare = async (events: number) => {
+      const organizationId = await addOrganization(under.store);
+      const webhook = await addWebhook(under.store, organizationId);
+      const input = { organizationId, webhookIds: [webhook.id] };
+      await append(under.store, ...Array.from({ length: events }, () => input));
+      return { organizationId, webhook, webhookId: webhook.id };
+    };
+
+    const NOW = () => ({ dueBy: under.store.clock.schedule(), triedBefore: Number.POSITIVE_INFINITY });
+
+    test("gives no delivery to two, the oldest first, and says when there is more", async () => {
+      const { webhookId } = await prepare(5);
+      const claim = (fresh: number) =>
+        under.store.deliveryQueue.claim({ webhookId, fresh, again: 10, ...NOW() });
+      const first = await claim(3);
+      const second = await claim(3);
+      const all = [...first.fresh, ...second.fresh].map(({ id }) => id);
+      expect(all).toHaveLength(5);
+      expect(all).toEqual(all.toSorted((a, b) => a - b));
+      expect([first.moreFresh, second.moreFresh]).toEqual([true, false]);
+      expect((await claim(3)).fresh).toEqual([]);
+      under.store.deliveryQueue.release(first.fresh);
+      expect((await claim(MANY)).fresh.map(({ id }) => id)).toEqual(all.slice(0, 3));
+    });
+
+    test("gives what was tried before once it is due, what was due first first", async () => {
+      const { webhookId } = await prepare(3);
+      const { fresh } = await claimAll(under.store, webhookId);
+      const delays = [3_000, 1_000, 600_000];
+      const due = delays.map((delay) => under.store.clock.schedule() + delay);
+      await record(
+        under.store,
+        fresh.map((delivery, i) =>
+          attempt(under.store, delivery, "pending", { nextAttemptAt: due[i] as number }),
+        ),
+      );
+      const claim = () => under.store.deliveryQueue.claim({ webhookId, fresh: 5, again: 5, ...NOW() });
+      const early = await claim();
+      expect([early.fresh, early.again]).toEqual([[], []]);
+      expect(early.nextDueAt).toBe(due[1] as number);
+      under.world.skipTime(5_000);
+      const late = await claim();
+      expect(late.again.map(({ id, attemptCount }) => [id, attemptCount])).toEqual([
+        [fresh[1]?.id as number, 1],
+        [fresh[0]?.id as number, 1],
+      ]);
+      expect(late.nextDueAt).toBe(due[2] as number);
+    });
+
+    test("writes what became of deliveries and of their webhook, also for a restart", async () => {
+      const { webhookId, webhook, organizationId } = await prepare(4);
+      const { fresh } = await claimAll(under.store, webhookId);
+      const outcomes = ["delivered", "failed", "pending", "pending"] as const;
+      await record(
+        under.store,
+        fresh.slice(0, 1).map((delivery) => attempt(under.store, delivery, "delivered")),
+      );
+      await record(
+        under.store,
+        fresh.slice(1).map((delivery, i) => attempt(under.store, delivery, outcomes[i + 1] ?? "pending")),
+      );
+      const again = await under.world.reopen();
+      const all = (await historyOf(again, webhookId)).toReversed();
+      expect(all.map(({ status, attemptCount }) => [status, attemptCount])).toEqual(
+        outcomes.map((status) => [status, 1]),
+      );
+      expect(all.map(({ lastStatus, lastError }) => [lastStatus, lastError])).toEqual([
+        [200, null],
+        [500, "http_status"],
+        [500, "http_status"],
+        [500, "http_status"],
+      ]);
+      expect(await again.webhooks.get(organizationId, webhook.uuid)).toMatchObject({
+        failureCount: 3,
+        lastTriggeredAt: expect.any(Number),
+        lastSuccessAt: expect.any(Number),
+      });
+      expect(await pendingOf(again, webhookId)).toEqual({
+        fresh: [],
+        again: fresh.slice(2).map(({ id }) => id),
+      });
+    });
+
+    test("writes nothing when it cannot, and the claims hold until it can", async () => {
+      const { webhookId } = await prepare(2);
+      const { fresh } = await claimAll(under.store, webhookId);
+      const attempts = fresh.map((delivery) => attempt(under.store, delivery, "delivered"));
+      under.world.breakWrites();
+      expect(await record(under.store, attempts).catch(isStoreFault)).toBe(true);
+      under.world.mendWrites();
+      expect((await pendingOf(under.store, webhookId)).fresh).toEqual([]);
+      await record(under.store, attempts);
+      expect((await historyOf(under.store, webhookId, "delivered")).length).toBe(2);
+    });
+
+    test("has a claim kept for one that is tried again at once", async () => {
+      const { webhookId } = await prepare(1);
+      const { fresh } = await claimAll(under.store, webhookId);
+      await record(
+        under.store,
+        fresh.map((delivery) => attempt(under.store, delivery, "pending", { keepsClaim: true })),
+      );
+      expect(await pendingOf(under.store, webhookId)).toEqual({ fresh: [], again: [] });
+      const again = await under.world.reopen();
+      expect((await pendingOf(again, webhookId)).again).toEqual(fresh.map(({ id }) => id));
+    });
+
+    test("retries one by hand: pending and due now, with a fresh budget, its attempts kept", async () => {
+      const { webhookId, organizationId } = await prepare(1);
+      await finishAll(under.store, webhookId, "failed");
+      const id = (await historyOf(under.store, webhookId))[0]?.id as number;
+      const due: number[] = [];
+      const stop = under.store.deliveryQueue.watch((one) => due.push(one));
+      await under.store.deliveryQueue.retry(webhookId, id);
+      stop();
+      expect(due).toEqual([webhookId]);
+      expect(await under.store.history.get(organizationId, id)).toMatchObject({
+        status: "pending",
+        attemptCount: 1,
+        finishedAt: null,
+      });
+      const { again } = await under.store.deliveryQueue.claim({ webhookId, fresh: 5, again: 5, ...NOW() });
+      expect(again).toMatchObject([{ id, attemptCount: 1, budgetFrom: 1 }]);
+      expect((await under.store.history.detail(organizationId, id))?.attempts).toHaveLength(1);
+    });
+
+    test("a result that comes late takes nothing back", async () => {
+      const { webhookId } = await prepare(2);
+      const { fresh } = await claimAll(under.store, webhookId);
+      const [one, two] = fresh as [(typeof fresh)[0], (typeof fresh)[0]];
+      await record(under.store, [attempt(under.store, one, "delivered")]);
+      await under.store.deliveryQueue.endPending(
+        { webhookId, reason: "webhook_disabled", throughId: two.id },
+        () => {},
+      );
+      await record(under.store, [attempt(under.store, one, "pending"), attempt(under.store, two, "pending")]);
+      const statuses = (await historyOf(under.store, webhookId)).map(({ status }) => status);
+      expect(statuses.toSorted()).toEqual(["delivered", "failed"]);
+      expect(await under.store.overview.countPending()).toBe(0);
+    });
+
+    test("ends what is pending up to an id, and tells how many; what comes later stays", async () => {
+      const { webhookId, webhook, organizationId } = await prepare(2_500);
+      const throughId = under.store.ids.next();
+      await append(under.store, { organizationId, webhookIds: [webhookId] });
+      const told: number[] = [];
+      await under.store.deliveryQueue.endPending(
+        { webhookId, reason: "webhook_disabled", throughId },
+        (label, count) => {
+          expect(label).toMatchObject({ uuid: webhook.uuid });
+          told.push(count);
+        },
+      );
+      expect(told.reduce((sum, count) => sum + count, 0)).toBe(2_500);
+      expect((await pendingOf(under.store, webhookId)).fresh).toHaveLength(1);
+      const failed = await historyOf(under.store, webhookId, "failed", 500);
+      expect(failed).toHaveLength(2_500);
+      expect(failed[0]).toMatchObject({ lastError: "webhook_disabled", attemptCount: 0 });
+    }, 20_000);
+
+    test("finds after a restart what a removed webhook still has to be ended", async () => {
+      const { webhookId, webhook, organizationId } = await prepare(3);
+      await under.store.webhooks.remove(organizationId, webhook.uuid);
+      const again = await under.world.reopen();
+      const { pending, ending } = await again.deliveryQueue.unfinished();
+      expect(pending).toEqual([]);
+      expect(ending).toMatchObject([{ webhookId, reason: "webhook_deleted" }]);
+      for (const one of ending) await again.deliveryQueue.endPending(one, () => {});
+      expect(await again.overview.countPending()).toBe(0);
+      expect((await again.deliveryQueue.unfinished()).ending).toEqual([]);
+      expect((await historyOf(again, webhookId))[0]?.lastError).toBe("webhook_deleted");
+    });
+
+    test("recovers what failed and what never had a delivery, of the range and the types, once", async () => {
+      const { webhookId, organizationId } = await prepare(3);
+      const { clock, deliveryQueue } = under.store;
+      const since = clock.wall() - 60_000;
+      await finishAll(under.store, webhookId, "delivered");
+      await append(under.store, { organizationId, webhookIds: [webhookId] });
+      await finishAll(under.store, webhookId, "failed");
+      // While it was disabled, of a type that it does not want, and of somebody else.
+      await append(under.store, { organizationId, webhookIds: [] });
+      await append(under.store, { organizationId, webhookIds: [], type: 0 });
+      const other = await addOrganization(under.store, "other");
+      await append(under.store, { organizationId: other, webhookIds: [] });
+      under.world.skipTime(10_000);
+      const until = clock.wall();
+      under.world.skipTime(10_000);
+      await append(under.store, { organizationId, webhookIds: [] });
+      expect(await deliveryQueue.recover({ webhookId, since, until })).toBe(2);
+      expect(await deliveryQueue.recover({ webhookId, since, until })).toBe(0);
+      expect(await deliveryQueue.recover({ webhookId, since: since - 9, until: since - 1 })).toBe(0);
+      const { fresh, again } = await deliveryQueue.claim({ webhookId, fresh: 9, again: 9, ...NOW() });
+      expect(fresh.length + again.length).toBe(2);
+    });
+
+    test("recovers what was received at both ends of a range, and between", async () => {
+      const { webhookId, organizationId } = await prepare(0);
+      const at = under.store.clock.wall() - 60_000;
+      const received = [0, 1, 2, 3, 4, 5].map((n) => ({
+        organizationId,
+        webhookIds: [],
+        receivedAt: at + n,
+      }));
+      await append(under.store, ...received);
+      const recover = (since: number, until: number) =>
+        under.store.deliveryQueue.recover({ webhookId, since: at + since, until: at + until });
+      expect(await recover(2, 4)).toBe(3);
+      expect(await recover(0, 100)).toBe(3);
+    });
+
+    test("recovers more than fits in one step, each once", async () => {
+      const { webhookId, organizationId } = await prepare(0);
+      const since = under.store.clock.wall();
+      const failed = Array(700).fill({ organizationId, webhookIds: [webhookId] });
+      await append(under.store, ...failed);
+      await finishAll(under.store, webhookId, "failed");
+      await append(under.store, ...Array(700).fill({ organizationId, webhookIds: [] }));
+      const range = { webhookId, since, until: under.store.clock.wall() };
+      expect(await under.store.deliveryQueue.recover(range)).toBe(1_400);
+      expect(await under.store.overview.countPending()).toBe(1_400);
+      const events = (await historyOf(under.store, webhookId, "pending", MANY)).map(({ eventId }) => eventId);
+      expect(new Set(events).size).toBe(1_400);
+    }, 20_000);
+  });
+}
