@@ -21,14 +21,14 @@ export function shareLookups(resolve: Lookup, sharedMs = SHARED_MS): Resolve {
     const asked = resolve(hostname);
     const entry: { answer: Answer; until: number } = { answer: asked, until: Number.POSITIVE_INFINITY };
     shared.set(hostname, entry);
-    const settle = (): void => {
+    const expireSoon = (): void => {
       entry.until = performance.now() + sharedMs;
       setTimeout(() => shared.get(hostname) === entry && shared.delete(hostname), sharedMs + 1).unref();
     };
     asked.then((addresses) => {
       entry.answer = addresses;
-      settle();
-    }, settle);
+      expireSoon();
+    }, expireSoon);
     return asked;
   };
 }

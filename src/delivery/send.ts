@@ -50,7 +50,7 @@ export interface SenderOptions extends RouteOptions {
 }
 
 /** One attempt under way. */
-interface Run {
+interface Sending {
   target: Target;
   message: Message;
   /** Monotonic, and wall time. */
@@ -68,7 +68,7 @@ export function createSender(options: SenderOptions): Sender {
   };
 
   const finish = (
-    { target, started, startedAt, onResult }: Run,
+    { target, started, startedAt, onResult }: Sending,
     outcome: TransportOutcome | RouteFailure,
   ): void => {
     const times = { startedAt, durationMs: Math.round(performance.now() - started) };
@@ -79,35 +79,41 @@ export function createSender(options: SenderOptions): Sender {
     );
   };
 
-  const fail = (run: Run, error: unknown): void => {
+  const fail = (sending: Sending, error: unknown): void => {
     options.onFault(error);
-    finish(run, {
+    finish(sending, {
       ok: false,
       failure: "connection_failed",
       detail: "a fault of armorhooks itself: see its log",
     });
   };
 
-  const go = (run: Run, found: Destination | RouteFailure): void => {
+  const go = (sending: Sending, found: Destination | RouteFailure): void => {
     if ("failure" in found) {
-      finish(run, found);
+      finish(sending, found);
       return;
     }
-    const { text, bytes } = writeRequest(run.target, run.message, run.startedAt);
-    const request = { destination: found, text, bytes, now: run.started, deadline: run.started + timeoutMs };
-    transport.exchange(request, (outcome) => finish(run, outcome));
+    const { text, bytes } = writeRequest(sending.target, sending.message, sending.startedAt);
+    const request = {
+      destination: found,
+      text,
+      bytes,
+      now: sending.started,
+      deadline: sending.started + timeoutMs,
+    };
+    transport.exchange(request, (outcome) => finish(sending, outcome));
   };
 
   const attempt: Sender["attempt"] = (target, message, onResult) => {
     const started = performance.now();
-    const run: Run = { target, message, started, startedAt: clock.wall(), onResult };
+    const sending: Sending = { target, message, started, startedAt: clock.wall(), onResult };
     try {
       const found = findDestination(target, options, started, started + timeoutMs);
       if (found instanceof Promise)
-        found.then((answer) => go(run, answer)).catch((error) => fail(run, error));
-      else go(run, found);
+        found.then((answer) => go(sending, answer)).catch((error) => fail(sending, error));
+      else go(sending, found);
     } catch (error) {
-      fail(run, error);
+      fail(sending, error);
     }
   };
 

@@ -151,11 +151,11 @@ export function createIngestServer(options: IngestOptions): IngestServer {
     }
     if (client.unsent) {
       client.unsent = Buffer.concat([client.unsent, Buffer.from(text)]);
-      settle(socket, false);
+      noteSent(socket, false);
       return;
     }
     send(socket, text);
-    settle(socket, true);
+    noteSent(socket, true);
   };
 
   /** Answers whether anything was taken. Acks are ASCII, so that characters and bytes are the same. */
@@ -176,11 +176,11 @@ export function createIngestServer(options: IngestOptions): IngestServer {
   const drain = (socket: Connection): void => {
     const { unsent, closed } = socket.data;
     if (closed || !unsent) return;
-    settle(socket, send(socket, unsent));
+    noteSent(socket, send(socket, unsent));
   };
 
   /** Draws the consequences of what was sent. */
-  const settle = (socket: Connection, progressed: boolean): void => {
+  const noteSent = (socket: Connection, progressed: boolean): void => {
     const { closed, splitter, unsent } = socket.data;
     if (closed) return;
     if (unsent) waiting.delete(socket);

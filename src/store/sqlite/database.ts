@@ -242,7 +242,7 @@ function wrap({ sqlite, path, logSync, copying, log }: Parts): StoreDatabase {
   let current: Durability = "durable";
   let fault: string | null = null;
   /** Whether a sync has failed: then what was written before may never reach the disk, although SQLite reads it well. */
-  let unsure = false;
+  let needsRewrite = false;
   /** Why the log could not be copied the last time. */
   let uncopied: string | null = null;
   const rewrite = createRewrite(path);
@@ -269,21 +269,21 @@ function wrap({ sqlite, path, logSync, copying, log }: Parts): StoreDatabase {
     fault = null;
   };
 
-  const becomeUnsure = (): void => {
-    if (unsure) return;
-    unsure = true;
+  const requireRewrite = (): void => {
+    if (needsRewrite) return;
+    needsRewrite = true;
     process.on("exit", endWithoutClosing);
   };
 
   /** Nothing is written, and no log is copied, before this has succeeded. */
-  const becomeSure = (): void => {
-    if (!unsure) return;
+  const rewriteIfNeeded = (): void => {
+    if (!needsRewrite) return;
     try {
       writeAgain(sqlite, rewrite);
     } catch (error) {
       throw new StoreFault(`cannot write again what a failed sync may have lost: ${messageOf(error)}`);
     }
-    unsure = false;
+    needsRewrite = false;
     process.off("exit", endWithoutClosing);
     log?.info("what a failed sync may have lost was written again, and synced");
   };
@@ -295,7 +295,7 @@ function wrap({ sqlite, path, logSync, copying, log }: Parts): StoreDatabase {
       return;
     }
     if (isSyncFailure(failure)) {
-      becomeUnsure();
+      requireRewrite();
       report(new StoreFault(`cannot sync the database while its log is copied: ${failure.message}`));
     } else if (failure.message !== uncopied) {
       uncopied = failure.message;
@@ -307,17 +307,17 @@ function wrap({ sqlite, path, logSync, copying, log }: Parts): StoreDatabase {
 
   const checkpoints = createCheckpoints(sqlite, path, {
     onCopied,
-    mayCopy: () => !unsure,
+    mayCopy: () => !needsRewrite,
     ...(copying !== "beside" && { thread: null }),
   });
 
   // A copy that another process has seen may have been synced by a process that could not say that it was not.
-  if (copying === "beside" && stateOf(sqlite).checkpointed > 0) becomeUnsure();
+  if (copying === "beside" && stateOf(sqlite).checkpointed > 0) requireRewrite();
 
   const transaction = <T>(durability: Durability, run: () => T): T => {
     try {
       setDurability(durability);
-      becomeSure();
+      rewriteIfNeeded();
       begin.run();
       const result = run();
       commit.run();
@@ -326,7 +326,7 @@ function wrap({ sqlite, path, logSync, copying, log }: Parts): StoreDatabase {
       return result;
     } catch (error) {
       if (sqlite.inTransaction) rollback(sqlite);
-      if (isSyncFailure(failureOf(error))) becomeUnsure();
+      if (isSyncFailure(failureOf(error))) requireRewrite();
       if (isSqliteFault(error)) report(error);
       throw outward(error);
     }
@@ -339,7 +339,7 @@ function wrap({ sqlite, path, logSync, copying, log }: Parts): StoreDatabase {
     whenDurable: (done) =>
       logSync.request((error) => {
         if (error === null) return done(null);
-        becomeUnsure();
+        requireRewrite();
         const failure = new StoreFault(`cannot sync the write-ahead log: ${messageOf(error)}`);
         report(failure);
         done(failure);
@@ -349,7 +349,7 @@ function wrap({ sqlite, path, logSync, copying, log }: Parts): StoreDatabase {
     fault: () => fault,
     copyLog: checkpoints.copy,
     emptyLog() {
-      becomeSure();
+      rewriteIfNeeded();
       checkpoints.empty();
     },
     finishCheckpoints: checkpoints.finish,
@@ -357,7 +357,7 @@ function wrap({ sqlite, path, logSync, copying, log }: Parts): StoreDatabase {
       checkpoints.close();
       logSync.close();
       try {
-        becomeSure();
+        rewriteIfNeeded();
       } catch (error) {
         log?.error("the database is left as it is: the next start copies all of its log again", {
           error: messageOf(error),

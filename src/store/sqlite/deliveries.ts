@@ -166,7 +166,7 @@ function prepareAttemptWriter(sqlite: Database): (attempt: AttemptRecord) => voi
 
 type Advance = ReturnType<typeof prepareAdvance>;
 
-/** Outcomes of a webhook until its mark is moved: it is not worth a statement for each. */
+/** Outcomes of a webhook until its watermark is moved: it is not worth a statement for each. */
 const ADVANCE_AFTER = 16;
 
 function prepareOutcomeWriter(
@@ -186,7 +186,7 @@ function prepareOutcomeWriter(
     const count = (sinceAdvance.get(o.webhookId) ?? 0) + 1;
     sinceAdvance.set(o.webhookId, count % ADVANCE_AFTER);
     if (count === ADVANCE_AFTER) {
-      // The mark can be moved over what is in the log.
+      // The watermark can be moved over what is in the log.
       takeIn();
       advance(o.webhookId);
     }

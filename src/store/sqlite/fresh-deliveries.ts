@@ -4,12 +4,12 @@ import { LOGGED_THROUGH } from "./webhook-log.ts";
 
 /**
  * Fresh deliveries have been pending since they were made and were never tried. An index of them would be entered
- * and left again by each delivery, and be written to for each webhook of an event; instead, two marks in a
+ * and left again by each delivery, and be written to for each webhook of an event; instead, two watermarks in a
  * webhook's row lead to them in the log of all its deliveries (webhook-log.ts), which must be up to date:
  * - `fresh_from`: none of the fresh ones has a smaller id;
  * - `tried_through`: all deliveries with larger ids are fresh.
  * Between the two there are some of both, few, as a webhook's deliveries are tried in order. New ones get ids
- * above all others, and none becomes fresh again, so both marks only rise. Whoever makes deliveries other than
+ * above all others, and none becomes fresh again, so both watermarks only rise. Whoever makes deliveries other than
  * fresh raises `tried_through` in the same transaction; `fresh_from` is raised only over what was looked at, so that
  * nothing can be overlooked.
  */
@@ -24,7 +24,7 @@ export function freshOf(webhook: string, from = "0"): string {
     AND l.delivery_id >= max(${from}, (SELECT fresh_from FROM webhooks WHERE id = ${webhook}))`;
 }
 
-/** How many fresh deliveries a row of `webhooks` called `w` has, as SQL: only those between the marks are looked at. */
+/** How many fresh deliveries a row of `webhooks` called `w` has, as SQL: only those between the watermarks are looked at. */
 export const FRESH_COUNT = `(
   (SELECT count(*) FROM ${LOGGED_DELIVERIES}
    WHERE l.webhook_id = w.id AND l.delivery_id BETWEEN w.fresh_from AND w.tried_through AND ${FRESH})
@@ -39,8 +39,8 @@ export const FRESH_BY_WEBHOOK = `SELECT w.id AS webhook_id, ${FRESH_COUNT} AS n 
 export const FIRST_FRESH = `(SELECT l.delivery_id FROM ${LOGGED_DELIVERIES} WHERE ${freshOf("w.id")}
   ORDER BY l.delivery_id LIMIT 1)`;
 
-/** The largest id that the marks know of, as SQL: what is made from now on needs larger ones. */
-export const HIGHEST_MARK = "SELECT max(max(fresh_from - 1, tried_through)) AS id FROM webhooks";
+/** The largest id that the watermarks know of, as SQL: what is made from now on needs larger ones. */
+export const HIGHEST_WATERMARK = "SELECT max(max(fresh_from - 1, tried_through)) AS id FROM webhooks";
 
 /** Raises `fresh_from` of a webhook over what is fresh no longer; part of a transaction. */
 export function prepareAdvance(sqlite: Database): (webhookId: number) => void {

@@ -8,13 +8,13 @@ export function deliveryIdOf(eventId: number, position: number): number {
 }
 
 /** Events that were stored one after another, with no others between them, and go to the same webhooks. */
-interface Run {
+interface Stretch {
   events: StoredEvent[];
   webhookIds: readonly number[];
 }
 
 /** From so many deliveries on, making them of their events is faster than giving the values of each. */
-const LONG_RUN = 8;
+const LONG_STRETCH = 8;
 
 const INTO = "INSERT INTO deliveries (id, webhook_id, event_id, status, next_attempt_at, created_at)";
 
@@ -23,12 +23,12 @@ export function prepareDeliveryInsert(
   sqlite: Database,
 ): (stored: readonly StoredEvent[], dueAt: number) => void {
   const insertValues = prepareValuesInsert(sqlite);
-  const insertRun = prepareRun(sqlite);
+  const insertStretch = prepareStretchInsert(sqlite);
   return (stored, dueAt) => {
     // Rows are inserted in the order of their ids, which SQLite does much faster.
     let values: number[] = [];
-    for (const { events, webhookIds } of runsOf(stored)) {
-      if (events.length * webhookIds.length < LONG_RUN) {
+    for (const { events, webhookIds } of stretchesOf(stored)) {
+      if (events.length * webhookIds.length < LONG_STRETCH) {
         for (const { eventId, event } of events) {
           for (let i = 0; i < webhookIds.length; i += 1) {
             const id = deliveryIdOf(eventId, i);
@@ -38,31 +38,31 @@ export function prepareDeliveryInsert(
       } else {
         insertValues(values);
         values = [];
-        insertRun({ events, webhookIds }, dueAt);
+        insertStretch({ events, webhookIds }, dueAt);
       }
     }
     insertValues(values);
   };
 }
 
-function runsOf(stored: readonly StoredEvent[]): Run[] {
-  const runs: Run[] = [];
-  let run: Run | undefined;
+function stretchesOf(stored: readonly StoredEvent[]): Stretch[] {
+  const stretches: Stretch[] = [];
+  let stretch: Stretch | undefined;
   for (const one of stored) {
     const { webhookIds } = one.event;
     // What was not stored does not lie between the others.
     if (one.duplicate) continue;
-    if (webhookIds.length === 0) run = undefined;
-    else if (run?.webhookIds === webhookIds) run.events.push(one);
+    if (webhookIds.length === 0) stretch = undefined;
+    else if (stretch?.webhookIds === webhookIds) stretch.events.push(one);
     else {
-      run = { events: [one], webhookIds };
-      runs.push(run);
+      stretch = { events: [one], webhookIds };
+      stretches.push(stretch);
     }
   }
-  return runs;
+  return stretches;
 }
 
-function prepareRun(sqlite: Database): (run: Run, dueAt: number) => void {
+function prepareStretchInsert(sqlite: Database): (stretch: Stretch, dueAt: number) => void {
   const toOne = sqlite.prepare<void, [number, number, number, number]>(
     `${INTO} SELECT id + 1, ?1, id, ${PENDING}, ?2, received_at FROM events WHERE id BETWEEN ?3 AND ?4`,
   );

@@ -18,7 +18,7 @@ import { createEventHistory } from "./event-history.ts";
 import { createEventStore, type EventStore } from "./event-log.ts";
 import { createExternalIds, type ExternalIds } from "./external-ids.ts";
 import { isSqliteFault, promised } from "./faults.ts";
-import { HIGHEST_MARK } from "./fresh-deliveries.ts";
+import { HIGHEST_WATERMARK } from "./fresh-deliveries.ts";
 import { createHistory } from "./history.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { createReservedIds } from "./id-reservation.ts";
@@ -204,8 +204,8 @@ function makeTag({ orm }: StoreDatabase): string {
 function newestId({ sqlite }: StoreDatabase): number {
   const newest = (table: string): number =>
     sqlite.query<{ id: number | null }, []>(`SELECT max(id) AS id FROM ${table}`).get()?.id ?? 0;
-  // What was there may have been pruned, but the marks of fresh deliveries rely on larger ids.
-  const marked = sqlite.query<{ id: number | null }, []>(HIGHEST_MARK).get()?.id ?? 0;
+  // What was there may have been pruned, but the watermarks of fresh deliveries rely on larger ids.
+  const marked = sqlite.query<{ id: number | null }, []>(HIGHEST_WATERMARK).get()?.id ?? 0;
   return Math.max(newest("events"), newest("deliveries"), marked);
 }
 
