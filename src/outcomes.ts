@@ -4,7 +4,7 @@
 export const DELIVERY_STATUSES = ["pending", "delivered", "failed"] as const;
 export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
 
-/** Why an attempt failed (CONTRACT, section 5). */
+/** Why an attempt failed (docs/CONTRACT.md, section 5). */
 export const ATTEMPT_ERRORS = [
   "connection_failed",
   "dns_failed",

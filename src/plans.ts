@@ -18,7 +18,7 @@ export const WEBHOOK_FEATURE = "webhookAlerts";
 
 const WEBHOOK_PLANS: ReadonlySet<Plan> = new Set<Plan>(["professional", "enterprise"]);
 
-/** Whether a plan has `webhookAlerts`: Professional and above (the seed document). */
+/** Whether a plan has `webhookAlerts`: Professional and above (docs/CONTRACT.md, section 1). */
 export function hasWebhookAlerts(plan: Plan): boolean {
   return WEBHOOK_PLANS.has(plan);
 }

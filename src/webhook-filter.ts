@@ -35,7 +35,7 @@ function folded(text: string): string {
   return text.toUpperCase().toLowerCase();
 }
 
-/** A payload (CONTRACT, section 4) as filters see it; it is read when the first of them asks, and once. */
+/** A payload (docs/CONTRACT.md, section 4) as filters see it; it is read when the first of them asks, and once. */
 export function lazily(body: string): () => FilteredScan {
   let scan: FilteredScan | null = null;
   return () => {

@@ -16,7 +16,7 @@ const DEPLOY = join(import.meta.dir, "../deploy");
 const alerts = readFileSync(join(DEPLOY, "alerts.yml"), "utf8");
 const dashboard = readFileSync(join(DEPLOY, "grafana-dashboard.json"), "utf8");
 
-/** CONTRACT, section 5, with the labels. */
+/** docs/CONTRACT.md, section 5, with the labels. */
 const CONTRACTED: Record<string, [type: string, labels: string[]]> = {
   armorhooks_events_total: ["counter", ["tier"]],
   armorhooks_attempts_total: ["counter", ["outcome"]],

@@ -92,7 +92,7 @@ describe("dependencies", () => {
   });
 });
 
-/** Which layers each layer may import; DESIGN: main → {cli, daemon} → {api, ingest, delivery} → store → pure. */
+/** Which layers each layer may import; as docs/ARCHITECTURE.md draws it. */
 const MAY_IMPORT: Record<string, string[]> = {
   main: ["cli"],
   cli: ["client", "daemon", "config", "api", "ingest", "delivery", "store", "secrets", "log", "pure"],

@@ -1,7 +1,7 @@
 import type { WebhookFormat } from "../formats.ts";
 import { parseRetryAfter, parseSeconds } from "./retry-after.ts";
 
-/** What a receiver's answer means for the event, for its webhook, and for what comes next (CONTRACT, section 4). */
+/** What a receiver's answer means for the event, for its webhook, and for what comes next (docs/CONTRACT.md, section 4). */
 export type Meaning =
   | { kind: "delivered" }
   /** Retried on its own schedule; counts against the webhook. */

@@ -6,7 +6,7 @@ import type { WebhookQueue } from "./webhook-queue.ts";
 
 /**
  * Takes what the next request carries off its queue: one delivery, or several of a chat webhook when its pace lets
- * one request go and more are ready (CONTRACT, section 4, "Grouping"). At least one is there.
+ * one request go and more are ready (docs/CONTRACT.md, section 4, "Grouping"). At least one is there.
  */
 export function takeGroup(queue: WebhookQueue, choice: Choice, monotonic: number): ClaimedDelivery[] {
   const first = takeOne(queue, choice);

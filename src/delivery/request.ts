@@ -20,7 +20,7 @@ export interface WrittenRequest {
   bytes: number;
 }
 
-/** The request of one attempt; CONTRACT section 4 names the fields. `now` is wall time. */
+/** The request of one attempt; docs/CONTRACT.md, section 4 names the fields. `now` is wall time. */
 export function writeRequest(target: Target, message: Message, now: number): WrittenRequest {
   const { eventId } = message;
   const body = target.format === "json" ? message.body : render(target, message);

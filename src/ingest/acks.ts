@@ -1,7 +1,7 @@
 import { AppError } from "../errors.ts";
 import type { StoredScan } from "./events.ts";
 
-/** The lines that scanners get (CONTRACT, section 3), one for each of theirs. All are ASCII. */
+/** The lines that scanners get (docs/CONTRACT.md, section 3), one for each of theirs. All are ASCII. */
 export interface Acks {
   /** Of an event that is stored and on disk. */
   stored(scan: StoredScan): string;

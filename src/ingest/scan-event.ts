@@ -2,7 +2,7 @@ import { AppError } from "../errors.ts";
 import { isUuid } from "../ids.ts";
 import { isPlainTimestamp, readTimestamp } from "../timestamp.ts";
 
-/** One scan result, checked and reduced to what is documented (CONTRACT, section 3). */
+/** One scan result, checked and reduced to what is documented (docs/CONTRACT.md, section 3). */
 export interface ScanEvent {
   /** Null when the scanner left it out. */
   organizationId: string | null;

@@ -14,7 +14,7 @@ import {
   valueFaults,
 } from "../support/openapi.ts";
 
-/** CONTRACT: every request of the API, with the status of its success. */
+/** docs/CONTRACT.md, sections 2 and 5: every request of the API, with the status of its success. */
 const ROUTES: Readonly<Record<string, number>> = {
   "GET /v1/webhooks": 200,
   "POST /v1/webhooks": 201,

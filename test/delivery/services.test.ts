@@ -3,7 +3,7 @@ import { connectScanner, LOOPBACK, type RunningDaemon, scan, startDaemon, until 
 import { atEnd, cleanUp, emptyDir, linesOf } from "../support/e2e.ts";
 import { type RawReceiver, startRawReceiver } from "../support/raw-receiver.ts";
 
-/** A receiver that answers as a service does (CONTRACT, section 4, "What services say"), and what is to come of it. */
+/** A receiver that answers as a service does (docs/CONTRACT.md, section 4, "What services say"), and what is to come of it. */
 interface Row {
   format: string;
   answer: string;

@@ -31,3 +31,13 @@ export function blockOf(path: string, heading: string, language: string): string
     throw new Error(`${path} has ${found.length} blocks of ${language} below "${heading}"`);
   return (found[0] as Block).text;
 }
+
+/** A page without its fenced blocks. */
+export function withoutBlocks(path: string): string {
+  return read(path).replaceAll(/^```[\s\S]*?^```$/gm, "");
+}
+
+/** The headings of a page, in order. */
+export function headingsOf(path: string): string[] {
+  return [...withoutBlocks(path).matchAll(/^#+ (.+)$/gm)].map(([, heading]) => heading ?? "");
+}

@@ -4,7 +4,7 @@ import { type ScanMessage, scanTime } from "./scan-message.ts";
 const HOUR_MS = 3_600_000;
 
 /**
- * What makes alerts one incident (CONTRACT section 4, "What services say"): the same for events of one
+ * What makes alerts one incident (docs/CONTRACT.md, section 4, "What services say"): the same for events of one
  * organization in the same clock hour (UTC, of the event's own timestamp, so that a retry repeats it) with
  * the same tier, action and kinds of signals. A test message has its event's id, as each must raise and
  * resolve an alert of its own. At most 64 ASCII characters; PagerDuty takes 255.

@@ -8,7 +8,7 @@ import type { ScanMessage } from "./scan-message.ts";
 import { slackGroup, slackMessage } from "./slack.ts";
 import { teamsGroup, teamsMessage } from "./teams.ts";
 
-/** Most events that one message may be about (CONTRACT section 4, "Grouping"). */
+/** Most events that one message may be about (docs/CONTRACT.md, section 4, "Grouping"). */
 export const MAX_GROUP = 100;
 
 /** What all messages of a webhook have in common. */
@@ -21,7 +21,7 @@ export type RenderTarget = {
   source: string;
 };
 
-/** An event before rendering: `body` is the canonical JSON text of CONTRACT section 4. */
+/** An event before rendering: `body` is the canonical JSON text of docs/CONTRACT.md, section 4. */
 export type RenderEvent = { eventId: string; body: string };
 
 /** One event and where it goes. */

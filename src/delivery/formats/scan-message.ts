@@ -1,10 +1,10 @@
-/** The tier of a scan result (CONTRACT section 3). */
+/** The tier of a scan result (docs/CONTRACT.md, section 3). */
 export type Tier = "green" | "yellow" | "red";
 
 /** One finding of the scanner; `domain` and `type` are its own words, of any length and content. */
 export type ScanSignal = { domain: string; type: string; confidence: number; weight: number };
 
-/** The canonical message, exactly CONTRACT section 4; `event` is `<tier>_tier`, or `test`. */
+/** The canonical message, exactly docs/CONTRACT.md, section 4; `event` is `<tier>_tier`, or `test`. */
 export type ScanMessage = {
   event: string;
   tier: Tier;

@@ -35,7 +35,7 @@ export interface WebhookParts {
   lastId: () => number;
 }
 
-/** 64 lower-case hex digits from 32 random bytes (CONTRACT, section 4). */
+/** 64 lower-case hex digits from 32 random bytes (docs/CONTRACT.md, section 4). */
 function newSecret(): string {
   return randomBytes(32).toString("hex");
 }
