@@ -24,6 +24,8 @@ export const FIRST_WINDOW = 1;
 /** Latencies up to this many times the least, and so many milliseconds more, are as fast as before: our own queues waver too. */
 const TOLERATED_TIMES = 2;
 const TOLERATED_MS = 10;
+/** Of fewer answers the fastest may be slow by chance. */
+const SHORTEST_ROUND = 8;
 const FORGET_AFTER_MS = 30_000;
 const FORGET_BY = 1.25;
 
@@ -75,7 +77,7 @@ export function narrow(window: Window, now: number): void {
 }
 
 function newRound(size: number): Window["round"] {
-  return { of: Math.floor(size), answers: 0, fastest: Number.POSITIVE_INFINITY };
+  return { of: Math.max(SHORTEST_ROUND, Math.floor(size)), answers: 0, fastest: Number.POSITIVE_INFINITY };
 }
 
 function shrinkTo(window: Window, size: number, now: number): void {

@@ -169,17 +169,20 @@ test("a hundred bodies of 10 GB, endless chunks and bombs at once cost bounded m
   const finishedBefore = finished();
   let most = 0;
   const sampler = setInterval(() => (most = Math.max(most, residentMiB())), 20);
-  await sendEvents(100);
-  const enabled = HOSTILE.filter(({ error }) => error === null).length;
-  await until("each is delivered", () => finished() === finishedBefore + 100 * enabled, 10_000);
-  clearInterval(sampler);
+  try {
+    await sendEvents(100);
+    const enabled = HOSTILE.filter(({ error }) => error === null).length;
+    await until("each is delivered", () => finished() === finishedBefore + 100 * enabled, 30_000);
+  } finally {
+    clearInterval(sampler);
+  }
   expect(most - before).toBeLessThan(80);
   for (const name of names) {
     const { webhookId } = judged.get(name) as Judged;
     const { body } = await api("GET", `/v1/webhooks/${webhookId}`);
     expect(body.webhook).toMatchObject({ enabled: true, failure_count: 0 });
   }
-}, 15_000);
+}, 40_000);
 
 test("bytes behind an answer end the connection, so that they answer nothing else", () => {
   const { receiver } = judged.get("sends bytes behind its answer") as Judged;
