@@ -33,9 +33,9 @@ import { VERSION } from "./version.ts";
 export interface Daemon {
   /**
    * Begins to take events, to deliver and to serve; throws UsageError for what the operator can mend. `prepare` runs
-   * once nothing else can fail, before the first event is read.
+   * once nothing else can fail, before the first event is read; it is told where the API is.
    */
-  start(prepare?: () => Promise<void>): Promise<{ url: string; socket: string }>;
+  start(prepare?: (url: string) => Promise<void>): Promise<{ url: string; socket: string }>;
   /** Drains and closes; true when nothing was cut short. */
   stop(): Promise<boolean>;
   store: Store;
@@ -173,7 +173,7 @@ async function join(
       try {
         await ingest.start();
         const url = listen(api, config, observer.faultOf("http server"));
-        await prepare();
+        await prepare(url);
         if (!config.paused) engine.start();
         pruner.start();
         descriptors.start();

@@ -13,7 +13,7 @@ import {
   read,
 } from "./support/sources.ts";
 
-const sources = filesBelow("src").filter((path) => path.endsWith(".ts"));
+const sources = filesBelow("src").filter((path) => /\.tsx?$/.test(path));
 const others = [
   ...filesBelow("test", "bench", "release").filter((path) => path.endsWith(".ts")),
   "drizzle.config.ts",
@@ -106,6 +106,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   log: ["pure"],
   pure: ["package.json"],
   client: [],
+  // It runs in browsers: nothing of the daemon is in it.
+  dashboard: ["client"],
   scanner: [],
 };
 const FILES: Record<string, string> = { main: "main", log: "log", metrics: "log" };

@@ -7,6 +7,7 @@ import { envelope, toAppError } from "./errors.ts";
 import { type EventRouteOptions, eventRoutes } from "./events.ts";
 import { createGate, type GateOptions } from "./gate.ts";
 import { type OperationRouteOptions, operationRoutes } from "./operations.ts";
+import { pageRoutes } from "./page.ts";
 import { type StatisticsRouteOptions, statisticsRoutes } from "./statistics.ts";
 import { type StreamRouteOptions, streamRoutes } from "./stream.ts";
 import { type WebhookRouteOptions, webhookRoutes } from "./webhooks.ts";
@@ -59,6 +60,7 @@ export function createApp({ version, gate: gateOptions, onFault, ...options }: A
     .use(statisticsRoutes({ ...options.statistics, contexts }))
     .use(streamRoutes({ ...options.stream, contexts, stillHolds: (request) => gate.stillHolds(request) }))
     .use(operationRoutes(options.operations))
+    .use(pageRoutes())
     .use(docsRoutes(version));
 
   const routes = app.routes.filter(({ path }) => path !== PLUGIN_PAGE);

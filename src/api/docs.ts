@@ -54,7 +54,7 @@ const DESCRIPTION = `Register webhook endpoints to receive real-time HTTP callba
 
 **Errors** all have one form: \`{ "error": { "code", "message", "request_id" } }\`. A path that does not exist answers 404 \`NOT_FOUND\`, a known path that is asked with another method 405 \`METHOD_NOT_ALLOWED\` with an \`allow\` header. Only what the HTTP server refuses before it reads a request has no envelope: a body over 1 MiB (413), too many header bytes (431).
 
-**Headers:** every answer carries \`x-request-id\`; answers to requests with a valid key carry \`x-ratelimit-limit\`, \`x-ratelimit-remaining\` and \`x-ratelimit-reset\`.`;
+**Headers:** every answer carries \`x-request-id\`; answers to requests with a valid key carry \`x-ratelimit-limit\`, \`x-ratelimit-remaining\` and \`x-ratelimit-reset\`. A key that may only read is told so by \`x-key-access: read\`.`;
 
 const hidden = { detail: { hide: true } };
 

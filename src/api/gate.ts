@@ -35,6 +35,7 @@ export function createGate({ routes, identify: identifyKey, limiter, now }: Gate
 
   const identify = async (request: Request, headers: Record<string, string | number>): Promise<Identity> => {
     const identity = await authenticate(request.headers.get("authorization"), identifyKey, now());
+    if (identity.key.readOnly) headers["x-key-access"] = "read";
     const state = limiter.take(identity.key.id, identity.key.rateLimitPerMinute);
     headers["x-ratelimit-limit"] = state.limit;
     headers["x-ratelimit-remaining"] = state.remaining;

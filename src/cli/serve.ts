@@ -31,8 +31,8 @@ async function run(config: Config, bootstrap: boolean, log: Logger): Promise<num
   yieldToDeliveries();
   const signals = watchSignals();
   const signal = signals.next();
-  const { url, socket } = await daemon.start(async () => {
-    if (bootstrap) await bootstrapStore(daemon.store);
+  const { url, socket } = await daemon.start(async (at) => {
+    if (bootstrap) await bootstrapStore(daemon.store, at);
   });
   announce(log, config, { url, socket });
   log.info("stopping", { signal: await signal });
@@ -94,29 +94,38 @@ function isIgnored(name: "SIGHUP"): boolean {
 }
 
 /** On a database without organizations: one with every feature, and a key that is shown once. */
-async function bootstrapStore(store: Store): Promise<void> {
+async function bootstrapStore(store: Store, url: string): Promise<void> {
   await store.bootstrap(
     {
       organization: { name: "default", plan: "enterprise" },
       key: { name: "bootstrap", rateLimitPerMinute: DEFAULT_RATE_LIMIT_PER_MINUTE, expiresAt: null },
     },
     ({ organization, rawKey }) =>
-      show({
-        level: "info",
-        time: store.clock.wall(),
-        msg: "bootstrapped: this API key is shown once, store it now",
-        organization_id: organization.uuid,
-        api_key: rawKey,
-      }),
+      show(
+        `${JSON.stringify({
+          level: "info",
+          time: store.clock.wall(),
+          msg: "bootstrapped: this API key is shown once, store it now",
+          organization_id: organization.uuid,
+          api_key: rawKey,
+        })}\n${process.stdout.isTTY ? invitation(url, rawKey) : ""}`,
+      ),
   );
+}
+
+/** For whoever sits at a terminal: browsers send nobody what is behind "#". */
+function invitation(url: string, rawKey: string): string {
+  const page = new URL("/dashboard", url);
+  if (["0.0.0.0", "[::]"].includes(page.hostname)) page.hostname = "localhost";
+  return `\n  The dashboard, signed in with this key: ${page.href}#key=${rawKey}\n\n`;
 }
 
 const STDOUT = 1;
 
 /** Unlike console.log, fails when nobody can read it. */
-function show(line: object): void {
+function show(text: string): void {
   try {
-    writeSync(STDOUT, `${JSON.stringify(line)}\n`);
+    writeSync(STDOUT, text);
   } catch (error) {
     throw new UsageError(
       `the first API key cannot be printed (${messageOf(error)}), so none was made; start again where standard output is read`,

@@ -36,6 +36,8 @@ const ask: RunningDaemon["api"] = (...args) => request(daemon.url, reader, ...ar
 test("a read-only key reads, and sees no more of URLs than where they lead", async () => {
   const list = await ask("GET", "/v1/webhooks");
   expect(list.status).toBe(200);
+  expect(list.headers.get("x-key-access")).toBe("read");
+  expect((await daemon.api("GET", "/v1/webhooks")).headers.has("x-key-access")).toBe(false);
   expect(list.body.webhooks[0].url).toBe("https://hooks.slack.com:8443");
   expect((await ask("GET", `/v1/webhooks/${webhookId}`)).body.webhook.url).toBe(
     "https://hooks.slack.com:8443",

@@ -1,49 +1,25 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
-import { newDir, type RunningDaemon, removeDir } from "../support/daemon.ts";
-import { atEnd, cleanUp, register, startBinary } from "../support/e2e.ts";
+import type { Page } from "playwright-core";
+import {
+  BROWSER_TIMEOUT_MS,
+  launchBrowser,
+  NO_BROWSER,
+  type OwnBrowser,
+  openPage,
+  picture,
+} from "../support/browser.ts";
+import type { RunningDaemon } from "../support/daemon.ts";
+import { cleanUp, register, startBinary } from "../support/e2e.ts";
 import { type OpenApi, operations } from "../support/openapi.ts";
 
-const CHROMIUM = "/usr/bin/chromium";
-const isMissing = !existsSync(CHROMIUM);
-const inCi = process.env.CI === "true";
-if (isMissing && !inCi) console.warn(`skipped: the tests of the Swagger page need ${CHROMIUM}`);
-
-/** Every host but the daemon's is unreachable, and Chromium itself has no business with any. */
-const ARGUMENTS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--disable-dev-shm-usage",
-  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-];
-const TIMEOUT_MS = 30_000;
-
-describe.skipIf(isMissing && !inCi)("the Swagger page in a browser", () => {
-  let browser: Browser;
-  // Chromium writes below its home what does not belong to a profile.
-  let home: string;
+describe.skipIf(NO_BROWSER)("the Swagger page in a browser", () => {
+  let browser: OwnBrowser;
 
   beforeAll(async () => {
-    home = newDir();
-    browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: ARGUMENTS,
-      env: { PATH: process.env.PATH ?? "", HOME: home },
-      timeout: TIMEOUT_MS,
-    });
-  }, TIMEOUT_MS);
+    browser = await launchBrowser();
+  }, BROWSER_TIMEOUT_MS);
   afterEach(cleanUp);
-  afterAll(async () => {
-    await browser?.close();
-    removeDir(home);
-  }, TIMEOUT_MS);
+  afterAll(() => browser?.close(), BROWSER_TIMEOUT_MS);
 
   test(
     "shows every operation of the OpenAPI document, with nothing from another host",
@@ -68,10 +44,10 @@ describe.skipIf(isMissing && !inCi)("the Swagger page in a browser", () => {
       expect(shown.toSorted()).toEqual(documented.toSorted());
       expect(await page.locator(".info .title").textContent()).toContain(document.info.title);
       expect(await page.locator(".errors-wrapper").count()).toBe(0);
-      await picture(page, "page");
+      await picture(page, "swagger");
       expect(faults).toEqual([]);
     },
-    TIMEOUT_MS,
+    BROWSER_TIMEOUT_MS,
   );
 
   test(
@@ -86,36 +62,25 @@ describe.skipIf(isMissing && !inCi)("the Swagger page in a browser", () => {
       expect(status).toBe("200");
       expect(webhooks).toHaveLength(1);
       expect(JSON.parse(body)).toEqual({ webhooks });
-      await picture(page, "try-it-out");
+      await picture(page, "swagger-try-it-out");
       expect(await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }))).not.toContain(
         "ia_sk_",
       );
       expect(faults).toEqual([]);
     },
-    TIMEOUT_MS,
+    BROWSER_TIMEOUT_MS,
   );
 });
 
 /** The page once it has drawn its operations, and everything that was wrong with it since. */
-async function open(browser: Browser, daemon: RunningDaemon): Promise<{ page: Page; faults: string[] }> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 1600 } });
-  atEnd(() => context.close());
-  const faults: string[] = [];
-  context.on("request", (request) => {
-    const { protocol, origin } = new URL(request.url());
-    if (protocol !== "data:" && origin !== daemon.url) faults.push(`asked ${request.url()}`);
-  });
-  context.on("requestfailed", (request) => faults.push(`failed: ${request.url()}`));
-  context.on("weberror", (error) => faults.push(`threw: ${error.error().message}`));
-  // Violations of the page's policy are among the errors of the console.
-  context.on("console", (message) => {
-    if (message.type() === "error" || message.type() === "warning") faults.push(message.text());
-  });
-  const page = await context.newPage();
+async function open(browser: OwnBrowser, daemon: RunningDaemon): Promise<{ page: Page; faults: string[] }> {
+  const opened = await openPage(browser, daemon, { viewport: { width: 1280, height: 1600 } });
+  const { page, faults } = opened;
+  page.context().on("requestfailed", (request) => faults.push(`failed: ${request.url()}`));
   const answer = await page.goto(`${daemon.url}/swagger`);
   expect(answer?.status()).toBe(200);
   await page.locator(".opblock").first().waitFor();
-  return { page, faults };
+  return opened;
 }
 
 async function authorize(page: Page, key: string): Promise<void> {
@@ -124,7 +89,7 @@ async function authorize(page: Page, key: string): Promise<void> {
   await dialog.locator("input").fill(key);
   await dialog.getByRole("button", { name: "Apply credentials" }).click();
   await dialog.getByRole("button", { name: "Remove authorization" }).waitFor();
-  await picture(page, "authorize");
+  await picture(page, "swagger-authorize");
   await dialog.locator("button.btn-done").click();
 }
 
@@ -140,10 +105,4 @@ async function tryOut(page: Page, operation: string): Promise<{ status: string; 
     response.locator(".highlight-code code").first().textContent(),
   ]);
   return { status: status ?? "", body: body ?? "" };
-}
-
-/** Keeps a picture of the page where ARMORHOOKS_TEST_PICTURES names a directory, to be looked at. */
-async function picture(page: Page, name: string): Promise<void> {
-  const directory = process.env.ARMORHOOKS_TEST_PICTURES;
-  if (directory) await page.screenshot({ path: join(directory, `${name}.png`) });
 }

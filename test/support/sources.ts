@@ -37,11 +37,14 @@ export function importsOf(path: string): string[] {
   });
 }
 
-const transpiler = new Bun.Transpiler({ loader: "ts" });
+const transpilers = {
+  ts: new Bun.Transpiler({ loader: "ts" }),
+  tsx: new Bun.Transpiler({ loader: "tsx" }),
+};
 
 /** Whether a source file does nothing when it runs: it has types only. */
 export function isTypesOnly(path: string): boolean {
-  return transpiler.transformSync(read(path)).trim() === "";
+  return transpilers[path.endsWith(".tsx") ? "tsx" : "ts"].transformSync(read(path)).trim() === "";
 }
 
 /** Whether an import is of the runtime itself. */
