@@ -46,16 +46,22 @@ async function cached(name: string, make: (directory: string) => Promise<void>):
 
 /** A Debian 12 of its own, as small as it gets, with rpm, /proc and /dev; it goes with the test. */
 export async function debianRoot(): Promise<Root> {
-  const base = await cached("debian-12", async (directory) => {
+  const base = await cached("debian-12-with-rpm", async (directory) => {
     await run(["debootstrap", "--variant=minbase", "--include=passwd,rpm", "bookworm", directory]);
   });
   const path = join(emptyDir(), "root");
   await run(["cp", "-a", "--reflink=auto", base, path]);
-  for (const shared of ["proc", "dev"]) {
-    await run(["mount", "--rbind", "--make-rslave", `/${shared}`, join(path, shared)]);
-    atEnd(() => run(["umount", "--recursive", "--lazy", join(path, shared)]));
-  }
+  await mountDevices(path);
   return rootAt(path);
+}
+
+/** Gives a root the machine's /proc and /dev until the test is over. */
+export async function mountDevices(root: string): Promise<void> {
+  for (const shared of ["proc", "dev"]) {
+    mkdirSync(join(root, shared), { recursive: true });
+    await run(["mount", "--rbind", "--make-rslave", `/${shared}`, join(root, shared)]);
+    atEnd(() => run(["umount", "--recursive", "--lazy", join(root, shared)]));
+  }
 }
 
 // The first C++ library of GCC 14 that is built for musl and that a registry has; in Alpine, the package libstdc++.
