@@ -168,7 +168,11 @@ export class IndigiArmor {
     options: { signal?: AbortSignal | undefined } = {},
   ): AsyncGenerator<Outcome, void, undefined> {
     const ended = new AbortController();
-    const signal = options.signal ? AbortSignal.any([options.signal, ended.signal]) : ended.signal;
+    const { signal } = ended;
+    // Not AbortSignal.any, which Node.js 18 does not have.
+    const stop = (): void => ended.abort(options.signal?.reason);
+    if (options.signal?.aborted) stop();
+    options.signal?.addEventListener("abort", stop, { once: true });
     const silence = Math.max(this.#timeout, MIN_SILENCE_MS);
     let timer = setTimeout(() => ended.abort(SILENT), this.#timeout);
     const heard = (): void => {
@@ -192,6 +196,7 @@ export class IndigiArmor {
       throw ended.signal.aborted ? timeoutError(silence, cause) : networkError(this.#baseUrl, cause);
     } finally {
       clearTimeout(timer);
+      options.signal?.removeEventListener("abort", stop);
       ended.abort();
     }
   }

@@ -146,7 +146,7 @@ class ApiTest(unittest.TestCase):
         self.answer = (200, {"content-type": "text/event-stream"}, text)
         stream = self.armor.stream()
         self.assertEqual(
-            [(one.event, one.data) for one in (next(stream), next(stream))],
+            [(one.type, one.data) for one in (next(stream), next(stream))],
             [("attempt", {"number": 1}), ("delivery", {"id": "d-1"})],
         )
         with self.assertRaises(IndigiArmorError) as caught:

@@ -20,26 +20,13 @@ async function projectWithPackage(): Promise<string> {
   return directory;
 }
 
-/** A use of both clients, in JavaScript and TypeScript alike. */
-function program({ url, key, socket }: RunningDaemon): string {
-  return `
-import { IndigiArmor, NotFoundError } from "armorhooks/client";
-import { EventRefusedError, Scanner } from "armorhooks/scanner";
-const scanner = new Scanner({ socket: ${JSON.stringify(socket)} });
-const ack = await scanner.send({ tier: "red", action: "block", risk_score: 85, signals: [] });
-const refused = await scanner.send({ tier: "red", action: "block", risk_score: 850 }).catch((error) => error);
-await scanner.close();
-const armor = new IndigiArmor(${JSON.stringify(key)}, { baseUrl: ${JSON.stringify(url)} });
-const webhook = await armor.createWebhook({ url: "http://127.0.0.1:9/hook" });
-const missing = await armor.getWebhook("00000000-0000-4000-8000-000000000000").catch((error) => error);
-console.log(JSON.stringify([
-  ack.duplicate, refused instanceof EventRefusedError, refused.code,
-  webhook.secret.length, missing instanceof NotFoundError, (await armor.listWebhooks()).length,
-]));
-`;
+const PROGRAM = Bun.file(join(ROOT, "test/support/release/both-clients.js"));
+
+function environment({ url, key, socket }: RunningDaemon): Record<string, string> {
+  return { API: url, KEY: key, SOCKET: socket };
 }
 
-const EXPECTED = [false, true, "VALIDATION_ERROR", 64, true, 1];
+const EXPECTED = ["webhook", false, true, "VALIDATION_ERROR", 64, true, 0];
 
 describe("the npm package, installed into an empty project", () => {
   test("has nothing but modules, types, README and licence, and no dependencies", async () => {
@@ -66,20 +53,19 @@ describe("the npm package, installed into an empty project", () => {
     async (_name, command) => {
       const daemon = await startBinary();
       const directory = await projectWithPackage();
-      await Bun.write(join(directory, "main.mjs"), program(daemon));
-      const output = await run([await command(), "main.mjs"], { cwd: directory });
+      await Bun.write(join(directory, "main.mjs"), PROGRAM);
+      const output = await run([await command(), "main.mjs"], { cwd: directory, env: environment(daemon) });
       expect(JSON.parse(output)).toEqual(EXPECTED);
     },
     60_000,
   );
 
   test("has types that a strict TypeScript project takes, declarations checked too", async () => {
-    const daemon = await startBinary();
     const directory = await projectWithPackage();
-    await Bun.write(join(directory, "main.ts"), program(daemon));
+    await Bun.write(join(directory, "main.ts"), PROGRAM);
     await Bun.write(
       join(directory, "wrong.ts"),
-      'import { Scanner } from "armorhooks/scanner";\nnew Scanner({ path: "x" });\n',
+      '/* Wrong. */ import { Scanner } from "armorhooks/scanner";\nnew Scanner({ path: "x" });\n',
     );
     const options = ["--ignoreConfig", "--noEmit", "--strict", "--target", "es2022", "--module", "nodenext"];
     const types = ["--types", "node", "--typeRoots", join(ROOT, "node_modules/@types")];
@@ -93,7 +79,7 @@ describe("the npm package, installed into an empty project", () => {
     const directory = await projectWithPackage();
     await Bun.write(
       join(directory, "main.js"),
-      `import { IndigiArmor } from "armorhooks/client";
+      `/* A page. */ import { IndigiArmor } from "armorhooks/client";
        const armor = new IndigiArmor(${JSON.stringify(daemon.key)}, { baseUrl: location.origin });
        const { secret } = await armor.createWebhook({ url: "http://127.0.0.1:9/hook" });
        document.title = JSON.stringify([secret.length, (await armor.listWebhooks()).length]);`,
@@ -130,7 +116,7 @@ const BROWSER =
   );
 
 const PYTHON_PROGRAM = `
-import json, sys
+import json, sys, threading
 from armorhooks import EventRefusedError, IndigiArmor, NotFoundError, Scanner
 url, key, socket = sys.argv[1:]
 with Scanner(socket) as scanner:
@@ -145,8 +131,9 @@ try:
     armor.get_webhook("00000000-0000-4000-8000-000000000000")
 except NotFoundError as error:
     missing = error
-found = len(armor.list_webhooks())
-print(json.dumps([ack.duplicate, True, refused.code, len(webhook.secret), missing.status == 404, found]))
+threading.Timer(0.2, armor.delete_webhook, [webhook.id]).start()
+kind = next(armor.stream()).type
+print(json.dumps([kind, ack.duplicate, True, refused.code, len(webhook.secret), missing.status == 404, len(armor.list_webhooks())]))
 `;
 
 describe("the Python package", () => {

@@ -23,8 +23,8 @@ from ._models import (
     EventType,
     Filter,
     Format,
+    Outcome,
     Statistics,
-    StreamMessage,
     TestResult,
     Tier,
     Webhook,
@@ -192,11 +192,11 @@ class IndigiArmor:
         """One event, and its delivery to each webhook."""
         return self._call(EventDetail, "GET", "/v1/events/" + _encode(id), None)
 
-    def get_stats(self, *, webhook_id: str | None = None, minutes: int | None = None) -> Statistics:
+    def get_statistics(self, *, webhook_id: str | None = None, minutes: int | None = None) -> Statistics:
         """What came of each webhook's requests over the latest ``minutes`` (1 to 1440, default 60)."""
         return self._call(Statistics, "GET", "/v1/stats", None, query={"webhook_id": webhook_id, "minutes": minutes})
 
-    def stream(self) -> Iterator[StreamMessage]:
+    def stream(self) -> Iterator[Outcome]:
         """Outcomes as they are written, without end; raises when the connection is lost. Close it to stop reading."""
         # The daemon says something every 15 s: who says nothing for long is gone.
         connection, answer = self._open("GET", "/v1/stream", None, 3 * _HEARTBEAT_SECONDS)
@@ -213,7 +213,7 @@ class IndigiArmor:
                     data += value.strip()
                 elif line == "":
                     if data:
-                        yield StreamMessage(event, json.loads(data))
+                        yield Outcome(event, json.loads(data))
                     event, data = "message", ""
         finally:
             connection.close()

@@ -204,10 +204,10 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class StreamMessage:
-    """An outcome as it was written: ``event`` says of what kind, ``data`` is what the API's document lists for it."""
+class Outcome:
+    """An outcome as it was written: ``type`` says of what kind, ``data`` is what the API's document lists for it."""
 
-    event: str
+    type: str
     data: Dict[str, Any]
 
 
