@@ -110,7 +110,7 @@ export function trustOf({ breaker, isProven }: WebhookQueue): Trust {
 
 /** Whether anything may be sent at all. */
 export function isOn({ settings, isGivenUp }: WebhookQueue): boolean {
-  return settings !== null && settings.enabled && !isGivenUp;
+  return settings?.enabled === true && !isGivenUp;
 }
 
 /** Something may be due in the store that is not in memory. */
