@@ -50,12 +50,12 @@ export interface DaemonOptions {
 
 /** Opens what is kept, for this daemon alone, and puts the parts together. Rejects with UsageError. */
 export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { dataDir, secretKeyFile } = options.config;
+  const { dataDir, database, secretKeyFile } = options.config;
   const lock = lockDataDir(dataDir);
   let store: Store | undefined;
   try {
     const secretKey = secretKeySource(dataDir, secretKeyFile);
-    store = await openStore({ dataDir, log: options.log, secretKey, resident: true });
+    store = await openStore({ dataDir, database, log: options.log, secretKey, resident: true });
     return await join(options, store, lock);
   } catch (error) {
     await store?.close();

@@ -4,14 +4,17 @@ import type { Metrics } from "./metrics.ts";
 import type { Store } from "./store/store.ts";
 
 export interface GaugeParts {
-  store: Pick<Store, "clock" | "fault" | "overview">;
+  store: Pick<Store, "clock" | "daemons" | "fault" | "overview">;
   engine: Pick<DeliveryEngine, "inFlight" | "waiting">;
   ingest: Pick<IngestServer, "connections">;
 }
 
 /** Has the metrics read, when they are asked for, what the parts of a daemon can say. */
 export function watchGauges(metrics: Metrics, { store, engine, ingest }: GaugeParts): void {
-  const { overview, clock } = store;
+  const { overview, clock, daemons } = store;
+  if (daemons) {
+    metrics.watchDaemons({ daemons: async () => (await daemons.list()).length, held: daemons.held });
+  }
   metrics.watch({
     pendingDeliveries: overview.countPending,
     oldestPendingSeconds: async () => {

@@ -124,6 +124,7 @@ const PURE = [
   "webhook-secrets",
   "latency-histogram",
   "webhook-filter",
+  "webhook-subscribers",
   "webhook-headers",
   "version",
   "threads",
@@ -207,16 +208,16 @@ describe("one owner each", () => {
     ],
     [
       "drizzle and bun:sqlite",
-      "the store on SQLite",
+      "the stores",
       (path) => imports(path, /^(drizzle-orm|bun:sqlite)/),
-      /^src\/store\/sqlite\//,
+      /^src\/store\/(sqlite\/|postgres\/schema)/,
     ],
     [
       "SQL",
-      "the store on SQLite",
+      "the stores",
       (path) =>
         mentions(path, /["'`]\s*(select\s.*\bfrom|insert into|update \w+ set|delete from|pragma)\s/is),
-      /^src\/store\/sqlite\//,
+      /^src\/store\/(sqlite|postgres)\//,
     ],
     ["elysia", "api", (path) => imports(path, /^(elysia|@elysiajs)/), /^src\/api\//],
     [

@@ -1,11 +1,14 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Command, InvalidArgumentError, type Option } from "commander";
+import type { Config } from "../config/config.ts";
 import { unknownVariables } from "../config/environment.ts";
 import { serveOptions } from "../config/options.ts";
 import { toConfig } from "../config/resolve.ts";
-import { messageOf } from "../errors.ts";
-import { DATABASE_FILE, inspectDatabase, isLocked } from "../store/open.ts";
+import { messageOf, UsageError } from "../errors.ts";
+import type { Inspection } from "../store/inspection.ts";
+import { DATABASE_FILE, inspectDatabase, inspectSharedDatabase, isLocked } from "../store/open.ts";
+import type { SharedInspection } from "../store/shared-inspection.ts";
 import {
   checkClock,
   checkDatabase,
@@ -18,6 +21,14 @@ import {
 } from "./checks.ts";
 import { checkDns, checkProxy } from "./network-checks.ts";
 import { paint, printJson } from "./output.ts";
+import {
+  checkAcks,
+  checkLatency,
+  checkLeases,
+  checkServer,
+  checkSharedClock,
+  checkSharedKey,
+} from "./shared-checks.ts";
 
 interface Check extends Finding {
   name: string;
@@ -69,23 +80,56 @@ function tolerant(option: Option, faults: string[]): Option {
   });
 }
 
+async function inspectShared({ database }: Config, faults: string[]): Promise<SharedInspection | null> {
+  if (database === null) return null;
+  try {
+    return await inspectSharedDatabase(database);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    faults.push(error.message);
+    return null;
+  }
+}
+
+type NamedCheck = [name: string, check: () => Finding | Promise<Finding>];
+
+/** Of a database in the data directory. */
+function ownChecks(config: Config, inspection: Inspection | null): NamedCheck[] {
+  return [
+    ["database", () => checkDatabase(config, inspection)],
+    ["secret key", () => checkSecretKey(config, inspection)],
+  ];
+}
+
+/** Of one that daemons share. */
+function sharedChecks(config: Config, inspection: SharedInspection): NamedCheck[] {
+  return [
+    ["database", () => checkServer(inspection)],
+    ["acks", () => checkAcks(inspection)],
+    ["latency", () => checkLatency(inspection)],
+    ["leases", () => checkLeases(inspection)],
+    ["secret key", () => checkSharedKey(config, inspection)],
+  ];
+}
+
 async function diagnose(options: object, faults: string[]): Promise<Check[]> {
   // What serve would be refused for is noted, and the rest looked at all the same.
   const config = toConfig(options, { refuse: ({ message }) => faults.push(message) });
   const { dataDir } = config;
-  const inspection = existsSync(join(dataDir, DATABASE_FILE)) ? inspectDatabase(dataDir) : null;
+  const shared = await inspectShared(config, faults);
+  const own = !shared && existsSync(join(dataDir, DATABASE_FILE)) ? inspectDatabase(dataDir) : null;
+  const inspection = shared ?? own;
   const isRunning = existsSync(dataDir) && isLocked(dataDir);
-  const checks: [string, () => Finding | Promise<Finding>][] = [
+  const checks: NamedCheck[] = [
     ["config", () => checkConfig(faults)],
     ["data dir", () => checkDataDir(config)],
     ["disk", () => checkDisk(config)],
-    ["database", () => checkDatabase(config, inspection)],
-    ["secret key", () => checkSecretKey(config, inspection)],
+    ...(shared ? sharedChecks(config, shared) : ownChecks(config, own)),
     ["socket", () => checkSocket(config, isRunning)],
     ["port", () => checkPort(config, isRunning)],
     ["dns", () => checkDns(config, inspection)],
     ["proxy", () => checkProxy(config, inspection)],
-    ["clock", () => checkClock(inspection, Date.now())],
+    ["clock", () => (shared ? checkSharedClock(shared) : checkClock(own, Date.now()))],
   ];
   return Promise.all(checks.map(async ([name, check]) => ({ name, ...(await attempt(check)) })));
 }

@@ -4,6 +4,7 @@ import { type SecretKeySource, secretKeySource } from "../secrets/key-file.ts";
 
 export interface KeyOptions {
   dataDir: string;
+  database?: string;
   secretKeyFile?: string;
 }
 

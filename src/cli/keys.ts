@@ -14,6 +14,7 @@ export const DEFAULT_RATE_LIMIT_PER_MINUTE = 60;
 
 interface Common {
   dataDir: string;
+  database?: string;
   json?: boolean;
 }
 
@@ -37,32 +38,31 @@ export function keyCommand(): Command {
     .option("--read-only", "it may only read, and sees webhook URLs without path and query")
     .option("--expires-at <ISO>", "when it stops working", parseExpiry)
     .addOption(optionFor("data-dir"))
+    .addOption(optionFor("database"))
     .option("--json", "print JSON")
     .addHelpText(
       "after",
       "\nExample:\n  armorhooks key create --org 7d1c… --name ci --expires-at 2027-01-01T00:00:00Z",
     )
-    .action((options: CreateOptions) => withStore(options.dataDir, (store) => create(store, options)));
+    .action((options: CreateOptions) => withStore(options, (store) => create(store, options)));
   command
     .command("list")
     .description("list the API keys of an organization")
     .requiredOption("--org <ID>", "the organization's id")
     .addOption(optionFor("data-dir"))
+    .addOption(optionFor("database"))
     .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  armorhooks key list --org 7d1c…")
-    .action((options: Common & { org: string }) =>
-      withStore(options.dataDir, (store) => list(store, options)),
-    );
+    .action((options: Common & { org: string }) => withStore(options, (store) => list(store, options)));
   command
     .command("revoke")
     .description("turn an API key off for good; a running daemon refuses it at once")
     .argument("<ID>", "the key's id")
     .addOption(optionFor("data-dir"))
+    .addOption(optionFor("database"))
     .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  armorhooks key revoke 2f6e…")
-    .action((id: string, options: Common) =>
-      withStore(options.dataDir, (store) => revoke(store, id, options)),
-    );
+    .action((id: string, options: Common) => withStore(options, (store) => revoke(store, id, options)));
   return command;
 }
 

@@ -8,6 +8,7 @@ import { withStore } from "./with-store.ts";
 
 interface Common {
   dataDir: string;
+  database?: string;
   json?: boolean;
 }
 
@@ -20,10 +21,11 @@ export function organizationCommand(): Command {
     .requiredOption("--name <NAME>", "its name", parseName)
     .option("--plan <PLAN>", `one of ${PLANS.join(", ")}`, parsePlan, DEFAULT_PLAN)
     .addOption(optionFor("data-dir"))
+    .addOption(optionFor("database"))
     .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  armorhooks org create --name acme --plan enterprise --json")
     .action(({ name, plan, ...common }: Common & { name: string; plan: Plan }) =>
-      withStore(common.dataDir, async (store) => {
+      withStore(common, async (store) => {
         print(await store.organizations.create({ name, plan }), common);
       }),
     );
@@ -31,10 +33,11 @@ export function organizationCommand(): Command {
     .command("list")
     .description("list organizations")
     .addOption(optionFor("data-dir"))
+    .addOption(optionFor("database"))
     .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  armorhooks org list")
     .action((common: Common) =>
-      withStore(common.dataDir, async (store) => {
+      withStore(common, async (store) => {
         const views = (await store.organizations.list()).map(organizationView);
         if (common.json) printJson({ organizations: views });
         else
@@ -51,10 +54,11 @@ export function organizationCommand(): Command {
     .option("--name <NAME>", "its new name", parseName)
     .option("--plan <PLAN>", `one of ${PLANS.join(", ")}`, parsePlan)
     .addOption(optionFor("data-dir"))
+    .addOption(optionFor("database"))
     .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  armorhooks org update 7d1c… --plan professional")
     .action((id: string, { name, plan, ...common }: Common & { name?: string; plan?: Plan }) =>
-      withStore(common.dataDir, async (store) => {
+      withStore(common, async (store) => {
         if (name === undefined && plan === undefined)
           throw new UsageError("say what to change: --name or --plan");
         const updated = await store.organizations.update(id.toLowerCase(), {

@@ -30,6 +30,7 @@ export function secretKeyCommand(): Command {
     .command("rotate")
     .description("make a new key and encrypt every webhook secret with it")
     .addOption(optionFor("data-dir"))
+    .addOption(optionFor("database"))
     .addOption(optionFor("secret-key-file"))
     .addHelpText("after", ROTATE_HELP)
     .action(rotate);
@@ -37,12 +38,12 @@ export function secretKeyCommand(): Command {
 }
 
 async function rotate(options: KeyOptions): Promise<void> {
-  requireDatabase(options.dataDir);
+  if (options.database === undefined) requireDatabase(options.dataDir);
   const source = keySourceOf(options);
   const lock = lockDataDir(resolve(options.dataDir));
   try {
     const rotateKey = (store: Store): Promise<number> => store.secrets.rotateKey();
-    const count = await withExistingStore(options.dataDir, rotateKey, { secretKey: source });
+    const count = await withExistingStore(options, rotateKey, { secretKey: source });
     console.log(`new secret key in ${source.path}; secrets of ${count} webhooks encrypted with it`);
     console.log(paint("dim", "with --notify-url: notices have a new secret, see armorhooks notify-secret"));
   } finally {

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { Command } from "commander";
 import { toWall } from "../clock.ts";
 import { optionFor } from "../config/options.ts";
+import type { DaemonState } from "../store/daemons.ts";
 import { isLocked } from "../store/open.ts";
 import type { Organization } from "../store/organizations.ts";
 import type { LatestFailure } from "../store/overview.ts";
@@ -9,7 +10,7 @@ import type { Store } from "../store/store.ts";
 import type { Webhook } from "../store/webhooks.ts";
 import { VERSION } from "../version.ts";
 import { paint, printable, printJson, printTable } from "./output.ts";
-import { withExistingStore } from "./with-store.ts";
+import { type Place, withExistingStore } from "./with-store.ts";
 
 const HOUR_MS = 3_600_000;
 /** Longer than the default retries of a delivery take. */
@@ -21,11 +22,23 @@ export interface Status {
   version: string;
   data_dir: string;
   daemon_running: boolean;
+  /** The daemons that share a database; left out where there is one in the data directory. */
+  daemons?: DaemonStatus[];
   webhooks: { total: number; enabled: number; failing: number; waiting: number; disabled: number };
   pending: { deliveries: number; oldest_seconds: number | null };
   last_hour: { attempts: number; succeeded: number; failed: number; errors: Record<string, number> };
   /** The failing and the disabled ones, and those whose receivers have asked to wait. */
   attention: WebhookStatus[];
+}
+
+interface DaemonStatus {
+  id: string;
+  host: string;
+  version: string;
+  sends: boolean;
+  partitions: number;
+  last_sign_of_life_ms: number;
+  lease_ms: number;
 }
 
 interface WebhookStatus {
@@ -65,10 +78,11 @@ export function statusCommand(setExitCode: (code: number) => void): Command {
   return new Command("status")
     .description("show what is delivered and what is not, whether or not the daemon runs")
     .addOption(optionFor("data-dir"))
+    .addOption(optionFor("database"))
     .option("--json", "print JSON")
     .addHelpText("after", HELP)
-    .action(async ({ dataDir, json }: { dataDir: string; json?: boolean }) => {
-      const status = await withExistingStore(dataDir, (store) => readStatus(store, resolve(dataDir)));
+    .action(async ({ json, ...place }: Place & { json?: boolean }) => {
+      const status = await withExistingStore(place, (store) => readStatus(store, resolve(place.dataDir)));
       if (json) printJson(status);
       else print(status);
       setExitCode(status.ok ? 0 : 1);
@@ -100,6 +114,7 @@ async function readStatus(store: Store, dataDir: string): Promise<Status> {
     version: VERSION,
     data_dir: dataDir,
     daemon_running: isLocked(dataDir),
+    ...(store.daemons && { daemons: (await store.daemons.list()).map(daemonStatus) }),
     webhooks: {
       total: webhooks.length,
       enabled: webhooks.length - count("disabled"),
@@ -110,6 +125,26 @@ async function readStatus(store: Store, dataDir: string): Promise<Status> {
     pending: { deliveries: sum(pending.values()), oldest_seconds: oldest },
     last_hour: await lastHour(store),
     attention,
+  };
+}
+
+function daemonStatus({
+  id,
+  name,
+  version,
+  sends,
+  partitions,
+  beatAgeMs,
+  leaseMs,
+}: DaemonState): DaemonStatus {
+  return {
+    id,
+    host: name,
+    version,
+    sends,
+    partitions,
+    last_sign_of_life_ms: Math.round(beatAgeMs),
+    lease_ms: Math.round(leaseMs),
   };
 }
 
@@ -189,6 +224,7 @@ function print(status: Status): void {
   const errors = Object.entries(hour.errors).map(([error, n]) => `${error} ${n}`);
   line("armorhooks", `${status.version}, ${status.data_dir}`);
   line("daemon", daemon);
+  if (status.daemons) printDaemons(status.daemons);
   line(
     "webhooks",
     `${webhooks.enabled} enabled, ${alarming(webhooks.failing, "failing")}, ${webhooks.waiting} waiting, ${alarming(webhooks.disabled, "disabled")}`,
@@ -199,6 +235,22 @@ function print(status: Status): void {
     `${grouped(hour.attempts)} attempts, ${grouped(hour.succeeded)} succeeded, ${alarming(hour.failed, "failed")}${errors.length > 0 ? ` (${errors.join(", ")})` : ""}`,
   );
   if (attention.length > 0) printAttention(attention);
+}
+
+/** The shares of all that send, and how long ago each was heard of. */
+function printDaemons(daemons: readonly DaemonStatus[]): void {
+  line("daemons", daemons.length === 0 ? paint("red", "none") : String(daemons.length));
+  printTable(
+    ["HOST", "VERSION", "SHARE", "LAST SIGN OF LIFE", "LEASE"],
+    daemons.map(({ host, version, sends, partitions, last_sign_of_life_ms, lease_ms }) => [
+      printable(host),
+      version,
+      sends ? `${partitions} of 256` : "paused",
+      `${(last_sign_of_life_ms / 1000).toFixed(1)} s ago`,
+      lease_ms > 0 ? `${(lease_ms / 1000).toFixed(1)} s left` : "run out",
+    ]),
+  );
+  console.log("");
 }
 
 /** What fits on one screen with the lines above. */

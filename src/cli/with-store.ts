@@ -1,12 +1,19 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { databaseUrl } from "../config/database.ts";
 import { UsageError } from "../errors.ts";
 import { DATABASE_FILE, isLocked, openStore, type StoreOptions } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 
-/** Opens the store of a data directory, beside a running daemon if need be, and closes it again. */
+/** The options that say where everything is kept. */
+export interface Place {
+  dataDir: string;
+  database?: string;
+}
+
+/** Opens the store, beside a running daemon if need be, and closes it again. */
 export async function withStore<T>(
-  dataDir: string,
+  { dataDir, database }: Place,
   run: (store: Store) => Promise<T>,
   options: Pick<StoreOptions, "secretKey"> = {},
 ): Promise<T> {
@@ -14,6 +21,7 @@ export async function withStore<T>(
   const store = await openStore({
     ...options,
     dataDir: dir,
+    database: databaseUrl(database),
     beforeUpgrade: () => refuseUpgrade(dir),
   });
   try {
@@ -34,12 +42,12 @@ function refuseUpgrade(dataDir: string): void {
 
 /** The same for a database that must be there: looking at a wrong directory should not make one. */
 export async function withExistingStore<T>(
-  dataDir: string,
+  place: Place,
   run: (store: Store) => Promise<T>,
   options: Pick<StoreOptions, "secretKey"> = {},
 ): Promise<T> {
-  requireDatabase(dataDir);
-  return withStore(dataDir, run, options);
+  if (place.database === undefined) requireDatabase(place.dataDir);
+  return withStore(place, run, options);
 }
 
 /** Throws UsageError when a data directory holds no database. */

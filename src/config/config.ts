@@ -5,6 +5,8 @@ import type { LogLevel } from "../log.ts";
 /** Everything that `serve` can be told, checked. Durations are milliseconds. */
 export interface Config {
   readonly dataDir: string;
+  /** A postgres:// URL, password included: the database that daemons share. Null for the one in the data directory. */
+  readonly database: string | null;
   readonly host: string;
   readonly port: number;
   readonly socket: string;

@@ -37,6 +37,14 @@ const DEFINITIONS: readonly Definition[] = [
     fallback: "./data",
     parse: parseText,
   },
+  {
+    flag: "database",
+    value: "URL",
+    description: "postgres://user@host:port/name, shared by several daemons; password also from PGPASSWORD",
+    fallback: null,
+    parse: parseText,
+    shown: "armorhooks.db in the data directory",
+  },
   { flag: "host", value: "HOST", description: "API address", fallback: "127.0.0.1", parse: parseHost },
   {
     flag: "port",

@@ -2,6 +2,7 @@ import { join, resolve } from "node:path";
 import { type HttpProxy, parseProxy } from "../delivery/http/proxy.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import type { Config } from "./config.ts";
+import { databaseUrl } from "./database.ts";
 import { secretKeyPath } from "./environment.ts";
 import { readRoots } from "./roots.ts";
 
@@ -44,6 +45,7 @@ export function toConfig(
   return Object.freeze({
     ...(options as Config),
     dataDir,
+    database: usableDatabase(options.database, environment, refuse),
     caFile: options.caFile ? usableRoots(options.caFile, refuse) : null,
     proxy: options.proxy ? usableProxy(String(options.proxy), refuse) : null,
     socket: socketPath(dataDir, options.socket, refuse),
@@ -58,6 +60,20 @@ function usableProxy(text: string, refuse: Refuse): HttpProxy | null {
     return parseProxy(text);
   } catch (error) {
     refuse(new UsageError(`--proxy (ARMORHOOKS_PROXY) cannot be used: ${messageOf(error)}`));
+    return null;
+  }
+}
+
+function usableDatabase(
+  text: string | null | undefined,
+  environment: NodeJS.ProcessEnv,
+  refuse: Refuse,
+): string | null {
+  try {
+    return databaseUrl(text, environment);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    refuse(error);
     return null;
   }
 }

@@ -22,7 +22,7 @@ import type { AttemptResult } from "./send.ts";
 import { isOn, noteDue, putBack, type WebhookQueue } from "./webhook-queue.ts";
 
 export interface CompletionOptions {
-  store: Pick<DeliveryQueue, "release">;
+  store: Pick<DeliveryQueue, "release" | "mayBegin">;
   clock: Clock;
   judging: JudgementOptions;
   memory: Memory;
@@ -92,10 +92,11 @@ export function createCompletion(
     scheduler.markReady(queue);
   };
 
-  /** Puts deliveries back in front, unless the webhook went off meanwhile. */
+  /** Puts deliveries back in front, unless the webhook went off meanwhile, or to another daemon. */
   const keep = (queue: WebhookQueue, kept: readonly ClaimedDelivery[]): void => {
     if (kept.length === 0) return;
-    if (!isOn(queue) || queue.isStale || !scheduler.isRunning || registry.known(queue.webhookId) !== queue) {
+    const isOurs = isOn(queue) && !queue.isStale && store.mayBegin(queue.webhookId);
+    if (!isOurs || !scheduler.isRunning || registry.known(queue.webhookId) !== queue) {
       store.release(kept);
       noteDue(queue);
       return;

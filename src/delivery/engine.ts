@@ -93,6 +93,7 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
     memory,
     clock,
     mayBegin: () => !recorder.isStuck,
+    maySendTo: store.mayBegin,
     fetch: fetcher.fetch,
     begin: (attempt) =>
       sender.attempt(attempt.settings.target, messageOf(attempt, options.formatId), (result) =>
@@ -163,8 +164,9 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
 
   // ── begin and end ─────────────────────────────────────────────────────────────────────────────────
 
-  /** Takes up what was left unfinished by the daemon before this one. */
+  /** Takes up what was left unfinished by the daemon before this one, or by others. */
   const resume = (): void => {
+    if (!scheduler.isRunning) return;
     store.unfinished().then(
       ({ pending, ending }) => {
         ending.forEach(registry.endPending);
@@ -181,7 +183,12 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
     start() {
       scheduler.start();
       sweeping = setInterval(registry.sweep, SWEEP_MS).unref();
-      store.watch(registry.look);
+      store.watch({
+        due: registry.look,
+        changed: registry.reload,
+        gained: resume,
+        lost: registry.lose,
+      });
       resume();
     },
     wants,

@@ -22,6 +22,8 @@ export interface QueueRegistry {
   look(webhookId: number): void;
   /** A webhook was changed, enabled, disabled or deleted. */
   reload(webhookId: number): void;
+  /** Other daemons send to some webhooks now, and change what is known of them. */
+  lose(isLost: (webhookId: number) => boolean): void;
   /** Takes settings over that were just loaded. */
   take(queue: WebhookQueue, settings: WebhookSettings): void;
   /** Ends what a webhook that was given up, or deleted, has pending; tries again until it is done. */
@@ -88,6 +90,15 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
     });
   };
 
+  const lose = (isLost: (webhookId: number) => boolean): void => {
+    for (const [webhookId, queue] of queues) {
+      if (!isLost(webhookId)) continue;
+      queue.isStale = true;
+      park(queue);
+      if (queue.inFlight === 0 && !queue.isFetching) queues.delete(webhookId);
+    }
+  };
+
   const applyChange = async (webhookId: number, queue: WebhookQueue | undefined): Promise<void> => {
     const settings = await options.load(webhookId);
     if (settings) {
@@ -147,6 +158,7 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
     },
     look,
     reload,
+    lose,
     take,
     endPending,
     sweep,

@@ -35,6 +35,8 @@ export interface SchedulerOptions {
   clock: { schedule(): number; wall(): number };
   /** False while results cannot be written. */
   mayBegin: () => boolean;
+  /** Whether this daemon may send to a webhook now. */
+  maySendTo: (webhookId: number) => boolean;
   fetch: (queue: WebhookQueue, search: boolean) => void;
   begin: (attempt: Attempt) => void;
   onFault: (error: unknown) => void;
@@ -80,7 +82,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       if (!queue.isFetching && !queue.isGivenUp) options.fetch(queue, false);
       return "drop";
     }
-    if (!isOn(queue)) return "drop";
+    if (!isOn(queue) || !options.maySendTo(queue.webhookId)) return "drop";
     const now = clock.schedule();
     const choice = choose(queue, now, performance.now());
     if (typeof choice === "object") {

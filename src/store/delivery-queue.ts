@@ -87,8 +87,20 @@ export interface RecoverRange {
   until: number;
 }
 
-/** Something is due that was not, or who may be sent to has changed. */
-export type OnDue = (webhookId: number) => void;
+/** What the delivery engine is told of what others do: people by hand, other daemons on the same database. */
+export interface QueueChanges {
+  /** A webhook has something due that it had not. */
+  due(webhookId: number): void;
+  /** A webhook was changed elsewhere: its settings are to be loaded again. */
+  changed(webhookId: number): void;
+  /** This daemon may send to webhooks that it could not: `unfinished` tells of them too. */
+  gained(): void;
+  /**
+   * This daemon may no longer send to some webhooks: what was claimed of them is to be released. What is under way
+   * ends, and is recorded.
+   */
+  lost(isLost: (webhookId: number) => boolean): void;
+}
 
 /** Deliveries that wait, by webhook. Who may send one has claimed it. Rejects with store faults only. */
 export interface DeliveryQueue {
@@ -117,10 +129,12 @@ export interface DeliveryQueue {
   endPending(ending: Ending, onEnded: (webhook: WebhookLabel, count: number) => void): Promise<void>;
   /** What of a webhook that was disabled by the daemon, or deleted, is still to be ended; null when nothing is. */
   ending(webhookId: number): Promise<Ending | null>;
-  /** The enabled webhooks that have something pending, and those whose pending deliveries are still to be ended. */
+  /** The enabled webhooks of this daemon that have something pending, and those whose pending deliveries are still to be ended. */
   unfinished(): Promise<{ pending: number[]; ending: Ending[] }>;
-  /** Tells of deliveries that were made due by hand. Answers how to stop that. */
-  watch(onDue: OnDue): () => void;
+  /** Whether this daemon may send to a webhook at this moment. Nothing here waits or fails. */
+  mayBegin(webhookId: number): boolean;
+  /** Tells of changes from now on; the first call says that an engine is there. Answers how to stop that. */
+  watch(changes: QueueChanges): () => void;
 }
 
 /** Pending deliveries of a webhook that are to be ended as failed: those with ids up to one. */

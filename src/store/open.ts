@@ -1,5 +1,6 @@
 import type { Logger } from "../log.ts";
 import type { SecretKeySource } from "../secrets/key-file.ts";
+import type { SharedInspection } from "./shared-inspection.ts";
 import { openSqliteStore } from "./sqlite/store.ts";
 import type { Store } from "./store.ts";
 
@@ -12,6 +13,8 @@ export { isLocked, lockDataDir } from "./sqlite/lock.ts";
 
 export interface StoreOptions {
   dataDir: string;
+  /** A postgres:// URL: what is kept is there, and the data directory holds nothing of it. */
+  database?: string | null;
   log?: Logger;
   /** Where the secret key is, which is made on first start; without one, nothing that needs it can be asked for. */
   secretKey?: SecretKeySource;
@@ -21,8 +24,19 @@ export interface StoreOptions {
   beforeUpgrade?: () => void;
 }
 
-/** Opens what is kept in a data directory, making it when missing. Rejects with UsageError: a sentence for the operator. */
-export async function openStore(options: StoreOptions): Promise<Store> {
+/** Looks at the database that --database names, changing nothing. Rejects with UsageError for what is no such URL. */
+export async function inspectSharedDatabase(url: string): Promise<SharedInspection> {
+  const { inspectSharedDatabase: inspect } = await import("./postgres/inspect.ts");
+  return inspect(url);
+}
+
+/** Opens what is kept in a data directory or a shared database, making it when missing. Rejects with UsageError: a sentence for the operator. */
+export async function openStore({ database, ...options }: StoreOptions): Promise<Store> {
+  if (database) {
+    // Whoever has no such database does not load what speaks to it.
+    const { openPostgresStore } = await import("./postgres/store.ts");
+    return openPostgresStore({ ...options, url: database });
+  }
   // A daemon may go on writing beside who opens it for a moment only.
   return openSqliteStore(options.resident ? options : { ...options, copying: "never" });
 }

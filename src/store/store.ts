@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { ApiKeys } from "./api-keys.ts";
 import type { Bootstrap } from "./bootstrap.ts";
+import type { Daemons } from "./daemons.ts";
 import type { DeliveryQueue } from "./delivery-queue.ts";
 import type { EventHistory } from "./event-history.ts";
 import type { EventLog } from "./event-log.ts";
@@ -34,6 +35,8 @@ export interface Store {
   statistics: Statistics;
   retention: Retention;
   leases: Leases;
+  /** The daemons that share it; null where one has it for itself. */
+  daemons: Daemons | null;
   overview: Overview;
   secrets: Secrets;
   /** Null while writing works, otherwise why the last write failed. A resident store finds out by itself when it works again. */

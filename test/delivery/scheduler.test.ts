@@ -10,18 +10,22 @@ let begun: Attempt[];
 let fetches: { webhookId: number; search: boolean }[];
 let faults: unknown[];
 let mayBegin: boolean;
+/** Webhooks that another daemon sends to. */
+let others: Set<number>;
 let memory: Memory;
 let scheduler: Scheduler;
 
 beforeEach(() => {
   [begun, fetches, faults] = [[], [], []];
   mayBegin = true;
+  others = new Set();
   memory = createMemory();
   scheduler = createScheduler({
     slots: createSlots({ total: 64, timeoutMs: 10_000, now: () => performance.now() }),
     memory,
     clock: { schedule: () => Math.floor(performance.now()), wall: () => 5_000_000 },
     mayBegin: () => mayBegin,
+    maySendTo: (webhookId) => !others.has(webhookId),
     fetch: ({ webhookId }, search) => fetches.push({ webhookId, search }),
     begin: (attempt) => begun.push(attempt),
     onFault: (error) => faults.push(error),
@@ -108,6 +112,16 @@ describe("the scheduler", () => {
     await Bun.sleep(80);
     expect(fetches).toEqual([{ webhookId: 1, search: false }]);
     expect([queue.hasDueRetries, queue.nextDueAt]).toEqual([true, Number.POSITIVE_INFINITY]);
+  });
+
+  test("begins nothing to a webhook that another daemon sends to", () => {
+    const queue = withWaiting(2);
+    others.add(queue.webhookId);
+    pump(queue);
+    expect(begun).toEqual([]);
+    others.clear();
+    pump(queue);
+    expect(idsBegun()).toEqual([1]);
   });
 
   test("begins nothing while results cannot be written, while it rests, and once it is stopped", async () => {

@@ -6,7 +6,7 @@ import type {
   ClaimRequest,
   DeliveryQueue,
   Ending,
-  OnDue,
+  QueueChanges,
   WebhookDelta,
 } from "../delivery-queue.ts";
 import type { WebhookLabel } from "../webhooks.ts";
@@ -43,10 +43,10 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
   const allEndings = ending("true");
   const endingOf = ending("id = ?");
   const label = sqlite.prepare<WebhookLabel, [number]>("SELECT uuid, name FROM webhooks WHERE id = ?");
-  const watchers = new Set<OnDue>();
+  const watchers = new Set<Pick<QueueChanges, "due">>();
 
   const tell = (webhookId: number): void => {
-    for (const onDue of watchers) onDue(webhookId);
+    for (const { due } of watchers) due(webhookId);
   };
 
   /** Claims what is not claimed yet. */
@@ -185,9 +185,11 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
           .filter(deliveries.hasPending),
         ending: allEndings.all().map(toEnding),
       })),
-    watch: (onDue) => {
-      watchers.add(onDue);
-      return () => watchers.delete(onDue);
+    // One daemon has the data directory, and with it every webhook.
+    mayBegin: () => true,
+    watch: (changes) => {
+      watchers.add(changes);
+      return () => watchers.delete(changes);
     },
   };
 }

@@ -152,6 +152,7 @@ function assemble(
     statistics,
     retention: createRetention(database, { externalIds, webhookLog, feed, statistics }),
     leases: createLeases(),
+    daemons: null,
     overview: createOverview(database, { webhookLog, path, schedule: clock.schedule }),
     secrets: {
       derive: (purpose) => box().derive(purpose),

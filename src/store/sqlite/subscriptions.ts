@@ -1,6 +1,12 @@
 import { and, asc, eq, isNull } from "drizzle-orm";
 import { EVENT_TYPES } from "../../event-types.ts";
-import { compileFilter, lazily, type Passes } from "../../webhook-filter.ts";
+import { compileFilter } from "../../webhook-filter.ts";
+import {
+  addSubscriber,
+  createSubscribers,
+  type Subscribers,
+  subscribersTo,
+} from "../../webhook-subscribers.ts";
 import type { StoreDatabase } from "./database.ts";
 import { webhooks } from "./schema.ts";
 
@@ -14,15 +20,6 @@ export interface Subscriptions {
   clear(): void;
 }
 
-/** The subscribers of a type in the order of their ids. */
-interface Subscribers {
-  ids: number[];
-  /** By position in `ids`; null while none of them filters. */
-  filters: (Passes | null)[] | null;
-}
-
-const NOBODY: readonly number[] = [];
-
 export function createSubscriptions({ orm }: StoreDatabase): Subscriptions {
   let cache: Map<number, Subscribers[]> | null = null;
 
@@ -30,10 +27,10 @@ export function createSubscriptions({ orm }: StoreDatabase): Subscriptions {
     const built = new Map<number, Subscribers[]>();
     const enabled = and(eq(webhooks.enabled, true), isNull(webhooks.deletedAt));
     for (const row of orm.select().from(webhooks).where(enabled).orderBy(asc(webhooks.id)).all()) {
-      const byType = built.get(row.organizationId) ?? EVENT_TYPES.map(() => ({ ids: [], filters: null }));
+      const byType = built.get(row.organizationId) ?? EVENT_TYPES.map(createSubscribers);
       built.set(row.organizationId, byType);
       const passes = row.filter && compileFilter(row.filter);
-      for (const event of row.events) add(byType[EVENT_TYPES.indexOf(event)], row.id, passes);
+      for (const event of row.events) addSubscriber(byType[EVENT_TYPES.indexOf(event)], row.id, passes);
     }
     return built;
   };
@@ -41,22 +38,10 @@ export function createSubscriptions({ orm }: StoreDatabase): Subscriptions {
   return {
     get(organizationId, type, body) {
       cache ??= build();
-      const subscribers = cache.get(organizationId)?.[type];
-      if (!subscribers) return NOBODY;
-      const { ids, filters } = subscribers;
-      if (filters === null) return ids;
-      const scan = lazily(body);
-      return ids.filter((_, i) => filters[i]?.(scan()) ?? true);
+      return subscribersTo(cache.get(organizationId)?.[type], body);
     },
     clear() {
       cache = null;
     },
   };
-}
-
-function add(subscribers: Subscribers | undefined, id: number, passes: Passes | null): void {
-  if (!subscribers) return;
-  if (passes) subscribers.filters ??= subscribers.ids.map(() => null);
-  subscribers.filters?.push(passes);
-  subscribers.ids.push(id);
 }

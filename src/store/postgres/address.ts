@@ -1,0 +1,65 @@
+import type { SQL } from "bun";
+import { UsageError } from "../../errors.ts";
+
+/** Where the database is and how it is spoken to. */
+export interface Address {
+  /** Without password: for people. */
+  shown: string;
+  options: SQL.PostgresOrMySQLOptions;
+  /** Whether there is a pooler in transaction mode between: then no named statements, no LISTEN, no settings of a session. */
+  isPooled: boolean;
+}
+
+const SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] as const;
+const PARAMETERS: ReadonlySet<string> = new Set(["sslmode", "sslrootcert", "pgbouncer", "host"]);
+
+/** Reads `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…&pgbouncer=true`. Throws UsageError; never repeats the password. */
+export function parseAddress(text: string): Address {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (!url || !/^postgres(ql)?:$/.test(url.protocol)) {
+    throw new UsageError("--database must be a URL such as postgres://user@host:5432/armorhooks");
+  }
+  const database = decodeURIComponent(url.pathname.slice(1));
+  const directory = url.searchParams.get("host");
+  if (database === "")
+    throw new UsageError("--database must name a database: postgres://user@host:5432/armorhooks");
+  if (url.hostname === "" && directory === null)
+    throw new UsageError("--database must name a host: postgres://user@host:5432/armorhooks");
+  for (const name of url.searchParams.keys()) {
+    if (!PARAMETERS.has(name)) {
+      throw new UsageError(
+        `--database has the parameter ${name}, which is not one of ${[...PARAMETERS].join(", ")}`,
+      );
+    }
+  }
+  const mode = sslModeOf(url);
+  const roots = url.searchParams.get("sslrootcert");
+  const username = decodeURIComponent(url.username) || "armorhooks";
+  const port = Number(url.port || 5432);
+  const hostname = directory ?? url.hostname.replace(/^\[(.+)\]$/, "$1");
+  return {
+    shown: `postgres://${username}@${url.host || directory}/${database}`,
+    isPooled: url.searchParams.get("pgbouncer") === "true",
+    options: {
+      adapter: "postgres",
+      hostname,
+      port,
+      username,
+      password: decodeURIComponent(url.password),
+      database,
+      tls: roots === null ? (mode === "disable" ? false : mode) : { ca: Bun.file(roots) as never },
+    },
+  };
+}
+
+function sslModeOf(url: URL): (typeof SSL_MODES)[number] {
+  const mode = url.searchParams.get("sslmode") ?? "prefer";
+  const found = SSL_MODES.find((one) => one === mode);
+  if (!found) throw new UsageError(`sslmode in --database must be one of ${SSL_MODES.join(", ")}`);
+  return found;
+}
+
+/** Whether a value of --database asks for PostgreSQL. */
+export function isPostgresUrl(text: string): boolean {
+  return /^postgres(ql)?:\/\//i.test(text);
+}

@@ -1,0 +1,136 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { Clock } from "../../clock.ts";
+import type { ApiKey, ApiKeys, Identity, NewApiKey } from "../api-keys.ts";
+import { StoreFault } from "../faults.ts";
+import type { PostgresDatabase } from "./database.ts";
+import { ORGANIZATION_COLUMNS, raiseVersion } from "./directory.ts";
+import type { Query } from "./pool.ts";
+
+const KEY_PATTERN = /^ia_sk_[0-9a-f]{48}$/;
+const PREFIX_LENGTH = 12;
+/** Keys that are remembered; past this, all are looked up again. */
+const MAX_REMEMBERED = 10_000;
+
+export interface PostgresApiKeys extends ApiKeys {
+  /** Writes down when keys were used, as far as that was noted since the last time. */
+  writeUses(): Promise<void>;
+  /** Something has changed, here or elsewhere: what is remembered may no longer hold. */
+  forget(): void;
+}
+
+const COLUMNS = `id, uuid, organization_id AS "organizationId", name, key_prefix AS "keyPrefix",
+  rate_limit_per_minute AS "rateLimitPerMinute", read_only AS "readOnly", enabled, last_used_at::float8 AS "lastUsedAt",
+  created_at::float8 AS "createdAt", expires_at::float8 AS "expiresAt"`;
+
+/** Makes a key at a wall time; part of a transaction. */
+export async function insertKey(
+  query: Query,
+  { organizationId, name, rateLimitPerMinute, readOnly = false, expiresAt }: NewApiKey,
+  createdAt: number,
+): Promise<{ key: ApiKey; rawKey: string }> {
+  const rawKey = `ia_sk_${randomBytes(24).toString("hex")}`;
+  const [key] = await query<ApiKey>(
+    `INSERT INTO api_keys (uuid, organization_id, name, key_prefix, key_hash, rate_limit_per_minute, read_only, created_at, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING ${COLUMNS}`,
+    [
+      crypto.randomUUID(),
+      organizationId,
+      name,
+      rawKey.slice(0, PREFIX_LENGTH),
+      hashKey(rawKey),
+      rateLimitPerMinute,
+      readOnly,
+      createdAt,
+      expiresAt,
+    ],
+  );
+  return { key: key as ApiKey, rawKey };
+}
+
+/** `changed` is told after a change that others keep in memory. */
+export function createApiKeys(
+  database: PostgresDatabase,
+  { clock, changed, isResident }: { clock: Clock; changed: () => Promise<void>; isResident: boolean },
+): PostgresApiKeys {
+  const { main } = database;
+  /** By the hash of the raw key. */
+  const remembered = new Map<string, Identity>();
+  /** Wall times by key id. */
+  let uses = new Map<number, number>();
+
+  const write = async <T>(run: (query: Query) => Promise<T>): Promise<T> => {
+    const result = await database.writing(() =>
+      main.transaction(async (query) => {
+        const made = await run(query);
+        await raiseVersion(query);
+        return made;
+      }),
+    );
+    remembered.clear();
+    await changed();
+    return result;
+  };
+
+  const lookUp = async (hash: Buffer): Promise<Identity | null> => {
+    const [key] = await main.query<ApiKey>(`SELECT ${COLUMNS} FROM api_keys WHERE key_hash = $1`, [hash]);
+    if (!key) return null;
+    const [organization] = await main.query<Identity["organization"]>(
+      `SELECT ${ORGANIZATION_COLUMNS} FROM organizations WHERE id = $1`,
+      [key.organizationId],
+    );
+    if (!organization) return null;
+    return { key, organization };
+  };
+
+  const note = (identity: Identity): Identity => {
+    uses.set(identity.key.id, clock.wall());
+    return identity;
+  };
+
+  return {
+    create: (input) => write((query) => insertKey(query, input, clock.wall())),
+    list: async (organizationId) => [
+      ...(await main.query<ApiKey>(`SELECT ${COLUMNS} FROM api_keys WHERE organization_id = $1 ORDER BY id`, [
+        organizationId,
+      ])),
+    ],
+    revoke: (uuid) =>
+      write(async (query) => {
+        const [key] = await query<ApiKey>(
+          `UPDATE api_keys SET enabled = false WHERE uuid = $1 RETURNING ${COLUMNS}`,
+          [uuid],
+        );
+        return key ?? null;
+      }),
+    identify(rawKey) {
+      if (!KEY_PATTERN.test(rawKey)) return null;
+      const fault = database.fault();
+      if (fault !== null) throw new StoreFault(fault);
+      const hash = hashKey(rawKey);
+      const text = hash.toString("base64");
+      const known = isResident ? remembered.get(text) : undefined;
+      if (known) return note(known);
+      return lookUp(hash).then((identity) => {
+        if (identity === null) return null;
+        if (remembered.size >= MAX_REMEMBERED) remembered.clear();
+        remembered.set(text, identity);
+        return note(identity);
+      });
+    },
+    forget: () => remembered.clear(),
+    async writeUses() {
+      if (uses.size === 0) return;
+      const noted = uses;
+      uses = new Map();
+      await main.query(
+        `UPDATE api_keys k SET last_used_at = greatest(k.last_used_at, u.at)
+         FROM unnest($1::int[], $2::bigint[]) AS u(id, at) WHERE k.id = u.id`,
+        [[...noted.keys()], [...noted.values()]],
+      );
+    },
+  };
+}
+
+function hashKey(rawKey: string): Buffer {
+  return createHash("sha256").update(rawKey).digest();
+}

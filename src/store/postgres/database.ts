@@ -1,0 +1,92 @@
+import { messageOf } from "../../errors.ts";
+import type { Logger } from "../../log.ts";
+import { isStoreFault } from "../faults.ts";
+import type { Address } from "./address.ts";
+import { createPool, type Pool } from "./pool.ts";
+
+/**
+ * The connections of one daemon, by what they are for: a long question from the API must not hold up a lease, and
+ * events and results go beside each other.
+ */
+export interface PostgresDatabase {
+  /** What the API and the command line ask. */
+  main: Pool;
+  /** New events. */
+  ingest: Pool;
+  /** Claims and results. */
+  worker: Pool;
+  /** Leases, and whether the database is there at all. */
+  pulse: Pool;
+  /** Null while writing works, otherwise why it does not. */
+  fault(): string | null;
+  /** Notes what a write came to. */
+  failed(error: unknown): void;
+  worked(): void;
+  /** Does something that writes, and notes what came of it. */
+  writing<T>(run: () => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  address: Address;
+  log?: Logger | undefined;
+  /** Whether it stays open for long. */
+  resident: boolean;
+}
+
+export function createPostgresDatabase({ address, log, resident }: DatabaseOptions): PostgresDatabase {
+  let fault: string | null = null;
+
+  const failed = (error: unknown): void => {
+    const message = messageOf(error);
+    if (fault === null) log?.error("store cannot write", { error: message });
+    fault = message;
+  };
+  const worked = (): void => {
+    if (fault !== null) log?.info("store can write again");
+    fault = null;
+  };
+
+  /** Whoever is cut off on one connection is so on all. */
+  const onHung = (): void => {
+    failed(new Error("the database does not answer"));
+    for (const pool of pools) pool.renew();
+  };
+  const pool = (name: string, max: number, settings?: Record<string, string>): Pool =>
+    createPool({ address, name, max, onHung, ...(settings && { settings }) });
+  const main = pool("main", resident ? 4 : 2);
+  const pools = [main];
+  const own = (name: string, max: number, settings?: Record<string, string>): Pool => {
+    if (!resident) return main;
+    const made = pool(name, max, settings);
+    pools.push(made);
+    return made;
+  };
+  // Of arrays the planner knows nothing: as nested loops their joins would take the square of the time.
+  const ingest = own("ingest", 1, { enable_nestloop: "off" });
+  const worker = own("worker", 3);
+  const pulse = own("pulse", 1);
+
+  return {
+    main,
+    ingest,
+    worker,
+    pulse,
+    fault: () => fault,
+    failed,
+    worked,
+    async writing(run) {
+      try {
+        const result = await run();
+        worked();
+        return result;
+      } catch (error) {
+        if (isStoreFault(error)) failed(error);
+        throw error;
+      }
+    },
+    async close() {
+      await Promise.all(pools.map((one) => one.close()));
+    },
+  };
+}

@@ -1,0 +1,31 @@
+import { messageOf } from "../../errors.ts";
+import { isStoreFault, StoreFault } from "../faults.ts";
+
+/**
+ * SQLSTATEs of a database that cannot do its work now, by class and one by one (PostgreSQL's appendix A): connection
+ * exceptions, serialization failures and deadlocks, insufficient resources, objects not in the right state, operator's
+ * intervention, system errors, internal errors; a read-only transaction; a password or database that is refused.
+ */
+const FAULT_CLASSES: ReadonlySet<string> = new Set(["08", "28", "3D", "40", "53", "55", "57", "58", "XX"]);
+const READ_ONLY = "25006";
+
+/** The SQLSTATE of what was thrown; null when the server has not said one. */
+export function sqlState(error: unknown): string | null {
+  if (!(error instanceof Error) || error.name !== "PostgresError") return null;
+  return (error as { errno?: string }).errno ?? null;
+}
+
+/** Whether PostgreSQL could not do its work, rather than refuse ours. */
+export function isPostgresFault(error: unknown): boolean {
+  if (isStoreFault(error)) return true;
+  if (!(error instanceof Error) || error.name !== "PostgresError") return false;
+  const state = sqlState(error);
+  // Without one it is the client that speaks: the connection was lost, refused or closed.
+  return state === null || state === READ_ONLY || FAULT_CLASSES.has(state.slice(0, 2));
+}
+
+/** What was thrown, as those who use the store know it. */
+export function outward(error: unknown): unknown {
+  if (isStoreFault(error) || !isPostgresFault(error)) return error;
+  return new StoreFault(messageOf(error), { cause: error });
+}

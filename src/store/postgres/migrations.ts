@@ -1,0 +1,91 @@
+import { createHash } from "node:crypto";
+import init from "../../../drizzle/postgres/0000_init.sql" with { type: "text" };
+import journal from "../../../drizzle/postgres/meta/_journal.json";
+import { UsageError } from "../../errors.ts";
+import type { Pool, Query } from "./pool.ts";
+
+/** drizzle-kit's migrations by tag. They are imported as text because the compiled binary has no folder to read. */
+const SQL_BY_TAG: Readonly<Record<string, string>> = {
+  "0000_init": init,
+};
+
+export interface Migration {
+  tag: string;
+  when: number;
+  sql: string;
+}
+
+/** Every migration of the journal, oldest first; fails when one was generated but not listed above. */
+export const MIGRATIONS: readonly Migration[] = journal.entries.map(({ tag, when }) => {
+  const sql = SQL_BY_TAG[tag];
+  if (sql === undefined)
+    throw new Error(`migration ${tag} is in the journal but not in src/store/postgres/migrations.ts`);
+  return { tag, when, sql };
+});
+
+/** A large database takes its time; those that wait for it do too. */
+const LIMIT_MS = 600_000;
+
+/** Any number that other programs in the same database are not likely to lock. */
+const LOCK = 4_206_137_011;
+
+/**
+ * Brings a database up to date, all in one transaction, in drizzle's own bookkeeping table. Of daemons that start
+ * together one does it, and the others wait. Rejects with UsageError when a newer version of armorhooks has been at
+ * this database, or another program.
+ */
+export async function migrate(pool: Pool, migrations: readonly Migration[] = MIGRATIONS): Promise<void> {
+  if ((await appliedUntil(pool.query)) === newestOf(migrations)) return;
+  await pool.transaction(async (query) => {
+    await query("SELECT pg_advisory_xact_lock($1)", [LOCK]);
+    const applied = await appliedUntil(query);
+    refuseOthers(applied, migrations);
+    if (applied === null) await begin(query);
+    for (const { when, sql } of migrations) {
+      if (when <= (applied ?? 0)) continue;
+      for (const statement of sql.split("--> statement-breakpoint")) await query(statement);
+      const hash = createHash("sha256").update(sql).digest("hex");
+      await query("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ($1, $2)", [hash, when]);
+    }
+  }, LIMIT_MS);
+}
+
+function newestOf(migrations: readonly Migration[]): number {
+  return migrations.at(-1)?.when ?? 0;
+}
+
+function refuseOthers(applied: number | null, migrations: readonly Migration[]): void {
+  if ((applied ?? 0) <= newestOf(migrations)) return;
+  throw new UsageError(
+    "the database was written by a newer version of armorhooks; install that version everywhere",
+    1,
+  );
+}
+
+async function begin(query: Query): Promise<void> {
+  const [other] = await query<{ name: string }>(
+    "SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace LIMIT 1",
+  );
+  if (other) {
+    throw new UsageError(
+      `the database holds tables of another program (${other.name}); make one for armorhooks alone`,
+      1,
+    );
+  }
+  await query(
+    "CREATE TABLE __drizzle_migrations (id serial PRIMARY KEY, hash text NOT NULL, created_at bigint NOT NULL)",
+  );
+}
+
+/** When the latest migration that was applied was made; null when the database is empty. */
+export async function appliedUntil(query: Query): Promise<number | null> {
+  // A table that another daemon has made meanwhile may be unknown to whoever asks for it by name.
+  const [there] = await query(
+    "SELECT 1 FROM pg_class WHERE relname = '__drizzle_migrations' AND relnamespace = current_schema()::regnamespace",
+  );
+  if (!there) return null;
+  const [row] = await query<{ at: number | null }>(
+    "SELECT max(created_at)::float8 AS at FROM __drizzle_migrations",
+  );
+  return row?.at ?? 0;
+}

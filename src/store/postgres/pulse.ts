@@ -1,0 +1,189 @@
+import type { Logger } from "../../log.ts";
+import type { Announcer, Listener } from "./announcements.ts";
+import { type DatabaseClock, readClock } from "./clock.ts";
+import type { PostgresDatabase } from "./database.ts";
+import { BEAT_MS, type Membership } from "./members.ts";
+import type { Partitions } from "./partitions.ts";
+import type { Query } from "./pool.ts";
+
+/**
+ * What a daemon does all the time, one thing after another: it looks for changes, gives signs of life, has its share
+ * of the partitions, and finds out when the database is away and back.
+ */
+export interface Pulse {
+  /** Joins the others. Rejects with StoreFault. */
+  start(): Promise<void>;
+  /** The engine is there. */
+  send(): void;
+  /** Something has changed, or may have been missed. */
+  lookSoon(): void;
+  balanceSoon(): void;
+  gap(): void;
+  /** Gives everything up, for others to take at once. Never rejects. */
+  stop(): Promise<void>;
+}
+
+export interface PulseOptions {
+  database: PostgresDatabase;
+  clock: DatabaseClock;
+  membership: Membership;
+  partitions: Partitions;
+  announcer: Announcer;
+  listener: Listener;
+  log: Logger | undefined;
+  /** Reads what is in memory again, where that has changed. */
+  refresh: (query: Query) => Promise<void>;
+  /** What need not be done at once: rejects with StoreFault. */
+  tidy: () => Promise<void>;
+  /** Looks for what is due that nobody has told of. */
+  poll: () => Promise<void>;
+  /** What is pending may be this daemon's to send again, after the lease was in doubt. */
+  onRevived: () => void;
+}
+
+const LOOK_MS = 300;
+const DRAIN_MS = 20;
+const TIDY_MS = 500;
+/** Nobody tells: what others have stored is found like this alone. */
+const POLL_MS = 1_000;
+/** Somebody tells: only what was missed is found like this. */
+const SLOW_POLL_MS = 15_000;
+const LISTEN_MS = 2_000;
+
+export function createPulse(options: PulseOptions): Pulse {
+  const { database, clock, membership, partitions, announcer, listener, log, refresh, tidy, poll } = options;
+  const { pulse: pool } = database;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isStopped = false;
+  let isSending = false;
+  let mustBalance = true;
+  let mustPoll = true;
+  let isSoon = false;
+  let wasAlive = true;
+  let running: Promise<void> = Promise.resolve();
+  let beatenAt = 0;
+  let tidiedAt = 0;
+  let polledAt = 0;
+  let listenedAt = Number.NEGATIVE_INFINITY;
+
+  const rejoin = async (): Promise<void> => {
+    partitions.dropAll();
+    await membership.join();
+    announcer.tell({ shares: true });
+    mustBalance = true;
+  };
+
+  const beat = async (): Promise<void> => {
+    beatenAt = performance.now();
+    if (!(await membership.beat())) {
+      log?.warn("the lease had run out: others have taken over, and this daemon begins anew");
+      await rejoin();
+    }
+    // Its time was up by its own clock, but nobody has taken anything.
+    else if (!wasAlive) options.onRevived();
+    wasAlive = true;
+    // The dead are found by whoever is alive.
+    if ((await membership.removeDead()) > 0) announcer.tell({ shares: true });
+    mustBalance = true;
+  };
+
+  const balance = async (): Promise<void> => {
+    mustBalance = false;
+    if (!isSending) return;
+    await partitions.balance();
+  };
+
+  const turn = async (): Promise<void> => {
+    const now = performance.now();
+    wasAlive &&= membership.isAlive();
+    if (now - beatenAt >= BEAT_MS || database.fault() !== null || !membership.isAlive()) await beat();
+    if (partitions.isDraining() && (await partitions.giveDrained())) announcer.tell({ shares: true });
+    if (mustBalance) await balance();
+    await readClock(pool.query, clock);
+    await refresh(pool.query);
+    database.worked();
+    if (now - tidiedAt >= TIDY_MS) {
+      tidiedAt = now;
+      await tidy();
+    }
+    if (!listener.isListening() && now - listenedAt >= LISTEN_MS) {
+      listenedAt = now;
+      // Not waited for: it has no limit of its own.
+      void listener.listen();
+    }
+    if (mustPoll || now - polledAt >= (listener.isListening() ? SLOW_POLL_MS : POLL_MS)) {
+      mustPoll = false;
+      polledAt = now;
+      await poll();
+    }
+  };
+
+  const run = async (): Promise<void> => {
+    isSoon = false;
+    try {
+      await turn();
+    } catch (error) {
+      database.failed(error);
+    }
+    schedule(isSoon ? 0 : partitions.isDraining() ? DRAIN_MS : LOOK_MS);
+  };
+
+  const schedule = (pause: number): void => {
+    clearTimeout(timer);
+    if (isStopped) return;
+    timer = setTimeout(() => {
+      timer = undefined;
+      running = run();
+    }, pause);
+  };
+
+  const soon = (): void => {
+    isSoon = true;
+    if (timer) schedule(0);
+  };
+
+  return {
+    async start() {
+      await membership.join();
+      beatenAt = performance.now();
+      announcer.tell({ shares: true });
+      schedule(0);
+    },
+    send() {
+      isSending = true;
+      membership.send().then(
+        () => {
+          announcer.tell({ shares: true });
+          mustBalance = true;
+          soon();
+        },
+        // The next time it joins it says so.
+        database.failed,
+      );
+    },
+    lookSoon: soon,
+    balanceSoon() {
+      mustBalance = true;
+      soon();
+    },
+    gap() {
+      mustPoll = true;
+      soon();
+    },
+    async stop() {
+      isStopped = true;
+      clearTimeout(timer);
+      await running;
+      try {
+        await tidy();
+        await membership.leave();
+        partitions.dropAll();
+        announcer.tell({ shares: true });
+      } catch {
+        // The others find out when the lease runs out.
+      }
+      await announcer.flush();
+      await listener.close();
+    },
+  };
+}

@@ -1,0 +1,233 @@
+import { messageOf, UsageError } from "../../errors.ts";
+import { createIdFormat, newInstallationTag } from "../../ids.ts";
+import type { Logger } from "../../log.ts";
+import type { SecretKeySource } from "../../secrets/key-file.ts";
+import type { SecretBox } from "../../secrets/secret-box.ts";
+import { isStoreFault } from "../faults.ts";
+import type { Store } from "../store.ts";
+import { type Address, parseAddress } from "./address.ts";
+import { type Announcement, createAnnouncer, createListener } from "./announcements.ts";
+import { createApiKeys } from "./api-keys.ts";
+import { createBootstrap } from "./bootstrap.ts";
+import { createClaims } from "./claims.ts";
+import { createDatabaseClock, readClock } from "./clock.ts";
+import { createDaemons } from "./daemons.ts";
+import { createPostgresDatabase, type PostgresDatabase } from "./database.ts";
+import { daysAhead, makeDays, momentsOf } from "./days.ts";
+import { createDeliveryQueue, type PostgresDeliveryQueue } from "./delivery-queue.ts";
+import { createDirectory } from "./directory.ts";
+import { createEventHistory } from "./event-history.ts";
+import { createEventLog } from "./event-log.ts";
+import { createHistory } from "./history.ts";
+import { createDaemonIds } from "./ids.ts";
+import { createLeases } from "./leases.ts";
+import { createMembership } from "./members.ts";
+import { migrate } from "./migrations.ts";
+import { createOrganizations } from "./organizations.ts";
+import { createOverview } from "./overview.ts";
+import { createPartitions } from "./partitions.ts";
+import { createPulse } from "./pulse.ts";
+import { createRetention } from "./retention.ts";
+import { openSecretBox, rotateSecretKey } from "./secret-key.ts";
+import { createStatistics } from "./statistics.ts";
+import { createWebhooks } from "./webhooks.ts";
+
+export interface PostgresStoreOptions {
+  /** A postgres:// URL. */
+  url: string;
+  log?: Logger;
+  /** Where the secret key is; without one, nothing that needs it can be asked for. */
+  secretKey?: SecretKeySource;
+  /** Whether the store stays open for long, as a daemon's. */
+  resident?: boolean;
+  /** For tests: milliseconds by which the database's clock is ahead of what it says. */
+  clockSkew?: () => number;
+}
+
+/** Opens the store of a database, making its tables when missing. Rejects with UsageError: a sentence for the operator. */
+export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
+  const address = parseAddress(options.url);
+  const resident = options.resident ?? false;
+  const database = createPostgresDatabase({ address, log: options.log, resident });
+  try {
+    return await assemble(database, address, { ...options, resident });
+  } catch (error) {
+    await database.close();
+    if (!isStoreFault(error)) throw error;
+    throw new UsageError(`cannot use the database ${address.shown}: ${messageOf(error)}`, 1);
+  }
+}
+
+async function assemble(
+  database: PostgresDatabase,
+  address: Address,
+  { log, secretKey, resident, clockSkew }: PostgresStoreOptions & { resident: boolean },
+): Promise<Store> {
+  const { main, pulse: pulsePool } = database;
+  await requireServer(database);
+  await migrate(main);
+  const clock = createDatabaseClock(clockSkew);
+  await readClock(main.query, clock);
+  const tag = await installationTag(database);
+  const opened = { box: secretKey ? await openSecretBox(database, secretKey) : null };
+  const box = (): SecretBox => {
+    if (!opened.box) throw new UsageError("no secret key is loaded");
+    return opened.box;
+  };
+
+  const ids = createDaemonIds(clock.schedule);
+  const claims = createClaims();
+  const announcer = createAnnouncer(main);
+  const membership = createMembership(pulsePool, ids.setNumber);
+  const directory = createDirectory();
+  let queue: PostgresDeliveryQueue | null = null;
+  let daysMadeAt = 0;
+  const partitions = createPartitions({
+    pool: pulsePool,
+    membership,
+    isBusy: claims.isBusy,
+    onGained: () => queue?.tellGained(),
+    onLost: () => queue?.tellLost(),
+  });
+  const listener = createListener(
+    address,
+    (announcement) => hear(announcement),
+    () => pulse.gap(),
+  );
+  const pulse = createPulse({
+    database,
+    clock,
+    membership,
+    partitions,
+    announcer,
+    listener,
+    log,
+    tidy,
+    refresh,
+    poll: async () => queue?.poll(),
+    onRevived: () => queue?.tellGained(),
+  });
+
+  /** Something that daemons keep in memory was changed by this one. */
+  const changed = async (): Promise<void> => {
+    await refresh(main.query);
+    if (resident) announcer.tell({ changed: true });
+  };
+
+  async function refresh(query = main.query): Promise<void> {
+    const before = directory.version();
+    const webhooks = await directory.refresh(query);
+    if (directory.version() === before) return;
+    apiKeys.forget();
+    // At first there is nobody to tell.
+    if (before >= 0) queue?.tellChanged(webhooks);
+  }
+
+  const hear = ({ due, changed: hasChanged, shares }: Announcement): void => {
+    if (due) queue?.tellDue(due);
+    if (hasChanged) pulse.lookSoon();
+    if (shares) pulse.balanceSoon();
+  };
+
+  const makeDaysOf = (of: readonly number[]): Promise<void> => makeDays(main, momentsOf(of));
+  const statistics = createStatistics(database);
+  const apiKeys = createApiKeys(database, { clock, changed, isResident: resident });
+
+  async function tidy(): Promise<void> {
+    await apiKeys.writeUses();
+    await statistics.flush();
+    if (clock.schedule() - daysMadeAt < DAYS_MS) return;
+    await makeDays(main, daysAhead(clock.schedule()));
+    daysMadeAt = clock.schedule();
+  }
+
+  queue = createDeliveryQueue(database, {
+    claims,
+    partitions,
+    announcer,
+    statistics,
+    clock,
+    nextId: ids.next,
+    ceiling: ids.ceiling,
+    changed,
+    onWatched: () => pulse.send(),
+    makeDays: makeDaysOf,
+  });
+
+  await directory.refresh(main.query);
+  await makeDays(main, daysAhead(clock.schedule()));
+  daysMadeAt = clock.schedule();
+  if (resident) await pulse.start();
+
+  return {
+    clock,
+    ids: {
+      next: ids.next,
+      ...createIdFormat(tag),
+    },
+    bootstrap: createBootstrap(database, { clock, changed }),
+    organizations: createOrganizations(database, { clock, directory, changed }),
+    apiKeys,
+    webhooks: createWebhooks(database, { box, clock, directory, ceiling: ids.ceiling, changed }),
+    eventLog: createEventLog(database, {
+      nextId: ids.next,
+      schedule: clock.schedule,
+      membership,
+      partitions,
+      claims,
+      announcer,
+      makeDays: makeDaysOf,
+    }),
+    deliveryQueue: queue,
+    history: createHistory(database),
+    eventHistory: createEventHistory(database),
+    statistics,
+    retention: createRetention(database, statistics.prune),
+    leases: createLeases(pulsePool, membership),
+    daemons: createDaemons(main, partitions),
+    overview: createOverview(database, clock.schedule),
+    secrets: {
+      derive: (purpose) => box().derive(purpose),
+      async rotateKey() {
+        if (!secretKey) throw new UsageError("no secret key is loaded");
+        const count = await rotateSecretKey(database, secretKey, box());
+        opened.box = await openSecretBox(database, secretKey);
+        return count;
+      },
+    },
+    fault: database.fault,
+    async close() {
+      if (resident) await pulse.stop();
+      // What is lost with the database away is what was noted within the last second.
+      else await tidy().catch(() => {});
+      await announcer.flush();
+      await database.close();
+    },
+  };
+}
+
+/** They are made days ahead. */
+const DAYS_MS = 3_600_000;
+const OLDEST_SERVER = 140_000;
+
+async function requireServer({ main }: PostgresDatabase): Promise<void> {
+  const [row] = await main.query<{ number: number; name: string; encoding: string }>(
+    `SELECT current_setting('server_version_num')::int4 AS number, current_setting('server_version') AS name,
+     current_setting('server_encoding') AS encoding`,
+  );
+  if (!row) return;
+  if (row.number < OLDEST_SERVER) {
+    throw new UsageError(`the database server is PostgreSQL ${row.name}; armorhooks needs 14 or newer`, 1);
+  }
+  if (row.encoding !== "UTF8") {
+    throw new UsageError(`the database's encoding is ${row.encoding}; armorhooks needs UTF8`, 1);
+  }
+}
+
+async function installationTag({ main }: PostgresDatabase): Promise<string> {
+  await main.query("INSERT INTO meta (key, value) VALUES ('installation_tag', $1) ON CONFLICT DO NOTHING", [
+    newInstallationTag(),
+  ]);
+  const [row] = await main.query<{ value: string }>("SELECT value FROM meta WHERE key = 'installation_tag'");
+  return row?.value ?? "";
+}

@@ -1,0 +1,279 @@
+import { randomBytes } from "node:crypto";
+import type { Clock } from "../../clock.ts";
+import type { EventType } from "../../event-types.ts";
+import type { SecretBox } from "../../secrets/secret-box.ts";
+import type { WebhookHeaders } from "../../webhook-headers.ts";
+import { MAX_SIGNATURES } from "../../webhook-secrets.ts";
+import type {
+  RotatedSecret,
+  TooManySecrets,
+  Webhook,
+  WebhookChanges,
+  Webhooks,
+  WebhookWithSecret,
+} from "../webhooks.ts";
+import type { PostgresDatabase } from "./database.ts";
+import { type Directory, raiseVersion } from "./directory.ts";
+import type { Query } from "./pool.ts";
+
+export interface WebhookParts {
+  /** Throws UsageError when no secret key is loaded. */
+  box: () => SecretBox;
+  clock: Clock;
+  directory: Directory;
+  /** No id of what is pending now is above. */
+  ceiling: () => number;
+  /** Told after a change that others keep in memory. */
+  changed: () => Promise<void>;
+}
+
+const COLUMNS = `id, uuid, organization_id AS "organizationId", url, events, format, enabled,
+  disabled_reason AS "disabledReason", failure_count AS "failureCount", last_triggered_at::float8 AS "lastTriggeredAt",
+  last_success_at::float8 AS "lastSuccessAt", name, filter, rate_limit_per_minute AS "rateLimitPerMinute",
+  grouped AS "group", header_names AS "headerNames", created_at::float8 AS "createdAt"`;
+
+type WebhookRow = Omit<Webhook, "events" | "filter" | "headerNames"> & {
+  events: string;
+  filter: string | null;
+  headerNames: string | null;
+};
+
+function toWebhook(row: WebhookRow): Webhook {
+  return {
+    ...row,
+    events: JSON.parse(row.events) as EventType[],
+    filter: row.filter === null ? null : JSON.parse(row.filter),
+    headerNames: row.headerNames === null ? [] : JSON.parse(row.headerNames),
+  };
+}
+
+/** 64 lower-case hex digits from 32 random bytes. */
+function newSecret(): string {
+  return randomBytes(32).toString("hex");
+}
+
+/** Values by column. */
+type Values = Record<string, unknown>;
+
+/** What a webhook is given or changed to, as its columns. */
+function columnsOf({ events, filter, group, ...changes }: Omit<WebhookChanges, "headers">): Values {
+  const values: Values = {
+    url: changes.url,
+    format: changes.format,
+    enabled: changes.enabled,
+    name: changes.name,
+    rate_limit_per_minute: changes.rateLimitPerMinute,
+    grouped: group,
+    events: events && JSON.stringify(events),
+    filter: filter === undefined ? undefined : filter && JSON.stringify(filter),
+  };
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+}
+
+export function createWebhooks(database: PostgresDatabase, parts: WebhookParts): Webhooks {
+  const { main } = database;
+  const { box, clock, directory, ceiling, changed } = parts;
+
+  const rowOf = async (
+    query: Query,
+    organizationId: number,
+    uuid: string,
+    more = "",
+  ): Promise<(Webhook & { headers: Buffer | null; secret: Buffer }) | null> => {
+    const [row] = await query<WebhookRow & { headers: Buffer | null; secret: Buffer }>(
+      `SELECT ${COLUMNS}, headers, secret FROM webhooks WHERE organization_id = $1 AND uuid = $2 AND deleted_at IS NULL ${more}`,
+      [organizationId, uuid],
+    );
+    return row ? { ...toWebhook(row), headers: row.headers, secret: row.secret } : null;
+  };
+
+  const write = async <T>(run: (query: Query) => Promise<T>): Promise<T> => {
+    const result = await database.writing(() => main.transaction(run));
+    await changed();
+    return result;
+  };
+
+  /** Changes a webhook that is locked by this transaction. */
+  const change = async (query: Query, id: number, values: Values): Promise<Webhook> => {
+    const all = { ...values, changed_in: await raiseVersion(query) };
+    const set = Object.keys(all).map((column, i) => `${column} = $${i + 2}`);
+    const [row] = await query<WebhookRow>(
+      `UPDATE webhooks SET ${set.join(", ")} WHERE id = $1 RETURNING ${COLUMNS}`,
+      [id, ...Object.values(all)],
+    );
+    return toWebhook(row as WebhookRow);
+  };
+
+  const runningSecrets = async (
+    query: Query,
+    id: number,
+    uuid: string,
+    now: number,
+  ): Promise<RotatedSecret[]> => {
+    const rows = await query<{ secret: Buffer; expiresAt: number }>(
+      `SELECT secret, expires_at::float8 AS "expiresAt" FROM rotated_secrets
+       WHERE webhook_id = $1 AND expires_at > $2 ORDER BY id DESC`,
+      [id, now],
+    );
+    return rows.map(({ secret, expiresAt }) => ({ secret: box().open(secret, uuid), expiresAt }));
+  };
+
+  return {
+    create: ({ organizationId, headers, ...input }, limit) =>
+      write(async (query): Promise<WebhookWithSecret | null> => {
+        const version = await raiseVersion(query);
+        const [count] = await query<{ n: number }>(
+          "SELECT count(*)::int4 AS n FROM webhooks WHERE organization_id = $1 AND deleted_at IS NULL",
+          [organizationId],
+        );
+        if ((count?.n ?? 0) >= limit) return null;
+        const secret = newSecret();
+        const uuid = crypto.randomUUID();
+        const values: Values = {
+          ...columnsOf(input),
+          ...(headers && headerColumns(headers, uuid, box())),
+          organization_id: organizationId,
+          uuid,
+          secret: box().seal(secret, uuid),
+          created_at: clock.wall(),
+          changed_in: version,
+        };
+        const names = Object.keys(values);
+        const [row] = await query<WebhookRow>(
+          `INSERT INTO webhooks (${names.join(", ")}) VALUES (${names.map((_, i) => `$${i + 1}`).join(", ")})
+           RETURNING ${COLUMNS}`,
+          Object.values(values),
+        );
+        return { webhook: toWebhook(row as WebhookRow), secret };
+      }),
+    list: async (organizationId) =>
+      (
+        await main.query<WebhookRow>(
+          `SELECT ${COLUMNS} FROM webhooks WHERE organization_id = $1 AND deleted_at IS NULL ORDER BY id DESC`,
+          [organizationId],
+        )
+      ).map(toWebhook),
+    get: async (organizationId, uuid) => {
+      const row = await rowOf(main.query, organizationId, uuid);
+      return row && bare(row);
+    },
+    update: (organizationId, uuid, { headers, ...changes }, check) =>
+      write(async (query) => {
+        const row = await rowOf(query, organizationId, uuid, "FOR UPDATE");
+        if (!row) return null;
+        const before = bare(row);
+        const enabled = enabledFields(before, changes);
+        const fields = headers && headers(openHeaders(row, box()));
+        check?.({
+          ...before,
+          ...changes,
+          ...enabled,
+          ...(fields && { headerNames: Object.keys(fields) }),
+        });
+        const values = {
+          ...columnsOf(changes),
+          ...("failureCount" in enabled && { failure_count: enabled.failureCount }),
+          ...("disabledReason" in enabled && { disabled_reason: enabled.disabledReason }),
+          ...(fields && headerColumns(fields, uuid, box())),
+        };
+        return Object.keys(values).length === 0 ? before : change(query, row.id, values);
+      }),
+    remove: (organizationId, uuid) =>
+      write(async (query) => {
+        const row = await rowOf(query, organizationId, uuid, "FOR UPDATE");
+        if (!row) return null;
+        await query("DELETE FROM rotated_secrets WHERE webhook_id = $1", [row.id]);
+        return change(query, row.id, {
+          deleted_at: clock.wall(),
+          enabled: false,
+          end_through: ceiling(),
+          url: "",
+          secret: Buffer.alloc(0),
+          headers: null,
+          header_names: null,
+        });
+      }),
+    rotateSecret: (organizationId, uuid, overlapMs) =>
+      write(async (query): Promise<WebhookWithSecret | TooManySecrets | null> => {
+        const row = await rowOf(query, organizationId, uuid, "FOR UPDATE");
+        if (!row) return null;
+        const now = clock.wall();
+        await query("DELETE FROM rotated_secrets WHERE webhook_id = $1 AND expires_at <= $2", [row.id, now]);
+        const before = await runningSecrets(query, row.id, uuid, now);
+        const signatures = 1 + before.length + (overlapMs > 0 ? 1 : 0);
+        if (signatures > MAX_SIGNATURES) {
+          return { tooManyUntil: Math.min(...before.map(({ expiresAt }) => expiresAt)) };
+        }
+        if (overlapMs > 0) {
+          await query("INSERT INTO rotated_secrets (webhook_id, secret, expires_at) VALUES ($1, $2, $3)", [
+            row.id,
+            row.secret,
+            now + overlapMs,
+          ]);
+        }
+        const secret = newSecret();
+        return { webhook: await change(query, row.id, { secret: box().seal(secret, uuid) }), secret };
+      }),
+    load: async (id) => {
+      const [row] = await main.query<
+        WebhookRow & { organizationUuid: string; secret: Buffer; headers: Buffer | null }
+      >(
+        `SELECT w.*, o.uuid AS "organizationUuid" FROM (SELECT ${COLUMNS}, secret, headers
+         FROM webhooks WHERE id = $1 AND deleted_at IS NULL) w JOIN organizations o ON o.id = w."organizationId"`,
+        [id],
+      );
+      if (!row) return null;
+      const { organizationUuid, secret, headers, ...webhook } = row;
+      return {
+        webhook: toWebhook(webhook),
+        organizationUuid,
+        secret: box().open(secret, row.uuid),
+        rotatedSecrets: await runningSecrets(main.query, id, row.uuid, clock.wall()),
+        headers: openHeaders({ headers, uuid: row.uuid }, box()),
+      };
+    },
+    all: async () =>
+      (
+        await main.query<WebhookRow>(`SELECT ${COLUMNS} FROM webhooks WHERE deleted_at IS NULL ORDER BY id`)
+      ).map(toWebhook),
+    subscribers: directory.subscribers,
+  };
+}
+
+function bare({
+  headers: _headers,
+  secret: _secret,
+  ...webhook
+}: Webhook & { headers: unknown; secret: unknown }): Webhook {
+  return webhook;
+}
+
+/** Bound to the webhook like its secret, but never to be taken for it. */
+export function headersLabel(uuid: string): string {
+  return `${uuid}/headers`;
+}
+
+function openHeaders(
+  { headers, uuid }: { headers: Buffer | null; uuid: string },
+  box: SecretBox,
+): WebhookHeaders {
+  return headers === null ? {} : JSON.parse(box.open(headers, headersLabel(uuid)));
+}
+
+function headerColumns(headers: WebhookHeaders, uuid: string, box: SecretBox): Values {
+  const names = Object.keys(headers);
+  if (names.length === 0) return { headers: null, header_names: null };
+  return {
+    headers: box.seal(JSON.stringify(headers), headersLabel(uuid)),
+    header_names: JSON.stringify(names),
+  };
+}
+
+/** Turning a webhook on forgives its failures; turning it off notes who did. */
+function enabledFields(
+  before: Webhook,
+  { enabled }: WebhookChanges,
+): Partial<Pick<Webhook, "failureCount" | "disabledReason">> {
+  if (enabled === undefined || enabled === before.enabled) return {};
+  return enabled ? { failureCount: 0, disabledReason: null } : { disabledReason: "owner" };
+}

@@ -1,0 +1,109 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type RunningDaemon, until } from "../support/daemon.ts";
+import { cleanUp, command, commandJson, emptyDir, receive, register, startBinary } from "../support/e2e.ts";
+import { type Cluster, hasPostgres, startCluster } from "../support/postgres.ts";
+
+let cluster: Cluster;
+
+function keyFile(digits: string): string {
+  const path = join(emptyDir(), "secret.key");
+  writeFileSync(path, digits.repeat(32));
+  return path;
+}
+
+async function startTwo(): Promise<{ url: string; key: string; daemons: [RunningDaemon, RunningDaemon] }> {
+  const url = await cluster.database();
+  const key = keyFile("a7");
+  const args = ["--database", url, "--secret-key-file", key];
+  const first = await startBinary({ args });
+  const { organizationId } = first;
+  const second = await startBinary({ args, key: first.key, organizationId });
+  return { url, key, daemons: [first, second] };
+}
+
+describe.if(hasPostgres())("the command line and the API on a shared PostgreSQL", () => {
+  beforeAll(async () => {
+    cluster = await startCluster();
+  }, 30_000);
+  afterEach(cleanUp);
+  afterAll(() => cluster.remove());
+
+  test("what is written through one daemon is seen by the other within a second", async () => {
+    const { daemons, url } = await startTwo();
+    const [one, two] = daemons;
+    const receiver = receive();
+    const webhook = await register(one, receiver.url);
+    const seen = async () => (await two.api("GET", `/v1/webhooks/${webhook.id}`)).status === 200;
+    await until("the other knows it", seen, 1_000);
+    const made = await commandJson(two.dir, "key", "create", "--org", one.organizationId, "--database", url);
+    const asks = (key: string) =>
+      fetch(`${two.url}/v1/webhooks`, { headers: { authorization: `Bearer ${key}` } });
+    await until("a new key holds", async () => (await asks(made.raw_key)).status === 200, 1_000);
+    await commandJson(two.dir, "key", "revoke", made.key.id, "--database", url);
+    await until("a revoked key does not", async () => (await asks(made.raw_key)).status === 401, 1_000);
+    expect((await two.api("POST", `/v1/webhooks/${webhook.id}/test`)).body.success).toBe(true);
+  }, 30_000);
+
+  test("status and metrics show the daemons and their shares", async () => {
+    const { daemons, url } = await startTwo();
+    const share = async () => (await commandJson(daemons[0].dir, "status", "--database", url)).daemons;
+    await until("shares are fair", async () =>
+      (await share()).every((one: { partitions: number }) => one.partitions === 128),
+    );
+    expect(await share()).toHaveLength(2);
+    const metrics = await (await fetch(`${daemons[1].url}/metrics`)).text();
+    expect(metrics).toContain("armorhooks_daemons 2");
+    expect(metrics).toContain("armorhooks_partitions_held 128");
+    const { stdout, code } = await command(["status", "--database", url], { cwd: daemons[0].dir });
+    expect([code, stdout]).toEqual([0, expect.stringContaining("128 of 256")]);
+  }, 30_000);
+
+  test("doctor tells what weakens an ack, and what is wrong", async () => {
+    const { daemons, url, key } = await startTwo();
+    const doctor = async (...args: string[]) => {
+      const { stdout, code } = await command(["doctor", "--json", "--port", "0", ...args], {
+        cwd: emptyDir(),
+      });
+      const { checks } = JSON.parse(stdout) as {
+        checks: { name: string; status: string; message: string }[];
+      };
+      return { code, of: (name: string) => checks.find((check) => check.name === name) };
+    };
+    const well = await doctor("--database", url, "--secret-key-file", key);
+    expect(well.of("database")?.status).toBe("ok");
+    expect(well.of("acks")).toMatchObject({
+      status: "warn",
+      message: expect.stringContaining("fsync = off"),
+    });
+    expect(well.of("clock")?.status).toBe("ok");
+    expect(well.of("secret key")?.status).toBe("ok");
+    expect(well.of("leases")?.message).toContain("2 daemons");
+    const wrongKey = await doctor("--database", url, "--secret-key-file", keyFile("b8"));
+    expect([wrongKey.code, wrongKey.of("secret key")?.status]).toEqual([1, "fail"]);
+    const away = url.replace(/:\d+\//, ":1/");
+    const noServer = await doctor("--database", away, "--secret-key-file", key);
+    expect([noServer.code, noServer.of("database")?.status]).toEqual([1, "fail"]);
+    expect(daemons).toHaveLength(2);
+  }, 40_000);
+
+  test("a start with another secret key, without one, or on a strange database is refused in one line", async () => {
+    const { url, key } = await startTwo();
+    const serve = (...args: string[]) => command(["serve", "--port", "0", ...args], { cwd: emptyDir() });
+    const wrong = await serve("--database", url, "--secret-key-file", keyFile("b8"));
+    expect([wrong.code, wrong.stderr]).toEqual([
+      1,
+      expect.stringContaining("not the one that this database was sealed with"),
+    ]);
+    const none = await serve("--database", url);
+    expect([none.code, none.stderr]).toEqual([2, expect.stringContaining("--secret-key-file")]);
+    const strange = await cluster.database();
+    cluster.run(strange, "CREATE TABLE theirs (id int)");
+    const others = await serve("--database", strange, "--secret-key-file", key);
+    expect([others.code, others.stderr]).toEqual([1, expect.stringContaining("tables of another program")]);
+    const secret = await serve("--database", "mysql://root:hunter2@host/x", "--secret-key-file", key);
+    expect([secret.code, secret.stderr]).toEqual([2, expect.not.stringContaining("hunter2")]);
+    for (const { stderr } of [wrong, none, others, secret]) expect(stderr.trim().split("\n")).toHaveLength(1);
+  }, 40_000);
+});
