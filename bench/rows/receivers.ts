@@ -90,7 +90,7 @@ async function slowedDown(bench: Bench): Promise<Line> {
 }
 
 async function oneASecond(bench: Bench): Promise<Line> {
-  const events = bench.size(300, 10);
+  const events = bench.size(200, 10);
   const behaviour: Behaviour = { kind: "limited", milliseconds: 1_000 };
   const { report } = await rateOf(bench, { ports: 1, events, behaviour });
   const seconds = (report.lastAt - report.firstAt) / 1_000;

@@ -31,7 +31,8 @@ export function createRateLimiter(now: () => number): RateLimiter {
         allowed,
         limit,
         remaining: Math.max(0, limit - window.used),
-        resetSeconds: Math.max(1, Math.ceil((window.endsAt - time) / 1000)),
+        // Bounded, as the difference of two sums of fractions may be a little more than a minute.
+        resetSeconds: Math.max(1, Math.ceil(Math.min(WINDOW_MS, window.endsAt - time) / 1000)),
       };
     },
   };

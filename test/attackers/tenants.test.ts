@@ -477,7 +477,7 @@ describe("every answer", () => {
     ["no such webhook", "GET", `/v1/webhooks/${NOBODY}`, 404, "NOT_FOUND"],
     ["no such route", "GET", "/v2/webhooks", 404, "NOT_FOUND"],
     ["no such route below /v1", "GET", "/v1/webhook", 404, "NOT_FOUND"],
-    ["the root", "GET", "/", 404, "NOT_FOUND"],
+    ["the root, which leads to the page", "GET", "/", 200, null],
     ["another method", "DELETE", "/v1/webhooks", 405, "METHOD_NOT_ALLOWED"],
     ["another method on an open route", "POST", "/health", 405, "METHOD_NOT_ALLOWED"],
     ["a wrong query", "GET", `/v1/webhooks/${NOBODY}/deliveries?limit=0`, 400, "VALIDATION_ERROR"],

@@ -34,7 +34,7 @@ describe.skipIf(withoutTinyproxy)("a daemon behind a proxy", () => {
     expect(receiver.received.length).toBe(2);
     expect(proxy.log().match(/POST http:\/\/127\.0\.0\.1:/g)?.length).toBe(2);
 
-    proxy.stop();
+    await proxy.stop();
     await scanner.send(scan());
     await until("it has failed", () => linesOf(daemon, "attempt made").length === 2);
     const [{ id }] = (await api("GET", `/v1/webhooks/${webhook.id}/deliveries`)).deliveries;
@@ -68,7 +68,7 @@ describe.skipIf(withoutTinyproxy)("a daemon behind a proxy", () => {
       status: "fail",
       message: "the proxy wants a user name and a password (407)",
     });
-    proxy.stop();
+    await proxy.stop();
     expect(await check("")).toMatchObject({
       status: "fail",
       message: expect.stringContaining("refused the connection"),

@@ -12,7 +12,7 @@ export interface TestProxy {
   port: number;
   /** What it has logged so far: the requests that it got. */
   log(): string;
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 /** A real HTTP proxy on loopback. `options` are further lines of its configuration. */
@@ -34,7 +34,10 @@ export async function startTinyproxy(...options: string[]): Promise<TestProxy> {
     stdout: "ignore",
     stderr: "ignore",
   });
-  const stop = (): void => child.kill("SIGKILL");
+  const stop = async (): Promise<void> => {
+    child.kill("SIGKILL");
+    await child.exited;
+  };
   atEnd(stop);
   await until("the proxy listens", () => accepts(port));
   return { port, log: () => (existsSync(logFile) ? readFileSync(logFile, "utf8") : ""), stop };
