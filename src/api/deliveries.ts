@@ -1,10 +1,11 @@
 import { Elysia, status } from "elysia";
 import { AppError } from "../errors.ts";
+import { positionOf } from "../ids.ts";
 import type { Delivery, History } from "../store/history.ts";
 import type { Webhook, Webhooks } from "../store/webhooks.ts";
 import { readTimestamp } from "../timestamp.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
-import { documentRoute, listOf, ref, wrap } from "./documents.ts";
+import { deliveryLinks, documentRoute, link, listOf, ref, wrap } from "./documents.ts";
 import { READ_JSON } from "./gate.ts";
 import {
   DEFAULT_LIMIT,
@@ -45,7 +46,7 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
         const { deliveries, nextBeforeId } = await history.list({
           webhookId: webhook.id,
           status: query.status ?? null,
-          beforeId: readCursor(query.cursor, parseId),
+          beforeId: readCursor(query.cursor),
           limit,
         });
         return {
@@ -67,6 +68,10 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
             deliveries: listOf(ref("Delivery")),
             next_cursor: { type: "string", nullable: true, description: "Null on the last page." },
           }),
+          links: {
+            ...deliveryLinks("deliveries/0/id"),
+            GetEvent: link("getV1EventsById", "deliveries/0/event_id"),
+          },
           hasId: true,
         }),
       },
@@ -95,6 +100,7 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
           status: 200,
           answer: "The delivery.",
           schema: wrap({ delivery: ref("DeliveryDetail") }),
+          links: { ...deliveryLinks("delivery/id"), GetEvent: link("getV1EventsById", "delivery/event_id") },
           hasId: true,
         }),
       },
@@ -118,6 +124,7 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
           status: 202,
           answer: "The delivery, pending.",
           schema: wrap({ delivery: ref("Delivery") }),
+          links: deliveryLinks("delivery/id"),
           hasId: true,
         }),
       },
@@ -149,12 +156,10 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
     );
 }
 
-export function readCursor(
-  cursor: string | undefined,
-  parseId: (text: string) => number | null,
-): number | null {
+/** Where the page before ended. Throws AppError. */
+export function readCursor(cursor: string | undefined): number | null {
   if (cursor === undefined) return null;
-  const id = parseId(cursor);
+  const id = positionOf(cursor);
   if (id === null) throw new AppError("VALIDATION_ERROR", FIELD_RULES["cursor"] as string);
   return id;
 }

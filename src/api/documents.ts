@@ -115,8 +115,23 @@ const WITH_STATE: readonly ErrorCode[] = ["CONFLICT"];
 const WITH_BODY: readonly ErrorCode[] = ["PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"];
 const EVERY_ROUTE: readonly ErrorCode[] = ["METHOD_NOT_ALLOWED", "INTERNAL_ERROR"];
 
-/** Every error answer in full, by code, for `components.responses`; routes refer to them. */
-export const ERROR_ANSWERS = Object.fromEntries(
+/** One status, two codes: what is refused to who asks for a change. */
+const REFUSED_CHANGE = "REFUSED_CHANGE";
+
+function refusedChange() {
+  const codes = ["FEATURE_NOT_AVAILABLE", "READ_ONLY_KEY"] as const;
+  const examples = codes.map((code) => [
+    code,
+    { value: { error: { code, message: ERRORS[code].message, request_id: REQUEST_ID_EXAMPLE } } },
+  ]);
+  return {
+    description: codes.map((code) => `${code}: ${ERRORS[code].when}`).join(" "),
+    headers: { ...REQUEST_ID, ...RATE_LIMIT },
+    content: { "application/json": { schema: ref("Error"), examples: Object.fromEntries(examples) } },
+  };
+}
+
+const ANSWERS_BY_CODE = Object.fromEntries(
   Object.entries(ERRORS).map(([code, { when, message, headers }]) => [
     code,
     {
@@ -131,6 +146,9 @@ export const ERROR_ANSWERS = Object.fromEntries(
     },
   ]),
 );
+
+/** Every error answer in full, by code, for `components.responses`; routes refer to them. */
+export const ERROR_ANSWERS = { ...ANSWERS_BY_CODE, [REFUSED_CHANGE]: refusedChange() };
 
 /** An error answer in the envelope, with the headers that go with its code. */
 export function errorAnswer(code: ErrorCode) {
@@ -147,6 +165,39 @@ const EXAMPLES: Readonly<Record<string, object>> = {
   },
 };
 
+/** An operation, and where its parameters are in the answer (OpenAPI 3.0, "Runtime Expressions"). */
+export interface LinkDocument {
+  operationId: string;
+  parameters: Readonly<Record<string, string>>;
+}
+
+/** Links to operations on one webhook, whose id is at a place in the answer. */
+export function webhookLinks(at: string): Readonly<Record<string, LinkDocument>> {
+  return {
+    GetWebhook: link("getV1WebhooksById", at),
+    UpdateWebhook: link("patchV1WebhooksById", at),
+    TestWebhook: link("postV1WebhooksByIdTest", at),
+    RotateSecret: link("postV1WebhooksByIdRotateSecret", at),
+    ListDeliveries: link("getV1WebhooksByIdDeliveries", at),
+    RecoverWebhook: link("postV1WebhooksByIdRecover", at),
+    GetStatistics: link("getV1Stats", at, "webhook_id"),
+    DeleteWebhook: link("deleteV1WebhooksById", at),
+  };
+}
+
+/** Links to operations on one delivery. */
+export function deliveryLinks(at: string): Readonly<Record<string, LinkDocument>> {
+  return {
+    GetDelivery: link("getV1DeliveriesById", at),
+    RetryDelivery: link("postV1DeliveriesByIdRetry", at),
+  };
+}
+
+/** A link to an operation on what the answer has at a place. */
+export function link(operationId: string, at: string, parameter = "id"): LinkDocument {
+  return { operationId, parameters: { [parameter]: `$response.body#/${at}` } };
+}
+
 export interface RouteDocument {
   summary: string;
   description: string;
@@ -162,6 +213,10 @@ export interface RouteDocument {
   mayNameWebhook?: boolean;
   /** Of an answer that is not JSON, with an example. */
   mediaType?: string;
+  /** What can be asked next, with what of the answer. */
+  links?: Readonly<Record<string, LinkDocument>>;
+  /** What it will lead to. */
+  callbacks?: object;
   example?: string;
 }
 
@@ -175,13 +230,17 @@ export function documentRoute({ summary, description, status, answer, schema, ..
   ];
   const headers = { ...REQUEST_ID, ...RATE_LIMIT, ...(traits.carriesSecret && NO_STORE) };
   const examples = EXAMPLES[String(schema.$ref)];
-  const { mediaType = "application/json", example } = traits;
+  const { mediaType = "application/json", example, links, callbacks } = traits;
   const content = { [mediaType]: { schema, ...(examples && { examples }), ...(example && { example }) } };
   return {
     summary,
     description,
     security: [{ apiKey: [] }],
-    responses: { [status]: { description: answer, headers, content }, ...errorAnswers(codes) },
+    responses: {
+      [status]: { description: answer, headers, content, ...(links && { links }) },
+      ...errorAnswers(codes),
+    },
+    ...(callbacks && { callbacks }),
   } as object;
 }
 
@@ -211,19 +270,25 @@ interface Operation {
 export function finishDocument({ paths, ...rest }: ApiDocument): ApiDocument {
   const finished = Object.entries(paths).map(([path, operations]) => [
     path.replace(/(?<=.)\/$/, ""),
-    Object.fromEntries(Object.entries(operations).map(([method, one]) => [method, finishOperation(one)])),
+    Object.fromEntries(
+      Object.entries(operations).map(([method, one]) => [method, finishOperation(one, method)]),
+    ),
   ]);
   return { ...rest, paths: Object.fromEntries(finished) };
 }
 
-function finishOperation({ responses, requestBody, ...rest }: Operation): Operation {
+function finishOperation({ responses, requestBody, ...rest }: Operation, method: string): Operation {
   const operationId = rest.operationId.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
   const parameters = rest.parameters && { parameters: inWordsOfOpenApi(rest.parameters) as object[] };
   const finished = {
     ...rest,
     ...parameters,
     operationId,
-    responses: { ...responses, ...errorAnswers(EVERY_ROUTE) },
+    responses: {
+      ...responses,
+      ...(method !== "get" && { 403: { $ref: `#/components/responses/${REFUSED_CHANGE}` } }),
+      ...errorAnswers(EVERY_ROUTE),
+    },
   };
   if (!requestBody) return finished;
   // The plugin calls every body required, also one that may be left out.
@@ -236,15 +301,24 @@ function finishOperation({ responses, requestBody, ...rest }: Operation): Operat
 function inWordsOfOpenApi(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(inWordsOfOpenApi);
   if (typeof value !== "object" || value === null) return value;
-  const { anyOf, [MAX_CHARACTERS]: maxLength, ...rest } = value as Record<string, unknown>;
+  const {
+    anyOf,
+    [MAX_CHARACTERS]: maxLength,
+    [DOCUMENTED]: documented,
+    ...rest
+  } = value as Record<string, unknown>;
   const plain = Object.fromEntries(Object.entries(rest).map(([name, one]) => [name, inWordsOfOpenApi(one)]));
   const inner = Array.isArray(anyOf) ? anyOf.find(({ type }) => type !== "null") : undefined;
   return {
     ...plain,
     ...(inner && { ...(inWordsOfOpenApi(inner) as object), nullable: true }),
     ...(maxLength !== undefined && { maxLength }),
+    ...(documented as object | undefined),
   };
 }
+
+/** What a schema says in the document instead of, or beside, what requests are checked by: not less strict than that. */
+export const DOCUMENTED = "x-document";
 
 /** A string's longest length in characters: `maxLength` is counted in UTF-16 units where requests are checked. */
 export const MAX_CHARACTERS = "x-max-characters";

@@ -1,11 +1,12 @@
 import { Elysia } from "elysia";
+import { AppError } from "../errors.ts";
 import type { EventType } from "../event-types.ts";
 import type { EventHistory } from "../store/event-history.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
 import { readCursor } from "./deliveries.ts";
-import { documentRoute, listOf, ref, wrap } from "./documents.ts";
+import { deliveryLinks, documentRoute, link, listOf, ref, wrap } from "./documents.ts";
 import { READ_JSON } from "./gate.ts";
-import { DEFAULT_LIMIT, eventParams, eventsQuery } from "./schemas.ts";
+import { DEFAULT_LIMIT, eventParams, eventsQuery, FIELD_RULES } from "./schemas.ts";
 import { deliveryView, eventView, type Viewer } from "./views.ts";
 import { found } from "./webhooks.ts";
 
@@ -14,6 +15,14 @@ export interface EventRouteOptions {
   history: EventHistory;
   viewer: Viewer;
   parseId: (text: string) => number | null;
+}
+
+const MAX_EXTERNAL_ID = 128;
+
+function readExternalId(text: string | undefined): string | null {
+  if (text === undefined) return null;
+  if ([...text].length <= MAX_EXTERNAL_ID) return text;
+  throw new AppError("VALIDATION_ERROR", FIELD_RULES["external_id"] as string);
 }
 
 /** What came in over the socket, whoever subscribed to it. */
@@ -26,8 +35,8 @@ export function eventRoutes({ contexts, history, viewer, parseId }: EventRouteOp
         const { events, nextBeforeId } = await history.list({
           organizationId: organization.id,
           type: query.tier === undefined ? null : (`${query.tier}_tier` satisfies EventType),
-          externalId: query.external_id ?? null,
-          beforeId: readCursor(query.cursor, parseId),
+          externalId: readExternalId(query.external_id),
+          beforeId: readCursor(query.cursor),
           limit: Number(query.limit ?? DEFAULT_LIMIT),
         });
         return {
@@ -48,6 +57,7 @@ export function eventRoutes({ contexts, history, viewer, parseId }: EventRouteOp
             events: listOf(ref("Event")),
             next_cursor: { type: "string", nullable: true, description: "Null on the last page." },
           }),
+          links: { GetEvent: link("getV1EventsById", "events/0/id") },
         }),
       },
     )
@@ -70,6 +80,7 @@ export function eventRoutes({ contexts, history, viewer, parseId }: EventRouteOp
           status: 200,
           answer: "The event.",
           schema: wrap({ event: ref("Event"), deliveries: listOf(ref("Delivery")) }),
+          links: deliveryLinks("deliveries/0/id"),
           hasId: true,
         }),
       },

@@ -2,7 +2,7 @@ import { t } from "elysia";
 import { WEBHOOK_FORMATS } from "../formats.ts";
 import { DELIVERY_STATUSES } from "../outcomes.ts";
 
-import { MAX_CHARACTERS } from "./documents.ts";
+import { DOCUMENTED, MAX_CHARACTERS } from "./documents.ts";
 import { oneOf } from "./one-of.ts";
 import { OPTION_RULES, optionFields } from "./webhook-options.ts";
 
@@ -27,11 +27,47 @@ export const FIELD_RULES: Readonly<Record<string, string>> = {
 
 const strict = { additionalProperties: false } as const;
 
+/** Values that are certainly taken: names of hosts rather than addresses, which the target guard may refuse. */
+const HTTPS_URL = {
+  format: "uri",
+  pattern:
+    "^https://([a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?[.]){1,3}[a-z]{2,6}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~/-]*)?([?][A-Za-z0-9._~=&-]*)?$",
+};
+const WITH_ROUTING_KEY = "[?]([A-Za-z0-9._~=-]*&)?routing_key=[A-Za-z0-9]{32}$";
+const TIME = { format: "date-time", minLength: 1 };
+const UUID = { format: "uuid" };
+const CURSOR = { pattern: "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$" };
+/** Numbers come as texts, as all of a query does. */
+const wholeNumber = (maximum: number, example: number) => ({
+  type: "integer",
+  minimum: 1,
+  maximum,
+  pattern: undefined,
+  example,
+});
+
+const NOT_PAGERDUTY = { properties: { format: { enum: ["json", "slack", "teams", "discord"] } } };
+const PAGERDUTY = { format: { enum: ["pagerduty"] }, url: { pattern: WITH_ROUTING_KEY } };
+const GROUP_RULE = {
+  anyOf: [
+    { properties: { group: { nullable: true, enum: [null] } } },
+    { properties: { format: { enum: ["slack", "teams", "discord"] } }, required: ["format"] },
+  ],
+};
+/** What fields ask of each other. A webhook that is changed has a URL and a format already, which the document cannot know of. */
+const CREATE_RULES = {
+  allOf: [{ anyOf: [NOT_PAGERDUTY, { properties: PAGERDUTY, required: ["format"] }] }, GROUP_RULE],
+};
+const UPDATE_RULES = {
+  allOf: [{ anyOf: [NOT_PAGERDUTY, { properties: PAGERDUTY, required: ["format", "url"] }] }, GROUP_RULE],
+};
+
 const url = t.String({
   minLength: 1,
   maxLength: 2048,
+  [DOCUMENTED]: HTTPS_URL,
   description:
-    "The HTTPS URL to receive webhook POST requests: absolute, at most 2048 characters, without user info and fragment.",
+    "The HTTPS URL to receive webhook POST requests: absolute, at most 2048 characters, without user info, fragment and port 0. The format pagerduty needs one query parameter routing_key of 32 characters.",
   example: "https://hooks.slack.com/services/T.../B.../xxx",
 });
 const events = t.Array(oneOf(["red_tier", "yellow_tier", "green_tier"] as const), {
@@ -54,6 +90,7 @@ export const createWebhookBody = t.Object(
   { url, events: t.Optional(events), format: t.Optional(format), ...optionFields },
   {
     ...strict,
+    [DOCUMENTED]: CREATE_RULES,
     example: { url: "https://hooks.slack.com/services/T.../B.../xxx", events: ["red_tier"], format: "json" },
   },
 );
@@ -66,18 +103,24 @@ export const updateWebhookBody = t.Object(
     enabled: t.Optional(enabled),
     ...optionFields,
   },
-  { ...strict, example: { events: ["red_tier", "yellow_tier"], enabled: true } },
+  {
+    ...strict,
+    [DOCUMENTED]: UPDATE_RULES,
+    example: { events: ["red_tier", "yellow_tier"], enabled: true },
+  },
 );
 
 export const recoverBody = t.Object(
   {
     since: t.String({
+      [DOCUMENTED]: TIME,
       description: "Events received at this time or later: an ISO 8601 date and time with a zone.",
       example: "2026-01-15T10:00:00Z",
     }),
     until: t.Optional(
       t.String({
-        description: "Events received up to this time. Defaults to now.",
+        [DOCUMENTED]: TIME,
+        description: "Events received up to this time, which is not before since. Defaults to now.",
         example: "2026-01-15T12:00:00Z",
       }),
     ),
@@ -102,25 +145,39 @@ export const rotateSecretBody = t.Object(
 );
 
 export const idParams = t.Object({
-  id: t.String({ description: "The webhook ID.", example: "0b3b3f4e-6f0a-4c53-9a2e-5d2d4d8f5c11" }),
+  id: t.String({
+    [DOCUMENTED]: UUID,
+    description: "The webhook ID.",
+    example: "0b3b3f4e-6f0a-4c53-9a2e-5d2d4d8f5c11",
+  }),
 });
 
 export const deliveryParams = t.Object({
-  id: t.String({ description: "The delivery ID.", example: "019bc0f6-5c00-7000-9d3a-52c8f1d7a460" }),
+  id: t.String({
+    [DOCUMENTED]: UUID,
+    description: "The delivery ID.",
+    example: "019bc0f6-5c00-7000-9d3a-52c8f1d7a460",
+  }),
 });
 
 export const eventParams = t.Object({
-  id: t.String({ description: "The event ID.", example: "019bc0f6-5bff-7000-9d3a-52c8f1d7a460" }),
+  id: t.String({
+    [DOCUMENTED]: UUID,
+    description: "The event ID.",
+    example: "019bc0f6-5bff-7000-9d3a-52c8f1d7a460",
+  }),
 });
 
 /** Entries of a page where the query names no limit. */
 export const DEFAULT_LIMIT = 50;
 const limit = t.String({
+  [DOCUMENTED]: wholeNumber(100, 50),
   pattern: "^([1-9][0-9]?|100)$",
   description: "1 to 100, default 50.",
   example: "50",
 });
 const cursor = t.String({
+  [DOCUMENTED]: CURSOR,
   description: "The next_cursor of the page before.",
   example: "019bc0f6-5c00-7000-9d3a-52c8f1d7a460",
 });
@@ -162,12 +219,14 @@ export const statisticsQuery = t.Object(
   {
     webhook_id: t.Optional(
       t.String({
+        [DOCUMENTED]: UUID,
         description: "Only this webhook; left out: all of the organization's.",
         example: "0b3b3f4e-6f0a-4c53-9a2e-5d2d4d8f5c11",
       }),
     ),
     minutes: t.Optional(
       t.String({
+        [DOCUMENTED]: wholeNumber(1440, 60),
         pattern: "^([1-9][0-9]{0,2}|1[0-3][0-9]{2}|14[0-3][0-9]|1440)$",
         description: "How far back, 1 to 1440; default 60.",
         example: "60",

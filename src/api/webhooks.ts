@@ -6,8 +6,9 @@ import type { Organization } from "../store/organizations.ts";
 import type { TooManySecrets, Webhook, Webhooks } from "../store/webhooks.ts";
 import type { WebhookHeaders } from "../webhook-headers.ts";
 import { MAX_SIGNATURES } from "../webhook-secrets.ts";
+import { DELIVERY_CALLBACK } from "./callbacks.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
-import { documentRoute, listOf, ref, wrap } from "./documents.ts";
+import { documentRoute, listOf, ref, webhookLinks, wrap } from "./documents.ts";
 import { READ_JSON } from "./gate.ts";
 import { createWebhookBody, idParams, rotateSecretBody, updateWebhookBody } from "./schemas.ts";
 import { webhookView } from "./views.ts";
@@ -52,6 +53,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
           status: 200,
           answer: "The webhooks.",
           schema: wrap({ webhooks: listOf(ref("Webhook")) }),
+          links: webhookLinks("webhooks/0/id"),
         }),
       },
     )
@@ -90,6 +92,8 @@ export function webhookRoutes(options: WebhookRouteOptions) {
           status: 201,
           answer: "The webhook with its secret.",
           schema: wrap({ webhook: ref("WebhookWithSecret") }),
+          links: webhookLinks("webhook/id"),
+          callbacks: DELIVERY_CALLBACK,
           hasBody: true,
           carriesSecret: true,
         }),
@@ -109,6 +113,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
           status: 200,
           answer: "The webhook.",
           schema: wrap({ webhook: ref("Webhook") }),
+          links: webhookLinks("webhook/id"),
           hasId: true,
         }),
       },

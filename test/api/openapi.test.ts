@@ -179,6 +179,45 @@ describe("the OpenAPI document", () => {
     expect(document.components.securitySchemes.apiKey).toMatchObject({ type: "http", scheme: "bearer" });
   });
 
+  test("leads from each operation to those that its answer has ids for", () => {
+    const byId = new Map(operations(document).map((one) => [one.operation.operationId, one]));
+    const linked = operations(document).flatMap(({ name, operation }) =>
+      Object.values(operation.responses).flatMap((answer) =>
+        Object.values(("links" in answer && answer.links) || {}).map((link) => {
+          const target = byId.get(link.operationId);
+          const names = (target?.operation.parameters ?? []).map((parameter) => parameter.name);
+          expect(names, `${name} to ${link.operationId}`).toEqual(
+            expect.arrayContaining(Object.keys(link.parameters)),
+          );
+          for (const at of Object.values(link.parameters)) {
+            const schema = resolve<Answer>(document, answer).content["application/json"]?.schema as Schema;
+            expect(pathOf(at.replace("$response.body#/", "").split("/"), schema), `${name} ${at}`).toBeTrue();
+          }
+          return target?.name;
+        }),
+      ),
+    );
+    // All that have an id in their path but for PUT, which is PATCH.
+    const withId = operations(document).flatMap(({ name, path }) => (path.includes("{id}") ? [name] : []));
+    expect([...new Set(linked)].sort()).toEqual(
+      [...withId, "GET /v1/stats"].filter((name) => !name.startsWith("PUT")).sort() as never,
+    );
+  });
+
+  test("says what receivers get, and what their answers mean", () => {
+    const create = document.paths["/v1/webhooks"]?.post;
+    const callback = create?.callbacks?.delivery?.["{$request.body#/url}"]?.post;
+    expect(callback?.parameters?.map(({ name }) => name)).toEqual([
+      "webhook-id",
+      "webhook-timestamp",
+      "webhook-signature",
+      "user-agent",
+    ]);
+    const { schema = {}, example } = callback?.requestBody?.content["application/json"] ?? {};
+    expect(valueFaults(document, schema, example)).toEqual([]);
+    expect(Object.keys(callback?.responses ?? {})).toEqual(["410", "429", "2XX", "default"]);
+  });
+
   test("calls a request body required only where it is", () => {
     const required = operations(document).flatMap(({ name, operation }) =>
       operation.requestBody?.required ? [name] : [],
@@ -189,4 +228,12 @@ describe("the OpenAPI document", () => {
 
 function schemasOfRoutes(): [string, Schema][] {
   return mediaTypes().map(([at, { schema }]) => [at, schema]);
+}
+
+/** Whether a schema has something at a place. */
+function pathOf([step, ...rest]: string[], reference: Schema): boolean {
+  if (step === undefined) return true;
+  const schema = resolve<Schema>(document, reference as Schema | Reference);
+  const next = /^\d+$/.test(step) ? schema.items : schema.properties?.[step];
+  return next !== undefined && pathOf(rest, next);
 }

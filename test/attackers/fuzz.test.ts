@@ -98,6 +98,10 @@ describe("random requests made from our own OpenAPI document", () => {
       return fc.array(allowed(schema.items ?? {}), { minLength: schema.minItems ?? 0, maxLength: 8 });
     }
     if (schema.type !== "object") {
+      if (schema.pattern && name !== "name") {
+        return fc.oneof(fc.constant(schema.example ?? ""), fc.stringMatching(new RegExp(schema.pattern)));
+      }
+      if (schema.format) return fc.constant(schema.example ?? "");
       return fc.oneof(
         fc.constant(schema.example ?? ""),
         text.filter((value) => isLike(schema, value)),

@@ -20,12 +20,14 @@ export interface Operation {
   parameters?: Parameter[];
   requestBody?: { required: boolean; content: Record<string, MediaType> };
   responses: Record<string, Answer | Reference>;
+  callbacks?: Record<string, Record<string, Record<string, Operation>>>;
 }
 
 export interface Answer {
   description: string;
   headers: Record<string, { description: string; schema: Schema; example: unknown }>;
   content: Record<string, MediaType>;
+  links?: Record<string, { operationId: string; parameters: Record<string, string> }>;
 }
 
 export interface MediaType {
@@ -99,7 +101,7 @@ export function answerOf(document: OpenApi, route: string, status: number): Answ
 
 /** The keywords of an OpenAPI 3.0 Schema Object that this document may use. */
 const KEYWORDS = new Set(
-  "type format nullable enum properties required additionalProperties maxProperties items minLength maxLength minItems maxItems minimum maximum multipleOf pattern description example".split(
+  "type format nullable enum allOf properties required additionalProperties maxProperties items minLength maxLength minItems maxItems minimum maximum multipleOf pattern description example".split(
     " ",
   ),
 );
@@ -124,6 +126,7 @@ export function schemaFaults(schema: Schema, at: string): string[] {
 }
 
 const FORMATS: Record<string, RegExp> = {
+  uri: /^https?:\/\/\S+$/,
   uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
   "date-time": /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z$/,
 };
