@@ -145,8 +145,8 @@ describe("GET /v1/stats", () => {
     const url = `${receiver.url}/stats`;
     const { id } = (await tenant.api("POST", "/v1/webhooks", { url, events: ["yellow_tier"] })).body.webhook;
     await send({ tier: "yellow" });
-    receiver.answer = () => new Response("", { status: 500 });
     await until("one is there", () => receiver.received.some(({ path }) => path.endsWith("/stats")));
+    receiver.answer = () => new Response("", { status: 500 });
     const failing = await send({ tier: "yellow" });
     await until("one has failed", async () => {
       const { body } = await tenant.api("GET", `/v1/events/${failing}`);
