@@ -16,8 +16,9 @@ describe("the rate limiter", () => {
 
   test("never says more than a minute, whatever fraction the clock stands at", () =>
     fc.assert(
-      fc.property(fc.double({ min: 0, max: 1e9, noNaN: true }), (now) => {
-        expect(createRateLimiter(() => now).take(1, 1).resetSeconds).toBeWithin(1, 61);
+      fc.property(fc.double({ min: 0, max: 1e5, noNaN: true }), (now) => {
+        expect(createRateLimiter(() => now).take(1, 1).resetSeconds).toBe(60);
       }),
+      { examples: [[8901.570142094448]] },
     ));
 });
