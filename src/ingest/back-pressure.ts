@@ -1,5 +1,5 @@
 import type { Connection } from "./client.ts";
-import { createHoldings } from "./holdings.ts";
+import { createHeldBytes } from "./held-bytes.ts";
 
 /** Keeps memory bounded whatever the scanners do: who makes us hold too much is not read from, or is closed. */
 export interface BackPressure {
@@ -30,7 +30,7 @@ const QUEUED_BYTES_LIMITS = [256 * 1024, 4 * 1024 * 1024] as const;
 const MAX_STUCK_BYTES = 8 * 1024 * 1024;
 
 export function createBackPressure({ clients, refuse }: BackPressureOptions): BackPressure {
-  const holdings = createHoldings<Connection>();
+  const held = createHeldBytes<Connection>();
   /** How many of QUEUED_BYTES_LIMITS are exceeded. */
   let pressure = 0;
 
@@ -51,13 +51,13 @@ export function createBackPressure({ clients, refuse }: BackPressureOptions): Ba
       const { splitter, unsent } = socket.data;
       const bytes = splitter.unread + splitter.partial + (unsent?.length ?? 0);
       const stuck = unsent !== null || !splitter.ready;
-      holdings.note(socket, stuck ? { queued: 0, stuck: bytes } : { queued: bytes, stuck: 0 }, progressed);
+      held.note(socket, stuck ? { queued: 0, stuck: bytes } : { queued: bytes, stuck: 0 }, progressed);
     },
-    forget: holdings.forget,
+    forget: held.forget,
     regulate,
     relieve() {
-      while (holdings.stuck > MAX_STUCK_BYTES) {
-        const socket = holdings.longestStuck();
+      while (held.stuck > MAX_STUCK_BYTES) {
+        const socket = held.longestStuck();
         if (!socket) break;
         const why = socket.data.unsent ? "acks were not read" : "a line was not finished";
         refuse(socket, `${why} while too many wait for the same; connect again`);
@@ -65,13 +65,13 @@ export function createBackPressure({ clients, refuse }: BackPressureOptions): Ba
       const before = pressure;
       // A limit holds until half of it is worked off, so that pausing and going on do not alternate.
       pressure = QUEUED_BYTES_LIMITS.filter(
-        (limit, i) => holdings.queued > (i < before ? limit / 2 : limit),
+        (limit, i) => held.queued > (i < before ? limit / 2 : limit),
       ).length;
       if (pressure === before) return;
       for (const socket of clients) regulate(socket);
     },
     get queued() {
-      return holdings.queued;
+      return held.queued;
     },
   };
 }

@@ -40,8 +40,8 @@ export interface Seed {
   status: "pending" | "delivered" | "failed";
 }
 
-/** What the marks of fresh-deliveries.ts are for what is there. */
-const MARKS = `UPDATE webhooks SET
+/** What the watermarks of fresh-deliveries.ts are for what is there. */
+const WATERMARKS = `UPDATE webhooks SET
   tried_through = coalesce((SELECT max(id) FROM deliveries WHERE webhook_id = ?1 AND NOT (${FRESH})), 0),
   fresh_from = coalesce((SELECT min(id) FROM deliveries WHERE webhook_id = ?1 AND ${FRESH}),
     (SELECT max(id) + 1 FROM deliveries WHERE webhook_id = ?1), 0)
@@ -84,6 +84,6 @@ export function seed(
     sqlite
       .query("INSERT OR IGNORE INTO webhook_log SELECT webhook_id, id FROM deliveries WHERE webhook_id = ?")
       .run(webhookId);
-    sqlite.query(MARKS).run(webhookId);
+    sqlite.query(WATERMARKS).run(webhookId);
   })();
 }

@@ -1,7 +1,7 @@
 /** The thread that copies the write-ahead log into the database (checkpoints.ts). */
 import { Database } from "bun:sqlite";
 import { messageOf } from "../../errors.ts";
-import { type LogState, NOOP, PASSIVE } from "./log-state.ts";
+import { NOOP, PASSIVE, type WalState } from "./wal-state.ts";
 
 declare const self: Worker;
 
@@ -25,12 +25,12 @@ const FEW_PAGES = 200;
 
 let sqlite: Database | null = null;
 
-function copyLog(path: string): void {
+function copyWal(path: string): void {
   sqlite ??= new Database(path, { readwrite: true, create: false });
   for (let pass = 0; pass < PASSES; pass += 1) {
     sqlite.query(PASSIVE).get();
     // A pass answers with the length that the log had when it began.
-    const { log, checkpointed } = sqlite.query<LogState, []>(NOOP).get() as LogState;
+    const { log, checkpointed } = sqlite.query<WalState, []>(NOOP).get() as WalState;
     if (log - checkpointed < FEW_PAGES) return;
   }
 }
@@ -39,7 +39,7 @@ function answer(order: CheckpointOrder): CheckpointAnswer {
   const isOver = order === null;
   try {
     if (isOver) sqlite?.close();
-    else copyLog(order);
+    else copyWal(order);
     return { isOver, failure: null };
   } catch (error) {
     const code = String((error as { code?: string }).code ?? "");

@@ -2,7 +2,7 @@ import type { Database } from "bun:sqlite";
 import { messageOf } from "../../errors.ts";
 import { CHECKPOINT_THREAD } from "../../threads.ts";
 import type { CheckpointAnswer, CheckpointOrder, CopyFailure } from "./checkpoint-thread.ts";
-import { type LogState, NOOP, PASSIVE, TRUNCATE } from "./log-state.ts";
+import { NOOP, PASSIVE, TRUNCATE, type WalState } from "./wal-state.ts";
 
 /**
  * Has the write-ahead log copied into the database, on another thread where there is one: within a commit it takes
@@ -58,8 +58,8 @@ export function createCheckpoints(
     loaded = createLoadMeter(),
   }: CheckpointOptions,
 ): Checkpoints {
-  const look = sqlite.prepare<LogState, []>(NOOP);
-  const passive = sqlite.prepare<LogState, []>(PASSIVE);
+  const look = sqlite.prepare<WalState, []>(NOOP);
+  const passive = sqlite.prepare<WalState, []>(PASSIVE);
   let url = script;
   let commits = 0;
   /** Whether the thread is at it, or all is over. */

@@ -9,11 +9,11 @@ import { StoreFault } from "../faults.ts";
 import type { CopyFailure } from "./checkpoint-thread.ts";
 import { createCheckpoints, failureOf } from "./checkpoints.ts";
 import { isSqliteFault, outward } from "./faults.ts";
-import { type LogState, NOOP } from "./log-state.ts";
-import { createLogSync, type Durable, type LogSync } from "./log-sync.ts";
 import { MIGRATIONS, migrate } from "./migrations.ts";
 import { createRewrite, type Rewrite } from "./rewrite.ts";
 import * as schema from "./schema.ts";
+import { NOOP, type WalState } from "./wal-state.ts";
+import { createWalSync, type Durable, type WalSync } from "./wal-sync.ts";
 
 export const DATABASE_FILE = "armorhooks.db";
 
@@ -45,9 +45,9 @@ export interface StoreDatabase {
   /** Null while writing works, otherwise why the last write failed. */
   fault(): string | null;
   /** Copies of the log what can be copied now, so that the file takes its size; what fails is logged. */
-  copyLog(): void;
+  copyWal(): void;
   /** Has what was overwritten or deleted vanish from the log too, unless somebody reads an older state. */
-  emptyLog(): void;
+  emptyWal(): void;
   /** To be awaited before a close that should leave one whole file. */
   finishCheckpoints(): Promise<void>;
   close(): void;
@@ -66,7 +66,7 @@ export interface OpenOptions {
    */
   copying?: Copying;
   /** For tests: a disk that fails. */
-  syncLog?: (path: string) => LogSync;
+  syncWal?: (path: string) => WalSync;
 }
 
 /** Opens, checks and migrates the database of a data directory, making both when missing. Throws UsageError. */
@@ -75,14 +75,14 @@ export function openDatabase({
   log,
   beforeUpgrade,
   copying = "here",
-  syncLog = createLogSync,
+  syncWal = createWalSync,
 }: OpenOptions): StoreDatabase {
   const path = prepareFile(dataDir);
   const sqlite = openChecked(path);
   try {
     configure(sqlite);
     migrate(sqlite, MIGRATIONS, beforeUpgrade);
-    return wrap({ sqlite, path, logSync: syncLog(`${path}-wal`), copying, log });
+    return wrap({ sqlite, path, walSync: syncWal(`${path}-wal`), copying, log });
   } catch (error) {
     sqlite.close();
     throw isSqliteFault(error) ? refusal(path, error) : error;
@@ -225,7 +225,7 @@ function sizeOf(sqlite: Database): number {
 interface Parts {
   sqlite: Database;
   path: string;
-  logSync: LogSync;
+  walSync: WalSync;
   copying: Copying;
   log: Logger | undefined;
 }
@@ -235,7 +235,7 @@ function endWithoutClosing(): void {
   process.kill(process.pid, "SIGKILL");
 }
 
-function wrap({ sqlite, path, logSync, copying, log }: Parts): StoreDatabase {
+function wrap({ sqlite, path, walSync, copying, log }: Parts): StoreDatabase {
   const begin = sqlite.prepare("BEGIN IMMEDIATE");
   const commit = sqlite.prepare("COMMIT");
   const version = sqlite.prepare<{ data_version: number }, []>("PRAGMA data_version");
@@ -337,25 +337,25 @@ function wrap({ sqlite, path, logSync, copying, log }: Parts): StoreDatabase {
     orm: drizzle(sqlite, { schema }),
     transaction,
     whenDurable: (done) =>
-      logSync.request((error) => {
+      walSync.request((error) => {
         if (error === null) return done(null);
         requireRewrite();
         const failure = new StoreFault(`cannot sync the write-ahead log: ${messageOf(error)}`);
         report(failure);
         done(failure);
       }),
-    makeDurable: logSync.finish,
+    makeDurable: walSync.finish,
     dataVersion: () => version.get()?.data_version ?? 0,
     fault: () => fault,
-    copyLog: checkpoints.copy,
-    emptyLog() {
+    copyWal: checkpoints.copy,
+    emptyWal() {
       rewriteIfNeeded();
       checkpoints.empty();
     },
     finishCheckpoints: checkpoints.finish,
     close: () => {
       checkpoints.close();
-      logSync.close();
+      walSync.close();
       try {
         rewriteIfNeeded();
       } catch (error) {
@@ -369,8 +369,8 @@ function wrap({ sqlite, path, logSync, copying, log }: Parts): StoreDatabase {
   };
 }
 
-function stateOf(sqlite: Database): LogState {
-  return sqlite.query<LogState, []>(NOOP).get() as LogState;
+function stateOf(sqlite: Database): WalState {
+  return sqlite.query<WalState, []>(NOOP).get() as WalState;
 }
 
 function writeAgain(sqlite: Database, rewrite: Rewrite): void {

@@ -13,12 +13,12 @@ import type { WebhookLabel } from "../webhooks.ts";
 import type { Claims } from "./claims.ts";
 import type { StoreDatabase } from "./database.ts";
 import type { DeliveryStore, DueDelivery, WebhookOutcome } from "./deliveries.ts";
-import type { DeliveryLog } from "./delivery-log.ts";
 import { promised } from "./faults.ts";
+import type { Redelivery } from "./redelivery.ts";
 
 export interface DeliveryQueueParts {
   deliveries: DeliveryStore;
-  log: Pick<DeliveryLog, "retry" | "recoverStep">;
+  redelivery: Pick<Redelivery, "retry" | "recoverStep">;
   claims: Claims;
   /** Schedule time and wall time. */
   clock: Clock;
@@ -33,7 +33,7 @@ const END_STEP = 1_000;
 
 /** The delivery queue over SQLite's tables. What one call says must happen together is one transaction. */
 export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQueueParts): DeliveryQueue {
-  const { deliveries, log, claims, clock, lastId } = parts;
+  const { deliveries, redelivery, claims, clock, lastId } = parts;
   const enabled = sqlite.prepare<{ id: number }, []>("SELECT id FROM webhooks WHERE enabled = 1 ORDER BY id");
   const ending = (condition: string) =>
     sqlite.prepare<EndingRow, number[]>(
@@ -144,14 +144,14 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
     },
     retry: (webhookId, deliveryId) =>
       promised(() => {
-        log.retry(deliveryId, clock.schedule(), claims.renew(webhookId, deliveryId));
+        redelivery.retry(deliveryId, clock.schedule(), claims.renew(webhookId, deliveryId));
         tell(webhookId);
       }),
     recover: async ({ webhookId, since, until }) => {
       let recovered = 0;
       for (let fromId: number | null | undefined; fromId !== null; ) {
         const step = await promised(() =>
-          log.recoverStep({
+          redelivery.recoverStep({
             webhookId,
             range: { since, until },
             fromId: fromId ?? null,

@@ -48,7 +48,7 @@ interface Walk<Row> {
 
 /** As the port says; last go the scanners' ids of what is gone. */
 export function createRetention(
-  { sqlite, transaction, copyLog }: StoreDatabase,
+  { sqlite, transaction, copyWal }: StoreDatabase,
   { externalIds, webhookLog, feed, statistics }: RetentionParts,
 ): Retention {
   const oldDeliveries = sqlite.prepare<OldDelivery, [number, number, number, number]>(
@@ -139,7 +139,7 @@ export function createRetention(
       }
       dropWebhooks();
       // The file itself shrinks when the log is copied into it, which could be long from now.
-      if (gaveBack) copyLog();
+      if (gaveBack) copyWal();
       return { ...NOTHING, done: true };
     };
   };

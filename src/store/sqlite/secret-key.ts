@@ -65,11 +65,11 @@ function forgetCarriedKey(database: StoreDatabase): void {
 }
 
 /** Runs something with SQLite overwriting what is deleted, in the file too and not only in its log. */
-function withSecureDelete<T>({ sqlite, emptyLog }: StoreDatabase, run: () => T): T {
+function withSecureDelete<T>({ sqlite, emptyWal }: StoreDatabase, run: () => T): T {
   sqlite.exec("PRAGMA secure_delete = ON");
   try {
     const result = run();
-    emptyLog();
+    emptyWal();
     return result;
   } finally {
     sqlite.exec("PRAGMA secure_delete = OFF");

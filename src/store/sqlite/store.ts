@@ -11,7 +11,6 @@ import { createBootstrap } from "./bootstrap.ts";
 import { createClaims } from "./claims.ts";
 import { DATABASE_FILE, type OpenOptions, openDatabase, refusal, type StoreDatabase } from "./database.ts";
 import { createDeliveryStore, type DeliveryStore } from "./deliveries.ts";
-import { createDeliveryLog, type DeliveryLog } from "./delivery-log.ts";
 import { createDeliveryQueue } from "./delivery-queue.ts";
 import { createEventFeed } from "./event-feed.ts";
 import { createEventHistory } from "./event-history.ts";
@@ -26,6 +25,7 @@ import { createLeases } from "./leases.ts";
 import { getMeta, setMeta } from "./meta.ts";
 import { createOrganizations } from "./organizations.ts";
 import { createOverview } from "./overview.ts";
+import { createRedelivery, type Redelivery } from "./redelivery.ts";
 import { createRetention } from "./retention.ts";
 import { openSecretBox, rotateSecretKey } from "./secret-key.ts";
 import { createStatistics } from "./statistics.ts";
@@ -38,7 +38,7 @@ export interface SqliteStore extends Store {
   webhooks: SqliteWebhooks;
   eventLog: EventStore;
   deliveries: DeliveryStore;
-  deliveryLog: DeliveryLog;
+  redelivery: Redelivery;
   lastId(): number;
   /** Writes the schedule clock down, and proves that writing works; throws when it does not. */
   saveClock(): void;
@@ -110,10 +110,10 @@ function assemble(
     { ids: reserved, schedule: clock.schedule },
   );
   const deliveries = createDeliveryStore(database, { webhookLog, statistics });
-  const deliveryLog = createDeliveryLog(database, reserved, webhookLog);
+  const redelivery = createRedelivery(database, reserved, webhookLog);
   const deliveryQueue = createDeliveryQueue(database, {
     deliveries,
-    log: deliveryLog,
+    redelivery,
     claims,
     clock,
     lastId,
@@ -180,7 +180,7 @@ function assemble(
     deliveryQueue,
     database,
     deliveries,
-    deliveryLog,
+    redelivery,
     lastId,
     saveClock,
   };

@@ -4,7 +4,7 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { CopyFailure } from "../../../src/store/sqlite/checkpoint-thread.ts";
 import { type Checkpoints, createCheckpoints } from "../../../src/store/sqlite/checkpoints.ts";
-import { type LogState, NOOP } from "../../../src/store/sqlite/log-state.ts";
+import { NOOP, type WalState } from "../../../src/store/sqlite/wal-state.ts";
 import { CHECKPOINT_THREAD } from "../../../src/threads.ts";
 import { newDir, removeDir, until } from "../../support/daemon.ts";
 
@@ -35,8 +35,8 @@ afterEach(() => {
   removeDir(dir);
 });
 
-function state(): LogState {
-  return sqlite.query<LogState, []>(NOOP).get() as LogState;
+function state(): WalState {
+  return sqlite.query<WalState, []>(NOOP).get() as WalState;
 }
 
 /** Writes about so many pages to the log, a few with each commit. */

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { closeSync, cpSync, existsSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { openDatabase, type StoreDatabase } from "../../../src/store/sqlite/database.ts";
-import { createLogSync, type LogSync } from "../../../src/store/sqlite/log-sync.ts";
+import { createWalSync, type WalSync } from "../../../src/store/sqlite/wal-sync.ts";
 import { newDir, removeDir } from "../../support/daemon.ts";
 
 const PAGE = 4_096;
@@ -19,11 +19,11 @@ beforeEach(() => {
   dataDir = join(dir, "data");
   path = join(dataDir, "armorhooks.db");
   let fails = false;
-  const syncLog = (log: string): LogSync => ({
-    ...createLogSync(log),
+  const syncWal = (log: string): WalSync => ({
+    ...createWalSync(log),
     request: (done) => setImmediate(done, fails ? new Error("EIO: i/o error") : null),
   });
-  database = openDatabase({ dataDir, syncLog });
+  database = openDatabase({ dataDir, syncWal });
   database.transaction("durable", () =>
     database.sqlite.exec("CREATE TABLE data (id INTEGER PRIMARY KEY, bytes BLOB)"),
   );
@@ -70,7 +70,7 @@ function rowsWithoutLog(): number {
 describe("after a sync that failed", () => {
   test("what the database had taken over is written to it again from the log", async () => {
     add(300);
-    database.copyLog();
+    database.copyWal();
     const taken = readFileSync(path);
     expect(rowsWithoutLog()).toBe(300);
     // The disk has none of what was copied: the copy of the log before is what it shows after a cut.
@@ -85,11 +85,11 @@ describe("after a sync that failed", () => {
 
   test("an older version of a page is never put in the place of a newer one", async () => {
     add(300);
-    database.copyLog();
+    database.copyWal();
     database.transaction("relaxed", () => database.sqlite.exec("UPDATE data SET bytes = randomblob(3000)"));
-    database.copyLog();
+    database.copyWal();
     add(50);
-    database.copyLog();
+    database.copyWal();
     const taken = readFileSync(path);
     await failSync();
     add(1);
@@ -98,10 +98,10 @@ describe("after a sync that failed", () => {
 
   test("pages that the database has given back are left alone", async () => {
     add(600);
-    database.copyLog();
+    database.copyWal();
     database.transaction("relaxed", () => database.sqlite.exec("DELETE FROM data"));
     database.transaction("relaxed", () => database.sqlite.exec("PRAGMA incremental_vacuum(500)"));
-    database.copyLog();
+    database.copyWal();
     const { length } = readFileSync(path);
     await failSync();
     add(1);
@@ -111,7 +111,7 @@ describe("after a sync that failed", () => {
 
   test("a log that does not read as it was written is not believed: nothing is stored any more, and that is said", async () => {
     add(100);
-    database.copyLog();
+    database.copyWal();
     const taken = readFileSync(path);
     const log = readFileSync(`${path}-wal`);
     await failSync();
@@ -126,7 +126,7 @@ describe("after a sync that failed", () => {
 
   test("whoever cannot mend it ends without the close that would copy the rest and delete the log", () => {
     add(100);
-    database.copyLog();
+    database.copyWal();
     add(10);
     const copy = join(dir, "other");
     cpSync(dataDir, copy, { recursive: true });
@@ -136,8 +136,8 @@ describe("after a sync that failed", () => {
       const lines = [];
       const log = { error: (msg, fields) => console.log(msg), info() {}, warn() {} };
       const request = (done) => setImmediate(done, new Error("EIO: i/o error"));
-      const syncLog = () => ({ request, finish() {}, close() {} });
-      const database = openDatabase({ dataDir: ${JSON.stringify(copy)}, log, syncLog });
+      const syncWal = () => ({ request, finish() {}, close() {} });
+      const database = openDatabase({ dataDir: ${JSON.stringify(copy)}, log, syncWal });
       database.transaction("relaxed", () => database.sqlite.exec("INSERT INTO data (bytes) VALUES ('last')"));
       await new Promise((resolve) => database.whenDurable(resolve));
       writeSync(openSync(${JSON.stringify(join(copy, "armorhooks.db-wal"))}, "r+"), new Uint8Array(40), 0, 40, 600);
@@ -154,7 +154,7 @@ describe("after a sync that failed", () => {
 
 test("a daemon does not believe what was copied before it, while another program keeps the log open", () => {
   add(300);
-  database.copyLog();
+  database.copyWal();
   const taken = readFileSync(path);
   // Within a row, so that only who compares it with the log can tell.
   overwrite(path, taken.length - PAGE / 2, crypto.getRandomValues(new Uint8Array(100)));

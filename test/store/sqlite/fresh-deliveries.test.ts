@@ -99,9 +99,9 @@ async function take(world: World, action: Step): Promise<void> {
   } else if (action.kind === "retry") {
     const rows = rowsOf(store).filter(({ status }) => status !== PENDING);
     const row = rows[action.pick % rows.length];
-    if (row) store.deliveryLog.retry(row.id, store.clock.schedule());
+    if (row) store.redelivery.retry(row.id, store.clock.schedule());
   } else if (action.kind === "recover") {
-    store.deliveryLog.recoverStep({
+    store.redelivery.recoverStep({
       webhookId: webhookIds[action.webhook] as number,
       range: { since: now - 3_600_000, until: now + 3_600_000 },
       fromId: null,

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { cpSync } from "node:fs";
 import { join } from "node:path";
-import { createLogSync, type LogSync } from "../../../src/store/sqlite/log-sync.ts";
 import type { SqliteStore as Store } from "../../../src/store/sqlite/store.ts";
+import { createWalSync, type WalSync } from "../../../src/store/sqlite/wal-sync.ts";
 import { newDir, removeDir } from "../../support/daemon.ts";
 import { addOrganization, addWebhook, BODY, openTestStore } from "../seed.ts";
 
@@ -37,8 +37,8 @@ const pass = (milliseconds: number): void => {
 /** A disk whose syncs are asked for, but end only when the test says so. */
 const slowDisk = () => {
   const waiting: ((error: Error | null) => void)[] = [];
-  const sync = (path: string): LogSync => ({
-    ...createLogSync(path),
+  const sync = (path: string): WalSync => ({
+    ...createWalSync(path),
     request: (done) => {
       syncs += 1;
       waiting.push(done);
@@ -51,9 +51,9 @@ const slowDisk = () => {
   };
 };
 
-const openOn = (path: string, syncLog = createLogSync): Store => {
+const openOn = (path: string, syncWal = createWalSync): Store => {
   const clockSources = { wall: () => wall, monotonic: () => monotonic };
-  const store = openTestStore(path, { clockSources, syncLog });
+  const store = openTestStore(path, { clockSources, syncWal });
   open.push(store);
   return store;
 };

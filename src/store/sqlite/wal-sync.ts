@@ -4,7 +4,7 @@ import { closeSync, fdatasync, fdatasyncSync, openSync } from "node:fs";
 export type Durable = (error: Error | null) => void;
 
 /** Brings the write-ahead log to the disk, apart from SQLite, on a thread of the runtime's. */
-export interface LogSync {
+export interface WalSync {
   /** Calls back, in the order of the calls, once all that is in the log now survives a power cut. */
   request(done: Durable): void;
   /** Does so now for everybody who waits. */
@@ -13,7 +13,7 @@ export interface LogSync {
 }
 
 /** `path` is the log's: it must be there, and stay the same file, from the first request on. */
-export function createLogSync(path: string): LogSync {
+export function createWalSync(path: string): WalSync {
   let files: { asked: number; finishing: number } | null = null;
   let waiting: Durable[] = [];
   /** Who waits for the call that is being made. */

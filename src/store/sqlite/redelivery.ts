@@ -26,7 +26,7 @@ export interface RecoverStep {
   nextFromId: number | null;
 }
 
-export interface DeliveryLog {
+export interface Redelivery {
   /** Makes a delivery pending and due, with a fresh budget of attempts, which an attempt under way is not part of. */
   retry(id: number, dueAt: number, isUnderWay?: boolean): void;
   /**
@@ -42,11 +42,11 @@ const RECOVER_STEP = 500;
 /** Ids are made on the schedule clock: a search by wall time allows for this much between the two. */
 const CLOCK_MARGIN_MS = 2 * 86_400_000;
 
-export function createDeliveryLog(
+export function createRedelivery(
   { orm, sqlite, transaction }: StoreDatabase,
   ids: ReservedIds,
   webhookLog: WebhookLog,
-): DeliveryLog {
+): Redelivery {
   const step = createRecoverStep({ sqlite, nextId: ids.issue });
 
   return {

@@ -3,8 +3,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isStoreFault } from "../../../src/store/faults.ts";
 import { openDatabase } from "../../../src/store/sqlite/database.ts";
-import { createLogSync, type Durable, type LogSync } from "../../../src/store/sqlite/log-sync.ts";
 import { getMeta, setMeta } from "../../../src/store/sqlite/meta.ts";
+import { createWalSync, type Durable, type WalSync } from "../../../src/store/sqlite/wal-sync.ts";
 import { newDir, removeDir, until } from "../../support/daemon.ts";
 
 let dir: string;
@@ -15,7 +15,7 @@ afterEach(() => removeDir(dir));
 
 describe("the sync of the log", () => {
   let path: string;
-  let log: LogSync;
+  let log: WalSync;
   let called: string[];
   const noting =
     (name: string): Durable =>
@@ -24,7 +24,7 @@ describe("the sync of the log", () => {
 
   beforeEach(() => {
     path = join(dir, "log");
-    log = createLogSync(path);
+    log = createWalSync(path);
     called = [];
   });
   afterEach(() => log.close());
@@ -77,8 +77,8 @@ describe("the sync of the log", () => {
 
 describe("a database whose log could not be synced", () => {
   /** Fails the first request only, as the kernel does. */
-  const failsOnce = (path: string): LogSync => {
-    const real = createLogSync(path);
+  const failsOnce = (path: string): WalSync => {
+    const real = createWalSync(path);
     let failed = false;
     return {
       ...real,
@@ -92,7 +92,7 @@ describe("a database whose log could not be synced", () => {
 
   const strike = async () => {
     const dataDir = join(dir, "data");
-    const database = openDatabase({ dataDir, syncLog: failsOnce });
+    const database = openDatabase({ dataDir, syncWal: failsOnce });
     const write = (value: string) =>
       database.transaction("relaxed", () => setMeta(database.orm, "clock", value));
     write("one");

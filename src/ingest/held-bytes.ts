@@ -1,7 +1,7 @@
 /** What connections make the process hold in memory, and who has made it do so for longest. */
-export interface Holdings<Owner> {
+export interface HeldBytes<Owner> {
   /** Notes what an owner holds now; `progressed` when it has done its part since the last time. */
-  note(owner: Owner, holding: Holding, progressed: boolean): void;
+  note(owner: Owner, now: Held, progressed: boolean): void;
   forget(owner: Owner): void;
   /** Bytes of complete lines that wait for their turn: the daemon's own backlog. */
   readonly queued: number;
@@ -11,36 +11,36 @@ export interface Holdings<Owner> {
   longestStuck(): Owner | undefined;
 }
 
-export interface Holding {
+export interface Held {
   queued: number;
   stuck: number;
 }
 
-export function createHoldings<Owner>(): Holdings<Owner> {
-  const holdings = new Map<Owner, Holding>();
+export function createHeldBytes<Owner>(): HeldBytes<Owner> {
+  const byOwner = new Map<Owner, Held>();
   let queued = 0;
   let stuck = 0;
   /** In the order of their last progress. */
   const waitedFor = new Set<Owner>();
 
   const forget = (owner: Owner): void => {
-    const held = holdings.get(owner);
+    const held = byOwner.get(owner);
     if (!held) return;
     queued -= held.queued;
     stuck -= held.stuck;
-    holdings.delete(owner);
+    byOwner.delete(owner);
     waitedFor.delete(owner);
   };
 
   return {
-    note(owner, holding, progressed) {
-      const before = holdings.get(owner);
-      queued += holding.queued - (before?.queued ?? 0);
-      stuck += holding.stuck - (before?.stuck ?? 0);
-      if (holding.queued + holding.stuck === 0) holdings.delete(owner);
-      else holdings.set(owner, holding);
-      if (holding.stuck === 0 || progressed) waitedFor.delete(owner);
-      if (holding.stuck > 0) waitedFor.add(owner);
+    note(owner, now, progressed) {
+      const before = byOwner.get(owner);
+      queued += now.queued - (before?.queued ?? 0);
+      stuck += now.stuck - (before?.stuck ?? 0);
+      if (now.queued + now.stuck === 0) byOwner.delete(owner);
+      else byOwner.set(owner, now);
+      if (now.stuck === 0 || progressed) waitedFor.delete(owner);
+      if (now.stuck > 0) waitedFor.add(owner);
     },
     forget,
     get queued() {

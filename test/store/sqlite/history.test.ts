@@ -1,9 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { idAt } from "../../../src/ids.ts";
 import type { DeliveryStatus } from "../../../src/outcomes.ts";
 import type { DeliveryPage } from "../../../src/store/history.ts";
-import type { RecoverOptions } from "../../../src/store/sqlite/delivery-log.ts";
 import type { SqliteStore } from "../../../src/store/sqlite/store.ts";
 import { newDir, removeDir } from "../../support/daemon.ts";
 import { addOrganization, addWebhook, openTestStore, seed } from "../seed.ts";
@@ -51,30 +50,6 @@ async function readPages(
     between();
   }
 }
-
-describe("a recovery", () => {
-  const optionsFor = (webhookId: number, since: number, until: number): RecoverOptions => ({
-    webhookId,
-    range: { since, until },
-    fromId: null,
-    dueAt: store.clock.schedule(),
-    now: store.clock.wall(),
-  });
-
-  test("ends when the webhook is deleted in between", async () => {
-    const { id: webhookId, uuid } = await addWebhook(store, organizationId);
-    const at = place();
-    seed(store, { webhookId, organizationId, count: 1_500, at, status: "failed" });
-    const options = optionsFor(webhookId, at, at + 10_000);
-    const { recovered, nextFromId } = store.deliveryLog.recoverStep(options);
-    expect(recovered).toBe(500);
-    await store.webhooks.remove(organizationId, uuid);
-    expect(store.deliveryLog.recoverStep({ ...options, fromId: nextFromId })).toEqual({
-      recovered: 0,
-      nextFromId: null,
-    });
-  });
-});
 
 /** Generous, for slow and busy machines; the limit itself holds for the median. */
 const SLOW_MACHINE = 5;

@@ -1,5 +1,5 @@
 /** What SQLite answers to `PRAGMA wal_checkpoint`: pages in the write-ahead log, and how many of them the database has. */
-export interface LogState {
+export interface WalState {
   busy: number;
   log: number;
   checkpointed: number;
