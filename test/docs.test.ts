@@ -83,11 +83,23 @@ describe.each(PAGES)("what %s names is there:", (page) => {
   });
 
   test("tests, by their titles", () => {
-    const titles = withoutBlocks(page).matchAll(/`([\w./-]+\.ts)` "([^"]+)"/g);
-    const wrong = faults(titles, ([, path = "", title = ""]) => {
-      const named = files.filter((file) => file === path || file.endsWith(`/${path}`));
-      return named.some((file) => read(file).includes(title)) ? null : `${path}: no test "${title}"`;
+    const cited = [...withoutBlocks(page).matchAll(/`([\w./-]+\.ts)` ((?:"[^"]+"(?:, )?)+)/g)];
+    const wrong = cited.flatMap(([, path = "", list = ""]) => {
+      const named = files.filter((file) => file === path || file.endsWith(`/${path}`)).map(read);
+      const titles = [...list.matchAll(/"([^"]+)"/g)].map(([, title]) => title ?? "");
+      return titles
+        .filter((title) => !named.some((text) => text.includes(title)))
+        .map((title) => `${path}: no test "${title}"`);
     });
+    expect(wrong).toEqual([]);
+  });
+
+  test("what is in a file, by its name", () => {
+    const wrong = faults(
+      withoutBlocks(page).matchAll(/`(\w+)` (?:in|of) `(src\/[\w./-]+\.ts)`/g),
+      ([, name = "", path = ""]) =>
+        new RegExp(`\\b${name}\\b`).test(read(path)) ? null : `${path}: no ${name}`,
+    );
     expect(wrong).toEqual([]);
   });
 });

@@ -138,6 +138,19 @@ export function deliveryQueueConforms(harness: Harness): void {
       expect((await under.store.history.detail(organizationId, id))?.attempts).toHaveLength(1);
     });
 
+    test("has one that was retried by hand amid its attempt due at once when that fails, with a fresh budget", async () => {
+      const { webhookId } = await prepare(2);
+      const { fresh } = await claimAll(under.store, webhookId);
+      for (const { id } of fresh) await under.store.deliveryQueue.retry(webhookId, id);
+      const [lost, through] = fresh as [(typeof fresh)[0], (typeof fresh)[0]];
+      await record(under.store, [
+        attempt(under.store, lost, "failed"),
+        attempt(under.store, through, "delivered"),
+      ]);
+      const { again } = await under.store.deliveryQueue.claim({ webhookId, fresh: 5, again: 5, ...NOW() });
+      expect(again).toMatchObject([{ id: lost.id, attemptCount: 1, budgetFrom: 1 }]);
+    });
+
     test("a result that comes late takes nothing back", async () => {
       const { webhookId } = await prepare(2);
       const { fresh } = await claimAll(under.store, webhookId);
