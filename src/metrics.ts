@@ -90,12 +90,12 @@ export function createMetrics() {
       "From the receipt of an event to its successful delivery.",
       LONG_BUCKETS,
     ),
-    /** Adds the gauges once there is something to read. */
     /** Where several daemons share one database. */
     watchDaemons({ daemons, held }: { daemons: () => Promise<number>; held: () => number }): void {
       gauge("daemons", "Daemons that share the database, this one included.", daemons);
       gauge("partitions_held", "Of 256 parts of all webhooks, those that this daemon sends to.", held);
     },
+    /** Adds the gauges once there is something to read. */
     watch(sources: GaugeSources): void {
       gauge(
         "pending_deliveries",

@@ -18,11 +18,11 @@ export async function send(socketPath: string, file: string | undefined): Promis
     );
     return EXIT_NO_DAEMON;
   }
-  const run = createRun(socket, size);
+  const session = createSession(socket, size);
   for await (const line of linesOf(input)) {
-    if (!(await run.push(line))) break;
+    if (!(await session.push(line))) break;
   }
-  const { sent, refused, answered, milliseconds } = await run.end();
+  const { sent, refused, answered, milliseconds } = await session.end();
   const rate = Math.round(answered / Math.max(0.001, milliseconds / 1000));
   console.error(
     `${answered} answered, ${refused} refused, ${sent - answered} unanswered, in ${(milliseconds / 1000).toFixed(1)} s (${rate}/s)`,
@@ -98,7 +98,7 @@ interface Result {
   milliseconds: number;
 }
 
-interface Run {
+interface Session {
   /** Sends one line, waiting while too many are unanswered; false when the daemon has gone. */
   push(line: Buffer): Promise<boolean>;
   end(): Promise<Result>;
@@ -106,7 +106,7 @@ interface Run {
 
 const NEWLINE = Buffer.from("\n");
 
-function createRun(socket: Socket, size: number | null): Run {
+function createSession(socket: Socket, size: number | null): Session {
   const started = performance.now();
   const result: Result = { sent: 0, bytes: 0, answered: 0, refused: 0, milliseconds: 0 };
   const progress = createProgress(result, size);

@@ -95,7 +95,7 @@ export function noteFailure(breaker: Breaker, failure: Failure, now: number, pol
 }
 
 /** A new target, or one that was turned on again, starts with a clean record. */
-export function forgive(breaker: Breaker): void {
+export function resetBreaker(breaker: Breaker): void {
   const epoch = breaker.epoch + 1;
   Object.assign(breaker, createBreaker(), { epoch });
 }

@@ -34,7 +34,7 @@ export interface CompletionOptions {
   onReleased: () => void;
 }
 
-/** What happens when an attempt is over: end → settle (judged, given to the recorder) → written. */
+/** What happens when an attempt is over: end → decide (judged, given to the recorder) → written. */
 export function createCompletion(
   options: CompletionOptions,
 ): (attempt: Attempt, result: AttemptResult) => void {
@@ -43,16 +43,16 @@ export function createCompletion(
 
   const end = (attempt: Attempt, result: AttemptResult): void => {
     if (result.meaning.kind === "unsent") giveBack(attempt);
-    else if (!needsPauses(result)) settle(attempt, result, NO_PAUSES);
+    else if (!needsPauses(result)) decide(attempt, result, NO_PAUSES);
     else {
       // Nearly all deliveries succeed at once: only those that fail wait for what p-retry says.
       pausesOf(attempt, policy)
-        .then((pauses) => settle(attempt, result, pauses))
+        .then((pauses) => decide(attempt, result, pauses))
         .catch((error) => observer.fault("delivering", error));
     }
   };
 
-  const settle = (attempt: Attempt, result: AttemptResult, pauses: Pauses): void => {
+  const decide = (attempt: Attempt, result: AttemptResult, pauses: Pauses): void => {
     const moment = { now: clock.schedule(), monotonic: performance.now(), wall: clock.wall() };
     const judgement = judge(attempt, result, pauses, moment, judging);
     const { records, counts, disables } = judgement;

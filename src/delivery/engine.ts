@@ -54,7 +54,7 @@ const SWEEP_MS = 30_000;
 
 /**
  * Joins the parts: queues of webhooks, the fetcher that fills them, the scheduler that says what begins, and the
- * recorder that writes what came of it. Every result goes the way end → settle → recorder → written.
+ * recorder that writes what came of it. Every result goes the way end → decide → recorder → written.
  */
 export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
   const { deliveries: store, clock, sender, policy, observer } = options;

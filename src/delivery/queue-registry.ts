@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { DeliveryQueue, Ending } from "../store/delivery-queue.ts";
 import type { WebhookLabel } from "../store/webhooks.ts";
-import { createBreaker, forgive } from "./breaker.ts";
+import { createBreaker, resetBreaker } from "./breaker.ts";
 import type { Memory } from "./memory.ts";
 import { createPace, isPaused, withLimit } from "./pace.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -121,7 +121,7 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
       queue.lastSuccessAt = settings.lastSuccessAt;
     } else if (before.target.url !== settings.target.url || settings.enabled !== before.enabled) {
       // A new target, or one that was turned on again, starts with a clean record.
-      forgive(queue.breaker);
+      resetBreaker(queue.breaker);
       narrow(queue.window, performance.now());
       queue.pace = createPace(settings.pace);
     }

@@ -49,13 +49,13 @@ function direct(
   deadline: number,
 ): Found | Promise<Found> {
   const { route, host } = target;
-  const fresh = route !== null && now < route.until;
-  if (fresh && route.answers === null) return route.destination;
-  const verdict = fresh ? "name" : guard.checkHost(target.hostname);
+  const isValid = route !== null && now < route.until;
+  if (isValid && route.answers === null) return route.destination;
+  const verdict = isValid ? "name" : guard.checkHost(target.hostname);
   if (verdict === "blocked") return refused(host);
   if (verdict === "allowed") return takeRoute(target, createDestination(target, [host]), null, now);
   const check = (answers: readonly string[]): Found => {
-    if (fresh && route.answers === answers) return route.destination;
+    if (isValid && route.answers === answers) return route.destination;
     const forbidden = forbiddenAmong(host, answers, guard);
     return forbidden ?? takeRoute(target, createDestination(target, answers), answers, now);
   };

@@ -18,7 +18,7 @@ export interface StoreOptions {
   log?: Logger;
   /** Where the secret key is, which is made on first start; without one, nothing that needs it can be asked for. */
   secretKey?: SecretKeySource;
-  /** Whether the store stays open for long: then it keeps itself fresh, finds out when it can write again, and is ready for events. */
+  /** Whether the store stays open for long: then it keeps itself up to date, finds out when it can write again, and is ready for events. */
   resident?: boolean;
   /** Called before a database of an older version is changed; may throw to leave it as it is. */
   beforeUpgrade?: () => void;

@@ -3,9 +3,9 @@ import {
   type Breaker,
   createBreaker,
   type Failure,
-  forgive,
   noteFailure,
   noteSuccess,
+  resetBreaker,
   searchAt,
 } from "../../src/delivery/breaker.ts";
 
@@ -106,7 +106,7 @@ describe("the circuit breaker", () => {
     const breaker = createBreaker();
     const { epoch } = breaker;
     for (let i = 0; i < 9; i += 1) fail(breaker, 0);
-    forgive(breaker);
+    resetBreaker(breaker);
     expect(breaker).toMatchObject({ isOpen: false, failures: 0 });
     fail(breaker, 1, { epoch });
     expect(breaker.failures).toBe(0);

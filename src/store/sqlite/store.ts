@@ -47,7 +47,7 @@ export interface SqliteStore extends Store {
 export interface StoreOptions extends OpenOptions {
   /** Where the secret key is, which is made on first start; without one, nothing that needs it can be asked for. */
   secretKey?: SecretKeySource;
-  /** Whether the store stays open for long: then it keeps itself fresh, finds out when it can write again, and is ready for events. */
+  /** Whether the store stays open for long: then it keeps itself up to date, finds out when it can write again, and is ready for events. */
   resident?: boolean;
   clockSources?: ClockSources;
 }
