@@ -7,6 +7,7 @@ import { type LearningOptions, learn, type Moment } from "./learning.ts";
 import { DELIVERED, decideOutcome, type Outcome } from "./outcome.ts";
 import { backoff, type RetryPolicy } from "./retry-policy.ts";
 import type { AttemptResult } from "./send.ts";
+import type { WebhookQueue } from "./webhook-queue.ts";
 
 /** What an attempt came to, for each delivery that it carried, in their order. */
 export interface Judgement {
@@ -56,28 +57,49 @@ export function judge(
   const meaning = meaningFor(attempt, result.meaning);
   const before = queue.failureCount;
   const counts = learn(attempt, meaning, result.status, moment, options);
-  const { now, monotonic, wall } = moment;
-  const waitUntil = now + Math.max(0, queue.pace.pausedUntil - monotonic);
   const records: AttemptRecord[] = [];
   const outcomes: Outcome[] = [];
   let disables: DisabledReason | null = null;
-  const isDelivered = meaning.kind === "delivered";
-  const decide = (delivery: ClaimedDelivery): Outcome =>
-    decideOutcome(meaning, judged(attempt, delivery, counts, meaning, now), {
-      policy: options.policy,
-      span: options.span,
-      pause: pauses.get(madeOf(delivery)) ?? 0,
-      waitUntil,
-      now,
-    });
   for (const delivery of deliveries) {
-    if (isDelivered && queue.refusedSince.size > 0) queue.refusedSince.delete(delivery.id);
-    const outcome = isDelivered ? DELIVERED : decide(delivery);
+    const outcome =
+      meaning.kind === "delivered"
+        ? delivered(queue, delivery)
+        : decide(attempt, delivery, { meaning, counts, pauses, moment, options });
     outcomes.push(outcome);
-    records.push(recordOf(delivery, outcome, result, wall));
+    records.push(recordOf(delivery, outcome, result, moment.wall));
     disables ??= outcome.disables;
   }
   return { records, outcomes, counts, failures: { before, after: queue.failureCount }, disables };
+}
+
+/** Nearly all of them: nothing is to be decided. */
+function delivered({ refusedSince }: WebhookQueue, { id }: ClaimedDelivery): Outcome {
+  if (refusedSince.size > 0) refusedSince.delete(id);
+  return DELIVERED;
+}
+
+interface Decision {
+  meaning: Meaning;
+  counts: Judgement["counts"];
+  pauses: Pauses;
+  moment: Moment;
+  options: JudgementOptions;
+}
+
+function decide(
+  attempt: Attempt,
+  delivery: ClaimedDelivery,
+  { meaning, counts, pauses, moment: { now, monotonic }, options: { policy, span } }: Decision,
+): Outcome {
+  const waitUntil = now + Math.max(0, attempt.queue.pace.pausedUntil - monotonic);
+  const pause = pauses.get(madeOf(delivery)) ?? 0;
+  return decideOutcome(meaning, judged(attempt, delivery, counts, meaning, now), {
+    policy,
+    span,
+    pause,
+    waitUntil,
+    now,
+  });
 }
 
 /** The same delivery after an attempt. */
