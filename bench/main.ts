@@ -11,6 +11,7 @@ import { insertCostRow } from "./rows/insert-cost.ts";
 import { latencyRow } from "./rows/latency.ts";
 import { manyNamesRow } from "./rows/many-names.ts";
 import { millionPendingRow } from "./rows/million-pending.ts";
+import { pageRow } from "./rows/page.ts";
 import { receiversRow } from "./rows/receivers.ts";
 import { wholeWayRow } from "./rows/whole-way.ts";
 import { type Line, type Row, runRow } from "./support/bench.ts";
@@ -31,6 +32,7 @@ const ROWS: readonly Row[] = [
   manyNamesRow,
   fairnessRow,
   receiversRow,
+  pageRow,
 ];
 
 const HELP = `Measures the compiled daemon beside the limits of this machine.

@@ -18,6 +18,8 @@ export interface Registered {
 export interface Installation {
   dataDir: string;
   organizationId: string;
+  /** A key with no limit that matters. */
+  key: string;
   webhooks: Registered[];
   daemon: Daemon;
   /** Starts the daemon once more, after it was stopped. */
@@ -41,13 +43,15 @@ export async function install(bench: Bench, options: InstallationOptions): Promi
   const firstArgs = options.paused ? [...args, "--paused"] : args;
   const daemon = await startDaemon(bench, { dataDir, args: firstArgs });
   const organizationId = daemon.bootstrap?.organizationId ?? "";
+  const key = createKey(dataDir, organizationId);
   const start = (more: readonly string[] = []) => startDaemon(bench, { dataDir, args: [...args, ...more] });
   return {
     dataDir,
     organizationId,
+    key,
     daemon,
     start,
-    webhooks: await register(daemon, createKey(dataDir, organizationId), options.webhooks),
+    webhooks: await register(daemon, key, options.webhooks),
     async addOrganization(webhooks) {
       const { organization } = runCommand(
         "org",

@@ -88,7 +88,7 @@ function writeDocument(names: readonly string[]): Asset {
     <script type="module" src="${path("js")}"></script>
   </head>
   <body>
-    <div id="page"></div>
+    <div id="page"><p class="starting">armorhooks</p></div>
     <noscript>This page needs JavaScript. The API does not: see <a href="/swagger">its documentation</a>.</noscript>
   </body>
 </html>

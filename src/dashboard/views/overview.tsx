@@ -57,13 +57,15 @@ function Verdict({ webhooks, states }: { webhooks: readonly Webhook[]; states: S
     webhooks.filter(({ id }) => states.get(id)?.name === name).length;
   const bad = of("disabled") + of("failing");
   const all = count(webhooks.length, "webhook");
-  const parts = COUNTED.filter(([name]) => of(name) > 0).map(([name, word]) => `${of(name)} ${word}`);
+  const parts = COUNTED.filter(([name]) => of(name) > 0).map(
+    ([name, word]) => `${of(name).toLocaleString("en")} ${word}`,
+  );
   return (
     <header class={`verdict ${bad > 0 ? "bad" : "good"}`}>
       <h1>
         {bad === 0
           ? "Everything is being delivered."
-          : `${bad} of ${all} ${bad === 1 ? "needs" : "need"} attention.`}
+          : `${bad.toLocaleString("en")} of ${all} ${bad === 1 ? "needs" : "need"} attention.`}
       </h1>
       <p class="quiet">{[all, ...parts].join(" · ")}</p>
     </header>
