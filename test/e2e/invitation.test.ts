@@ -1,53 +1,40 @@
 import { afterEach, expect, test } from "bun:test";
 import { join } from "node:path";
 import { BINARY, until } from "../support/daemon.ts";
-import { atEnd, cleanUp, emptyDir } from "../support/e2e.ts";
+import { cleanUp, emptyDir } from "../support/e2e.ts";
+import { start } from "../support/terminal.ts";
 
 afterEach(cleanUp);
 
-/** Runs a command with a terminal as its output, and copies what it writes. */
-const WITH_TERMINAL = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)";
+/** Everything that a start writes until it is ready. */
+async function serve(dir: string, terminal: boolean): Promise<string> {
+  const dataDir = join(dir, "data");
+  const command = [BINARY, "serve", "--bootstrap", "--port", "0", "--data-dir", dataDir];
+  const { output, exited } = start(command, { cwd: dir, terminal });
+  await until("it is ready", () => output().includes('"msg":"ready"'));
+  process.kill(lineOf(output(), "ready").pid, "SIGTERM");
+  await exited;
+  return output();
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: what a line holds is what the tests check.
+function lineOf(output: string, mark: string): any {
+  return JSON.parse(output.split(/\r?\n/).find((line) => line.includes(`"msg":"${mark}`)) ?? "null");
+}
 
 test("the first start on a terminal prints a link that signs in, and no other start does", async () => {
   const dir = emptyDir();
-  const dataDir = join(dir, "data");
-  const serve = async (before: string[]): Promise<string> => {
-    const command = [...before, BINARY, "serve", "--bootstrap", "--port", "0", "--data-dir", dataDir];
-    const child = Bun.spawn(command, { cwd: dir, stdin: "pipe", stdout: "pipe", stderr: "inherit" });
-    atEnd(() => child.kill("SIGKILL"));
-    let text = "";
-    const decoder = new TextDecoder();
-    const reading = (async () => {
-      for await (const part of child.stdout) text += decoder.decode(part, { stream: true });
-    })();
-    await until("it is ready", () => text.includes('"msg":"ready"'));
-    const { pid } = JSON.parse(text.split("\n").find((line) => line.includes('"msg":"ready"')) as string);
-    process.kill(pid, "SIGTERM");
-    await reading;
-    await child.exited;
-    return text;
-  };
-
-  const onTerminal = await serve(["python3", "-c", WITH_TERMINAL]);
-  const lines = onTerminal.split(/\r?\n/);
-  const bootstrapped = JSON.parse(lines.find((line) => line.includes("bootstrapped")) as string);
-  const { url } = JSON.parse(lines.find((line) => line.includes('"msg":"ready"')) as string);
-  expect(onTerminal).toContain(`${url}/dashboard#key=${bootstrapped.api_key}`);
+  const output = await serve(dir, true);
+  const { api_key } = lineOf(output, "bootstrapped");
+  const { url } = lineOf(output, "ready");
+  expect(output).toContain(`${url}/dashboard#key=${api_key}`);
   // What waits for it reads the ready line as the last of the start.
-  expect(onTerminal.indexOf("/dashboard#key=")).toBeLessThan(onTerminal.indexOf('"msg":"ready"'));
-  expect(await serve(["python3", "-c", WITH_TERMINAL])).not.toContain("#key=");
+  expect(output.indexOf("/dashboard#key=")).toBeLessThan(output.indexOf('"msg":"ready"'));
+  expect(await serve(dir, true)).not.toContain("#key=");
 }, 30_000);
 
-test("a first start whose output is a file or a pipe prints the key, and no link", async () => {
-  const dir = emptyDir();
-  const child = Bun.spawn([BINARY, "serve", "--bootstrap", "--port", "0"], { cwd: dir, stdout: "pipe" });
-  atEnd(() => child.kill("SIGKILL"));
-  let text = "";
-  const decoder = new TextDecoder();
-  for await (const part of child.stdout) {
-    text += decoder.decode(part, { stream: true });
-    if (text.includes('"msg":"ready"')) break;
-  }
-  expect(text).toContain('"api_key":"ia_sk_');
-  expect(text).not.toContain("#key=");
+test("a first start whose output is a pipe prints the key, and no link", async () => {
+  const output = await serve(emptyDir(), false);
+  expect(lineOf(output, "bootstrapped").api_key).toMatch(/^ia_sk_[0-9a-f]{48}$/);
+  expect(output).not.toContain("#key=");
 }, 30_000);

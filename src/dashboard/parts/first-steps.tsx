@@ -18,7 +18,10 @@ export function FirstSteps({ isReadOnly }: { isReadOnly: boolean }) {
             Any HTTPS server that answers 2xx will do. To try it on this machine, run the one that comes
             along; it prints what it gets:
           </p>
-          <Command text="armorhooks listen --port 9000" />
+          <Command text="armorhooks listen" />
+          <p class="quiet">
+            It is at <code>http://127.0.0.1:8788/</code>.
+          </p>
         </li>
         <li>
           <h2>Say where to send to</h2>
