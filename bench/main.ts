@@ -12,6 +12,7 @@ import { latencyRow } from "./rows/latency.ts";
 import { manyNamesRow } from "./rows/many-names.ts";
 import { millionPendingRow } from "./rows/million-pending.ts";
 import { pageRow } from "./rows/page.ts";
+import { postgresRow } from "./rows/postgres.ts";
 import { receiversRow } from "./rows/receivers.ts";
 import { wholeWayRow } from "./rows/whole-way.ts";
 import { type Line, type Row, runRow } from "./support/bench.ts";
@@ -33,6 +34,7 @@ const ROWS: readonly Row[] = [
   fairnessRow,
   receiversRow,
   pageRow,
+  postgresRow,
 ];
 
 const HELP = `Measures the compiled daemon beside the limits of this machine.

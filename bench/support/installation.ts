@@ -43,7 +43,7 @@ export async function install(bench: Bench, options: InstallationOptions): Promi
   const firstArgs = options.paused ? [...args, "--paused"] : args;
   const daemon = await startDaemon(bench, { dataDir, args: firstArgs });
   const organizationId = daemon.bootstrap?.organizationId ?? "";
-  const key = createKey(dataDir, organizationId);
+  const key = createKey(dataDir, organizationId, placeOf(args));
   const start = (more: readonly string[] = []) => startDaemon(bench, { dataDir, args: [...args, ...more] });
   return {
     dataDir,
@@ -90,9 +90,16 @@ async function register(
   return registered;
 }
 
+/** What says that everything is kept in a shared database, of the arguments of a daemon. */
+function placeOf(args: readonly string[]): string[] {
+  const at = args.indexOf("--database");
+  return at < 0 ? [] : args.slice(at, at + 2);
+}
+
 /** A key with which hundreds of webhooks can be registered within a minute. */
-function createKey(dataDir: string, organizationId: string): string {
-  const { raw_key } = runCommand("key", "create", "--org", organizationId, "--rate-limit", "100000", dataDir);
+function createKey(dataDir: string, organizationId: string, place: readonly string[] = []): string {
+  const limit = ["--rate-limit", "100000"];
+  const { raw_key } = runCommand("key", "create", "--org", organizationId, ...limit, ...place, dataDir);
   return String(raw_key);
 }
 

@@ -9,6 +9,7 @@ import { doctorCommand } from "./doctor.ts";
 import { healthCommand } from "./health.ts";
 import { keyCommand } from "./keys.ts";
 import { listenCommand } from "./listen.ts";
+import { moveCommand } from "./move.ts";
 import { openApiDocument } from "./openapi.ts";
 import { organizationCommand } from "./organizations.ts";
 import { printJson } from "./output.ts";
@@ -86,6 +87,7 @@ function createProgram(setExitCode: (code: number) => void): Command {
   program.addCommand(statusCommand(setExitCode));
   program.addCommand(doctorCommand(setExitCode));
   program.addCommand(backupCommand());
+  program.addCommand(moveCommand());
   program.addCommand(healthCommand(setExitCode));
   program.addCommand(secretKeyCommand());
   program.addCommand(notifySecretCommand());

@@ -70,7 +70,7 @@ function usableDatabase(
   refuse: Refuse,
 ): string | null {
   try {
-    return databaseUrl(text, environment);
+    return databaseUrl(text, undefined, environment);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     refuse(error);

@@ -1,6 +1,12 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { UsageError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import type { SecretKeySource } from "../secrets/key-file.ts";
+import { readSecretKey, type SecretKeySource } from "../secrets/key-file.ts";
+import { createSecretBox } from "../secrets/secret-box.ts";
+import type { Moved, MoveProgress } from "./move.ts";
 import type { SharedInspection } from "./shared-inspection.ts";
+import { openMoveSource } from "./sqlite/move-source.ts";
 import { openSqliteStore } from "./sqlite/store.ts";
 import type { Store } from "./store.ts";
 
@@ -24,6 +30,38 @@ export interface StoreOptions {
   beforeUpgrade?: () => void;
 }
 
+/** Says in a data directory where its contents have gone. */
+const MOVED_FILE = "moved-to";
+
+function readMark(dataDir: string): string | null {
+  const path = join(dataDir, MOVED_FILE);
+  return existsSync(path) ? readFileSync(path, "utf8").trim() : null;
+}
+
+export interface MoveOptions {
+  dataDir: string;
+  /** A postgres:// URL. */
+  url: string;
+  secretKey: SecretKeySource;
+  onProgress: MoveProgress;
+}
+
+/** Takes all that is in a data directory, on which no daemon runs, to a shared database, and marks the directory. Rejects with UsageError. */
+export async function moveToShared({ dataDir, url, secretKey, onProgress }: MoveOptions): Promise<Moved> {
+  const { moveTo } = await import("./postgres/move.ts");
+  // Brings it up to date, and finishes what was cut short.
+  await (await openStore({ dataDir, secretKey })).close();
+  const source = openMoveSource(dataDir);
+  try {
+    const { keyId } = createSecretBox(readSecretKey(secretKey.path));
+    const moved = await moveTo(url, source, keyId, onProgress);
+    writeFileSync(join(dataDir, MOVED_FILE), `${moved.to}\n`, { mode: 0o600, flush: true });
+    return moved;
+  } finally {
+    source.close();
+  }
+}
+
 /** Looks at the database that --database names, changing nothing. Rejects with UsageError for what is no such URL. */
 export async function inspectSharedDatabase(url: string): Promise<SharedInspection> {
   const { inspectSharedDatabase: inspect } = await import("./postgres/inspect.ts");
@@ -36,6 +74,13 @@ export async function openStore({ database, ...options }: StoreOptions): Promise
     // Whoever has no such database does not load what speaks to it.
     const { openPostgresStore } = await import("./postgres/store.ts");
     return openPostgresStore({ ...options, url: database });
+  }
+  const movedTo = readMark(options.dataDir);
+  if (movedTo !== null) {
+    throw new UsageError(
+      `what is in ${options.dataDir} was moved to ${movedTo}; start with --database (to go back to how it was then, remove ${join(options.dataDir, MOVED_FILE)})`,
+      1,
+    );
   }
   // A daemon may go on writing beside who opens it for a moment only.
   return openSqliteStore(options.resident ? options : { ...options, copying: "never" });

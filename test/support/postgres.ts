@@ -38,12 +38,13 @@ export interface Cluster {
 }
 
 /** The server does not run as root. */
-function asServer(command: string[]): string[] {
+export function asServer(command: string[]): string[] {
   if (process.getuid?.() !== 0) return command;
   return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", ...command];
 }
 
-export async function startCluster(): Promise<Cluster> {
+/** `syncs`: whether it waits for the disk, as it would anywhere but in tests. */
+export async function startCluster({ syncs = false } = {}): Promise<Cluster> {
   const bin = programs();
   if (bin === null) throw new Error("no PostgreSQL server is installed");
   const dir = mkdtempSync(join(tmpdir(), "armorhooks-postgres-"));
@@ -70,7 +71,7 @@ export async function startCluster(): Promise<Cluster> {
   let count = 0;
 
   const start = async (): Promise<void> => {
-    const options = `fsync=off full_page_writes=off listen_addresses=127.0.0.1 unix_socket_directories=${dir} max_connections=200 shared_buffers=64MB port=${port}`;
+    const options = `${syncs ? "" : "fsync=off full_page_writes=off "}listen_addresses=127.0.0.1 unix_socket_directories=${dir} max_connections=200 shared_buffers=64MB port=${port}`;
     const flags = options.split(" ").flatMap((option) => ["-c", option]);
     child = Bun.spawn(asServer([join(bin, "postgres"), "-D", data, ...flags]), {
       stdin: "ignore",
@@ -146,7 +147,7 @@ async function answers(port: number): Promise<boolean> {
   }
 }
 
-function freePort(): number {
+export function freePort(): number {
   const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
   const { port } = server;
   server.stop(true);

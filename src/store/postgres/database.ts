@@ -2,7 +2,7 @@ import { messageOf } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
 import { isStoreFault } from "../faults.ts";
 import type { Address } from "./address.ts";
-import { createPool, type Pool } from "./pool.ts";
+import { createPool, type Pool, type PoolOptions } from "./pool.ts";
 
 /**
  * The connections of one daemon, by what they are for: a long question from the API must not hold up a lease, and
@@ -34,6 +34,9 @@ export interface DatabaseOptions {
   resident: boolean;
 }
 
+/** A sign of life is a small question: that it has no answer tells first that the database is away. */
+const PULSE_LIMIT_MS = 3_000;
+
 export function createPostgresDatabase({ address, log, resident }: DatabaseOptions): PostgresDatabase {
   let fault: string | null = null;
 
@@ -52,20 +55,20 @@ export function createPostgresDatabase({ address, log, resident }: DatabaseOptio
     failed(new Error("the database does not answer"));
     for (const pool of pools) pool.renew();
   };
-  const pool = (name: string, max: number, settings?: Record<string, string>): Pool =>
-    createPool({ address, name, max, onHung, ...(settings && { settings }) });
+  const pool = (name: string, max: number, more: Partial<PoolOptions> = {}): Pool =>
+    createPool({ address, name, max, onHung, ...more });
   const main = pool("main", resident ? 4 : 2);
   const pools = [main];
-  const own = (name: string, max: number, settings?: Record<string, string>): Pool => {
+  const own = (name: string, max: number, more: Partial<PoolOptions> = {}): Pool => {
     if (!resident) return main;
-    const made = pool(name, max, settings);
+    const made = pool(name, max, more);
     pools.push(made);
     return made;
   };
   // Of arrays the planner knows nothing: as nested loops their joins would take the square of the time.
-  const ingest = own("ingest", 1, { enable_nestloop: "off" });
+  const ingest = own("ingest", 1, { settings: { enable_nestloop: "off" } });
   const worker = own("worker", 3);
-  const pulse = own("pulse", 1);
+  const pulse = own("pulse", 1, { limitMs: PULSE_LIMIT_MS });
 
   return {
     main,

@@ -31,6 +31,8 @@ export interface PoolOptions {
   max: number;
   /** Settings of its sessions; none of them is needed, as a pooler lets none through. */
   settings?: Record<string, string>;
+  /** Milliseconds after which a statement has no answer; left out for what may take as long as most do. */
+  limitMs?: number;
   /** A statement had no answer in time, and the connections were closed. */
   onHung: () => void;
 }
@@ -51,7 +53,14 @@ interface Pending {
  * The client has no limit on how long a statement takes, and a server that is cut off without a word keeps it waiting
  * for as long as the kernel tries: so statements are watched, and a client that hangs is closed and made anew.
  */
-export function createPool({ address, name, max, settings = {}, onHung }: PoolOptions): Pool {
+export function createPool({
+  address,
+  name,
+  max,
+  settings = {},
+  limitMs: usualMs = LIMIT_MS,
+  onHung,
+}: PoolOptions): Pool {
   const pending = new Set<Pending>();
   let client = connect();
 
@@ -110,7 +119,7 @@ export function createPool({ address, name, max, settings = {}, onHung }: PoolOp
     );
 
   return {
-    query: (text, values) => slowQuery(LIMIT_MS, text, values),
+    query: (text, values) => slowQuery(usualMs, text, values),
     slowQuery,
     transaction: (run, limitMs = LIMIT_MS) =>
       limited(

@@ -6,6 +6,7 @@ import { raiseVersion } from "./directory.ts";
 import { partitionIn } from "./partitions.ts";
 import type { Pool, Query } from "./pool.ts";
 import { DELIVERED, FAILED, PENDING } from "./schema.ts";
+import { storable } from "./text.ts";
 
 /** What writing a batch of attempts came to. */
 export interface Written {
@@ -200,9 +201,4 @@ export function createResultWriter(
 
 function numbers(list: string | null): number[] {
   return list === null || list === "" ? [] : list.split(",").map(Number);
-}
-
-/** PostgreSQL's text holds no NUL. */
-function storable(text: string | null): string | null {
-  return text === null || !text.includes("\0") ? text : text.replaceAll("\0", "\u{fffd}");
 }

@@ -23,6 +23,7 @@ import { createDaemonIds } from "./ids.ts";
 import { createLeases } from "./leases.ts";
 import { createMembership } from "./members.ts";
 import { migrate } from "./migrations.ts";
+import { readMove } from "./move-state.ts";
 import { createOrganizations } from "./organizations.ts";
 import { createOverview } from "./overview.ts";
 import { createPartitions } from "./partitions.ts";
@@ -66,6 +67,13 @@ async function assemble(
   const { main, pulse: pulsePool } = database;
   await requireServer(database);
   await migrate(main);
+  const move = await readMove(main.query);
+  if (move && !move.isDone) {
+    throw new UsageError(
+      "an installation is being moved to this database; run armorhooks move again to its end",
+      1,
+    );
+  }
   const clock = createDatabaseClock(clockSkew);
   await readClock(main.query, clock);
   const tag = await installationTag(database);

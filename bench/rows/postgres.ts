@@ -1,0 +1,170 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Cluster } from "../../test/support/postgres.ts";
+import { hasPostgres } from "../../test/support/postgres.ts";
+import { type Bench, type Line, type Row, within } from "../support/bench.ts";
+import { type Daemon, startDaemon } from "../support/daemon.ts";
+import { install } from "../support/installation.ts";
+import { measurePairs } from "../support/pairs.ts";
+import { bareInserts, databaseArgs, startPostgres } from "../support/postgres.ts";
+import { type Receiver, startReceiver } from "../support/receiver.ts";
+import { connectScanner } from "../support/scanner.ts";
+import { allWritten, drain, webhooksAt, wholeWay } from "../support/scenarios.ts";
+import { skipped } from "../support/skipped.ts";
+import { formatRate, perSecond } from "../support/statistics.ts";
+
+const GOAL = 0.5;
+const SHARES_MS = 15_000;
+const IDLE_MS = 10_000;
+const SETTLE_MS = 3_000;
+const BODY = JSON.stringify({
+  event: "red_tier",
+  tier: "red",
+  action: "block",
+  signals: [],
+  pad: "x".repeat(200),
+});
+
+/** Several daemons on one PostgreSQL, beside one on its own file in the same run. */
+export const postgresRow: Row = {
+  name: "postgres",
+  async run(bench): Promise<Line[]> {
+    const events = bench.size(20_000, 2_000);
+    const shown = events.toLocaleString("en");
+    if (!hasPostgres())
+      return [skipped(`whole way of ${shown} events over PostgreSQL`, "no PostgreSQL server is installed")];
+    const cluster = await startPostgres(bench);
+    const receiver = await startReceiver(bench);
+    const webhooks = webhooksAt(receiver);
+    const args = async () => databaseArgs(bench, await cluster.database());
+
+    const pairs = await measurePairs(
+      bench.rounds,
+      async () => wholeWay(bench, { receiver, events, webhooks, args: await args() }),
+      () => wholeWay(bench, { receiver, events, webhooks }),
+    );
+    const bare = await bareInserts(cluster, events, BODY);
+    const drained = await drain(bench, { receiver, events, webhooks, args: await args() });
+    const several: number[] = [];
+    for (const count of [2, 3]) several.push(await shared(bench, { receiver, events, cluster, count }));
+    const idle = await idleLoad(bench, cluster);
+    return [
+      {
+        name: `whole way of ${shown} events over PostgreSQL, one daemon`,
+        figure: formatRate(pairs.ours),
+        limit: `on its own file ${formatRate(pairs.limit)}`,
+        ratio: pairs.ratio.toFixed(2),
+        goal: `≥ ${GOAL}`,
+        reached: pairs.ratio >= GOAL,
+        values: { ...pairs },
+      },
+      plain(`the same with two daemons`, several[0] ?? 0, bare),
+      plain(`the same with three daemons`, several[1] ?? 0, bare),
+      plain(`drain of ${shown} stored events from PostgreSQL, start included`, drained.rate, bare),
+      {
+        name: "three daemons idle: share of a processor, commits a second",
+        figure: `${(idle.share * 100).toFixed(1)} %, ${idle.commits.toFixed(1)}/s`,
+        limit: "",
+        ratio: "",
+        goal: "2 %, 10/s",
+        reached: idle.share <= 0.02 && idle.commits <= 10,
+        values: idle,
+      },
+    ];
+  },
+};
+
+function plain(name: string, rate: number, bare: number): Line {
+  return {
+    name,
+    figure: formatRate(rate),
+    limit: `bare inserts ${formatRate(bare)}`,
+    ratio: (rate / bare).toFixed(2),
+    goal: "",
+    reached: null,
+    values: { rate, bare },
+  };
+}
+
+interface SharedInput {
+  receiver: Receiver;
+  events: number;
+  cluster: Cluster;
+  count: number;
+}
+
+/** Starts so many daemons on one database, and waits until their shares are fair. */
+async function startAll(
+  bench: Bench,
+  first: Daemon,
+  args: readonly string[],
+  count: number,
+): Promise<Daemon[]> {
+  const daemons = [first];
+  for (let i = 1; i < count; i += 1) {
+    daemons.push(await startDaemon(bench, { dataDir: join(bench.newDir(), "data"), args }));
+  }
+  const fair = async (): Promise<void> => {
+    for (;;) {
+      const held = await Promise.all(daemons.map((daemon) => daemon.metric("armorhooks_partitions_held")));
+      if (
+        held.every((n) => n > 0 && n <= Math.ceil(256 / count)) &&
+        held.reduce((sum, n) => sum + n, 0) === 256
+      )
+        return;
+      await Bun.sleep(100);
+    }
+  };
+  await within("sharing the webhooks", SHARES_MS, fair());
+  return daemons;
+}
+
+const LOOPBACK = ["--allow-http", "--allow-networks", "127.0.0.0/8,::1/128"];
+
+/** Deliveries a second of several daemons, a scanner to each, and webhooks for all of them. */
+async function shared(bench: Bench, { receiver, events, cluster, count }: SharedInput): Promise<number> {
+  const args = databaseArgs(bench, await cluster.database());
+  // One webhook is sent to by one daemon: with more of them than daemons, each has some.
+  const webhooks = Array.from({ length: count * 2 }, () => webhooksAt(receiver)[0] ?? { url: "" });
+  const { daemon, organizationId, webhooks: registered } = await install(bench, { webhooks, args });
+  const daemons = await startAll(bench, daemon, [...LOOPBACK, ...args], count);
+  const each = Math.floor(events / webhooks.length / count);
+  const scanners = await Promise.all(daemons.map(({ socket }) => connectScanner(bench, socket, 2)));
+  const deliveries = each * count * webhooks.length;
+  await receiver.expect(deliveries);
+  const floods = await Promise.all(
+    scanners.map((scanner) =>
+      scanner.flood({ organizationId, count: each, deliveriesEach: webhooks.length }),
+    ),
+  );
+  const { lastAt } = await receiver.reached(registered.map(({ secret }) => secret));
+  await allWritten(daemon);
+  for (const one of daemons) await one.stop();
+  return perSecond(deliveries, lastAt - Math.min(...floods.map(({ startedAt }) => startedAt)));
+}
+
+/** Each daemon's share of a processor while nothing happens, and the transactions a second that write something. */
+async function idleLoad(bench: Bench, cluster: Cluster): Promise<{ share: number; commits: number }> {
+  const url = await cluster.database();
+  const args = databaseArgs(bench, url);
+  const first = await startDaemon(bench, { dataDir: join(bench.newDir(), "data"), args });
+  const daemons = await startAll(bench, first, args, 3);
+  await Bun.sleep(SETTLE_MS);
+  const used = (): number => daemons.reduce((sum, { pid }) => sum + processorMs(pid), 0);
+  // Each transaction that writes takes the next number.
+  const written = (): number => Number(cluster.run(url, "SELECT pg_snapshot_xmax(pg_current_snapshot())"));
+  const before = { used: used(), written: written() };
+  await Bun.sleep(IDLE_MS);
+  const share = (used() - before.used) / IDLE_MS / daemons.length;
+  const commits = ((written() - before.written) * 1000) / IDLE_MS;
+  for (const daemon of daemons) await daemon.stop();
+  return { share, commits };
+}
+
+const TICKS_PER_SECOND = 100;
+
+/** Processor time that a process has used, from /proc. */
+function processorMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
+}

@@ -1,0 +1,40 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { SQL } from "bun";
+import { type Cluster, startCluster } from "../../test/support/postgres.ts";
+import type { Bench } from "./bench.ts";
+
+/** A PostgreSQL server of the bench's own, which waits for the disk as it would anywhere. */
+export async function startPostgres(bench: Bench): Promise<Cluster> {
+  const cluster = await startCluster({ syncs: true });
+  bench.defer(() => cluster.remove());
+  return cluster;
+}
+
+/** What a daemon needs to be told of a database. */
+export function databaseArgs(bench: Bench, url: string): string[] {
+  const key = join(bench.newDir(), "secret.key");
+  writeFileSync(key, "3c".repeat(32));
+  return ["--database", url, "--secret-key-file", key];
+}
+
+const BATCH = 256;
+
+/** Events a second that bare inserts come to: an event and its place in a queue, so many to a transaction, one after another. */
+export async function bareInserts(cluster: Cluster, count: number, body: string): Promise<number> {
+  const sql = new SQL(await cluster.database(), { max: 1 });
+  await sql.unsafe("CREATE TABLE e (id bigint PRIMARY KEY, body text NOT NULL, at bigint NOT NULL)");
+  await sql.unsafe(
+    "CREATE TABLE q (webhook_id int, id bigint, event_id bigint NOT NULL, PRIMARY KEY (webhook_id, id))",
+  );
+  const text = `WITH i AS (SELECT * FROM unnest($1::bigint[], $2::text[]) AS t(id, body)),
+    s AS (INSERT INTO e SELECT id, body, id FROM i) INSERT INTO q SELECT 1, id + 1, id FROM i`;
+  const started = performance.now();
+  for (let at = 0; at < count; at += BATCH) {
+    const ids = Array.from({ length: Math.min(BATCH, count - at) }, (_, i) => (at + i) * 64);
+    await sql.unsafe(text, [ids, ids.map(() => body)]);
+  }
+  const seconds = (performance.now() - started) / 1000;
+  await sql.close();
+  return count / seconds;
+}
