@@ -150,8 +150,9 @@ export function noteRefused(pace: Pace, startedAt: number, now: number, waitMs: 
     pace.proven = 0;
     pace.patience = Math.min(MOST_PATIENCE, Math.max(PATIENCE, pace.patience * 2));
   } else {
+    const isGuess = pace.learned > 0 && successes <= 1;
     pace.learned = learn(pace, pace.refused);
-    pace.patience = successes > 1 ? PATIENCE : LEAST_PATIENCE;
+    pace.patience = isGuess ? LEAST_PATIENCE : PATIENCE;
   }
   pace.cycle = { startedAt: pace.pausedUntil, successes: 0 };
   // The time that was asked for is the whole of the wait.
@@ -174,8 +175,10 @@ function learn({ learned }: Pace, refused: NonNullable<Pace["refused"]>): number
   const seen = paceOf(refused);
   // Where little went through, a long wait may be a penalty rather than the pace.
   if (learned === 0) return Math.min(seen, COMMON_MS);
-  const slower = refused.successes > 1 ? Math.max(learned * FASTER, seen) : learned * 2;
-  return Math.min(SLOWEST_MS, slower);
+  if (refused.successes <= 1) return Math.min(SLOWEST_MS, learned * 2);
+  // After many successes it is nearly right, and time wavers.
+  const slower = refused.successes < LEAST_PATIENCE ? learned * FASTER : learned;
+  return Math.min(SLOWEST_MS, Math.max(slower, seen));
 }
 
 function toleranceOf(pace: Pace): number {
