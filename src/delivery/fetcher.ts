@@ -1,5 +1,6 @@
 import type { DeliveryQueue } from "../store/delivery-queue.ts";
 import type { Memory } from "./memory.ts";
+import { pause } from "./pace.ts";
 import type { LoadSettings, WebhookSettings } from "./settings.ts";
 import { isOn, noteDue, type WebhookQueue } from "./webhook-queue.ts";
 import { sizeOf } from "./window.ts";
@@ -11,7 +12,7 @@ export interface Fetcher {
 }
 
 export interface FetcherOptions {
-  store: Pick<DeliveryQueue, "claim" | "release">;
+  store: Pick<DeliveryQueue, "claim" | "release" | "pausedUntil">;
   load: LoadSettings;
   memory: Memory;
   /** Schedule time. */
@@ -47,10 +48,13 @@ export function createFetcher(options: FetcherOptions): Fetcher {
 
   const fillSettings = async (queue: WebhookQueue): Promise<void> => {
     const { webhookId, generation } = queue;
+    // What a daemon before this one was told.
+    const until = queue.settings === null ? await store.pausedUntil(webhookId) : null;
     const settings = await load(webhookId);
     if (generation !== queue.generation) return;
     if (settings) options.onSettings(queue, settings);
     else queue.settings = null;
+    if (until !== null) pause(queue.pace, performance.now() + until - schedule());
   };
 
   const fill = async (queue: WebhookQueue, search: boolean): Promise<void> => {

@@ -255,6 +255,14 @@ export function createDeliveryQueue(
       if (due.size > 0) tellDue([...due]);
       return endings;
     },
+    async pausedUntil(webhookId) {
+      const [row] = await main.query<{ until: string | null }>(
+        `SELECT max(due_at) AS until FROM queue
+         WHERE webhook_id = $1 AND tried AND due_at > $2 AND last_status = 429`,
+        [webhookId, clock.schedule()],
+      );
+      return row?.until == null ? null : Number(row.until);
+    },
     release(released) {
       for (const { webhookId, id } of released) claims.free(webhookId, id);
     },

@@ -15,6 +15,7 @@ import type { StoreDatabase } from "./database.ts";
 import type { DeliveryStore, DueDelivery, WebhookOutcome } from "./deliveries.ts";
 import { promised } from "./faults.ts";
 import type { Redelivery } from "./redelivery.ts";
+import { TRIED } from "./schema.ts";
 
 export interface DeliveryQueueParts {
   deliveries: DeliveryStore;
@@ -42,6 +43,10 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
     );
   const allEndings = ending("true");
   const endingOf = ending("id = ?");
+  const paused = sqlite.prepare<{ until: number | null }, [number, number]>(
+    `SELECT max(next_attempt_at) AS until FROM deliveries INDEXED BY deliveries_waiting
+     WHERE webhook_id = ? AND ${TRIED} AND next_attempt_at > ? AND last_status = 429`,
+  );
   const label = sqlite.prepare<WebhookLabel, [number]>("SELECT uuid, name FROM webhooks WHERE id = ?");
   const watchers = new Set<Pick<QueueChanges, "due">>();
 
@@ -136,6 +141,7 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
   return {
     claim: (request) => promised(() => claim(request)),
     record: (attempts, deltas) => promised(() => record(attempts, deltas)),
+    pausedUntil: (webhookId) => promised(() => paused.get(webhookId, clock.schedule())?.until ?? null),
     release(released) {
       for (const { webhookId, id, dueAt } of released) {
         if (dueAt === 0) claims.giveBack(webhookId, id);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import type { ClaimedDelivery } from "../../../src/store/delivery-queue.ts";
 import { isStoreFault } from "../../../src/store/faults.ts";
 import { append, attempt, claimAll, finishAll, historyOf, MANY, pendingOf, record } from "./deliveries.ts";
 import { addOrganization, addWebhook, eachWithWorld, type Harness } from "./harness.ts";
@@ -54,6 +55,26 @@ export function deliveryQueueConforms(harness: Harness): void {
         [fresh[0]?.id as number, 1],
       ]);
       expect(late.nextDueAt).toBe(due[2] as number);
+    });
+
+    test("knows until when a receiver has asked to wait, also for whoever takes its webhook over", async () => {
+      const { webhookId } = await prepare(3);
+      const { fresh } = await claimAll(under.store, webhookId);
+      expect(await under.store.deliveryQueue.pausedUntil(webhookId)).toBeNull();
+      const now = under.store.clock.schedule();
+      await record(under.store, [
+        attempt(under.store, fresh[0] as ClaimedDelivery, "pending", {
+          httpStatus: 500,
+          nextAttemptAt: now + 90_000,
+        }),
+        attempt(under.store, fresh[1] as ClaimedDelivery, "pending", {
+          httpStatus: 429,
+          nextAttemptAt: now + 30_000,
+        }),
+      ]);
+      expect(await under.store.deliveryQueue.pausedUntil(webhookId)).toBe(now + 30_000);
+      under.world.skipTime(31_000);
+      expect(await under.store.deliveryQueue.pausedUntil(webhookId)).toBeNull();
     });
 
     test("writes what became of deliveries and of their webhook, also for a restart", async () => {
