@@ -106,8 +106,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   log: ["pure"],
   pure: ["package.json"],
   client: [],
-  // It runs in browsers: nothing of the daemon is in it.
-  dashboard: ["client"],
+  // It runs in browsers: nothing of the daemon is in it, but how messages are written.
+  dashboard: ["client", "delivery"],
   scanner: [],
 };
 const FILES: Record<string, string> = { main: "main", log: "log", metrics: "log" };
@@ -152,6 +152,12 @@ describe("the layers", () => {
   test("import in one direction only", () => {
     const wrong = edges.filter(({ from, to }) => from !== to && !MAY_IMPORT[from]?.includes(to));
     expect(wrong.map(({ path, target }) => `${path} imports ${target}`)).toEqual([]);
+  });
+
+  test("the page takes of the delivery engine only how messages are written", () => {
+    const taken = edges.filter(({ from, to }) => from === "dashboard" && to === "delivery");
+    expect(taken.length).toBeGreaterThan(0);
+    expect(taken.filter(({ target }) => !target.startsWith("src/delivery/formats/"))).toEqual([]);
   });
 
   test("are complete: every directory of src is one of them", () => {

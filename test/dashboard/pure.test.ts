@@ -6,10 +6,11 @@ import {
   afterDeliveries,
   afterOutcomes,
 } from "../../src/dashboard/outcomes.ts";
-import { curlCommand, requestOf } from "../../src/dashboard/request-text.ts";
+import { curlCommand, isKnown, requestOf } from "../../src/dashboard/request-text.ts";
 import { stateOf, waitsUntil } from "../../src/dashboard/state.ts";
 import { changesOf, draftOf, EMPTY_DRAFT } from "../../src/dashboard/webhook-draft.ts";
 import { fromNow, nameOf, outcomeOf } from "../../src/dashboard/words.ts";
+import { renderRequest } from "../../src/delivery/formats/render.ts";
 
 const NOW = Date.parse("2026-01-15T10:00:00.000Z");
 const iso = (milliseconds: number): string => new Date(milliseconds).toISOString();
@@ -182,10 +183,7 @@ test("the command for curl is one word for each argument, whatever is in it", ()
     payload: { signals: [{ domain: 'it\'s $(touch /tmp/x) `y` \\ "z"' }] },
     attempts: [],
   } as unknown as DeliveryDetail;
-  const command = curlCommand(
-    requestOf(detail, { ...webhook, url: "https://e.com/?a='b" }, NOW),
-    detail.payload,
-  );
+  const command = curlCommand(requestOf(detail, { ...webhook, url: "https://e.com/?a='b" }, NOW));
   const shown = Bun.spawnSync([
     "sh",
     "-c",
@@ -195,6 +193,31 @@ test("the command for curl is one word for each argument, whatever is in it", ()
   expect(words).toContain("https://e.com/?a='b");
   expect(words).toContain(JSON.stringify(detail.payload));
   expect(words).toContain("webhook-timestamp: 1768471200");
+});
+
+describe("the request as it was sent", () => {
+  const payload = {
+    event: "red_tier",
+    tier: "red",
+    action: "block",
+    risk_score: 85,
+    signals: [{ domain: "pii", type: "ssn", confidence: 0.98, weight: 50 }],
+    latency_ms: 8,
+    timestamp: iso(NOW),
+  } as const;
+  const detail = { ...delivery, payload: { ...payload, signals: [...payload.signals] }, attempts: [] };
+
+  test.each(["json", "slack", "teams", "discord"] as const)("is what the daemon writes for %s", (format) => {
+    const url = "https://hooks.example.com/a";
+    const body = JSON.stringify(payload);
+    const sent = renderRequest({ format, url, organizationId: "o1", source: "host", eventId: "e1", body });
+    expect(requestOf(detail, { ...webhook, format, url }, NOW)).toMatchObject(sent);
+    expect(isKnown(format)).toBe(true);
+  });
+
+  test("is not claimed to be known for PagerDuty", () => {
+    expect(isKnown("pagerduty")).toBe(false);
+  });
 });
 
 test("names, times and outcomes are said for people", () => {

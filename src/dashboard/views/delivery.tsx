@@ -1,9 +1,10 @@
-import { type Attempt, type DeliveryDetail, NotFoundError } from "../../client/index.ts";
+import { type Attempt, type DeliveryDetail, NotFoundError, type WebhookFormat } from "../../client/index.ts";
 import { paths } from "../address.ts";
 import { useAction, useLoaded } from "../hooks.ts";
 import { usePage, useReloadOn } from "../page-context.ts";
 import { Clock, Code, CopyButton, Done, Loading, Problem, Tier, Time, View } from "../parts/basics.tsx";
-import { curlCommand, requestOf, requestText } from "../request-text.ts";
+import { curlCommand, isKnown, requestOf, requestText } from "../request-text.ts";
+import { mayGroup } from "../webhook-draft.ts";
 import { explain, nameOf, tierOf } from "../words.ts";
 import { NotFound } from "./not-found.tsx";
 
@@ -55,7 +56,9 @@ function Known({ delivery, onChanged }: { delivery: DeliveryDetail; onChanged: (
               Send again
             </button>
           )}
-          {request && <CopyButton text={curlCommand(request, delivery.payload)} label="Copy as curl" />}
+          {request && isKnown(webhook.format) && (
+            <CopyButton text={curlCommand(request)} label="Copy as curl" />
+          )}
         </div>
         {again.result && <Done>It goes out again now.</Done>}
         <Problem error={again.error} />
@@ -67,12 +70,8 @@ function Known({ delivery, onChanged }: { delivery: DeliveryDetail; onChanged: (
           <h2>
             {delivery.attempts.length > 0 ? "The request as it was sent" : "The request as it will be sent"}
           </h2>
-          {request && request.body === null && (
-            <p class="quiet">
-              The daemon writes this event as a message for {webhook.format}; below is the event itself.
-            </p>
-          )}
-          {request && <Code text={requestText(request, delivery.payload)} label="Request" />}
+          {webhook && <Written format={webhook.format} />}
+          {request && <Code text={requestText(request)} label="Request" />}
         </div>
         <aside aria-label="About it">
           <Facts delivery={delivery} />
@@ -80,6 +79,17 @@ function Known({ delivery, onChanged }: { delivery: DeliveryDetail; onChanged: (
       </div>
     </>
   );
+}
+
+/** What of a request may have been otherwise than it is shown. */
+function Written({ format }: { format: WebhookFormat }) {
+  if (!isKnown(format)) {
+    return (
+      <p class="quiet">The daemon writes the event as a message for {format}; below is the event itself.</p>
+    );
+  }
+  if (!mayGroup(format)) return null;
+  return <p class="quiet">This is the message for it alone; while many waited, they may have shared one.</p>;
 }
 
 function Summary({ delivery }: { delivery: DeliveryDetail }) {
