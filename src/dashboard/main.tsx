@@ -4,4 +4,8 @@ import "./style.css";
 import { App } from "./app.tsx";
 
 const root = document.getElementById("page");
-if (root) render(<App />, root);
+if (root) {
+  // What stands there until this runs.
+  root.replaceChildren();
+  render(<App />, root);
+}

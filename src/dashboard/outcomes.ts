@@ -46,12 +46,16 @@ export function afterOutcomes(
   webhookId?: string,
 ): StatisticsPoint[] {
   const ends = endsOf(outcomes, webhookId);
+  const attempts = dataOf(outcomes, "attempt").filter(
+    (attempt) => webhookId === undefined || attempt.webhook_id === webhookId,
+  );
   const moved = moveOn(points, stepSeconds * 1000, now);
   const last = moved.at(-1);
-  if (!last || ends.length === 0) return moved;
+  if (!last || ends.length + attempts.length === 0) return moved;
   const delivered = ends.filter(({ status }) => status === "delivered").length;
   const changed = {
     ...last,
+    attempts: last.attempts + attempts.length,
     delivered: last.delivered + delivered,
     failed: last.failed + ends.length - delivered,
   };

@@ -97,8 +97,13 @@ describe("what the stream tells", () => {
       type: "delivery",
       data: { id: "d", event_id: "e", webhook_id, attempt_count: 1, status },
     });
-    const outcomes = [end("delivered"), end("failed"), end("delivered", "w2")];
-    expect(afterOutcomes(points, 60, outcomes, NOW + 1).at(-1)).toMatchObject({ delivered: 2, failed: 1 });
+    const made: Outcome = { type: "attempt", data: attempt() };
+    const outcomes = [made, end("delivered"), end("failed"), end("delivered", "w2")];
+    expect(afterOutcomes(points, 60, outcomes, NOW + 1).at(-1)).toMatchObject({
+      attempts: 1,
+      delivered: 2,
+      failed: 1,
+    });
     expect(afterOutcomes(points, 60, outcomes, NOW + 1, "w1").at(-1)).toMatchObject({
       delivered: 1,
       failed: 1,

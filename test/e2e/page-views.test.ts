@@ -101,7 +101,7 @@ describe.skipIf(NO_BROWSER)("the views of the page", () => {
       await page.keyboard.press("Enter");
       await page.getByRole("alertdialog").waitFor();
       await page.keyboard.press("Escape");
-      expect(await page.getByRole("alertdialog").count()).toBe(0);
+      await page.getByRole("alertdialog").waitFor({ state: "detached" });
       expect(faults).toEqual([]);
     },
     BROWSER_TIMEOUT_MS,
@@ -155,6 +155,7 @@ async function check(page: Page, name: string): Promise<void> {
   const width = "document.documentElement.scrollWidth - innerWidth";
   expect(await page.evaluate(width), `${name} scrolls sideways`).toBeLessThanOrEqual(0);
   expect(await page.evaluate("globalThis.ran"), `${name} ran what is text`).toBeUndefined();
+  expect(await page.locator(".starting").count(), `${name} has what stood there before it`).toBe(0);
   expect(await page.locator("img, script:not([src])").count(), `${name} has markup`).toBe(0);
 }
 

@@ -3,7 +3,10 @@ import uPlot from "uplot";
 import type { StatisticsPoint } from "../../client/index.ts";
 import { count } from "../words.ts";
 
-/** What was delivered and what failed in each step, as bars; the failed ones on top, so that one is seen. */
+/**
+ * What came of the requests in each step, as bars: delivered, failed for good on top of it so that one is seen, and
+ * on top of that the attempts that got nothing through and are made again.
+ */
 export function Chart({ points, label }: { points: readonly StatisticsPoint[]; label: string }) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
@@ -33,15 +36,19 @@ export function Chart({ points, label }: { points: readonly StatisticsPoint[]; l
   }, []);
   useEffect(() => plot.current?.setData(latest.current), [points]);
 
-  const delivered = points.reduce((sum, point) => sum + point.delivered, 0);
-  const failed = points.reduce((sum, point) => sum + point.failed, 0);
-  const said = `${label}: ${count(delivered, "attempt")} delivered, ${failed.toLocaleString("en")} failed`;
+  const sum = (of: (point: StatisticsPoint) => number): number =>
+    points.reduce((total, point) => total + of(point), 0);
+  const delivered = sum((point) => point.delivered);
+  const failed = sum((point) => point.failed);
+  const again = sum(triedAgain);
+  const said = `${label}: ${count(delivered, "delivery", "deliveries")} delivered, ${number(failed)} failed, ${count(again, "attempt")} tried again`;
   return (
     <figure class="chart">
       <div ref={box} role="img" aria-label={said} />
       <figcaption>
-        <span class="key good">{delivered.toLocaleString("en")} delivered</span>
-        <span class="key bad">{failed.toLocaleString("en")} failed</span>
+        <span class="key good">{number(delivered)} delivered</span>
+        <span class="key bad">{number(failed)} failed</span>
+        {again > 0 && <span class="key warn">{number(again)} tried again</span>}
         <span class="quiet">{label}</span>
       </figcaption>
     </figure>
@@ -54,10 +61,20 @@ function stepOf([times]: uPlot.AlignedData): number {
   return (times[1] ?? 0) - (times[0] ?? 0) || 60;
 }
 
-/** Bars that stand on each other: the series behind is both together. */
+/** Attempts that ended no delivery. A message that is about many ends more than one, so there may be fewer attempts. */
+function triedAgain({ attempts, delivered, failed }: StatisticsPoint): number {
+  return Math.max(0, attempts - delivered - failed);
+}
+
+function number(value: number): string {
+  return value.toLocaleString("en");
+}
+
+/** Bars that stand on each other: each series has in it those that are drawn over it. */
 function dataOf(points: readonly StatisticsPoint[]): uPlot.AlignedData {
   return [
     points.map(({ at }) => Date.parse(at) / 1000),
+    points.map((point) => point.delivered + point.failed + triedAgain(point)),
     points.map(({ delivered, failed }) => delivered + failed),
     points.map(({ delivered }) => delivered),
   ];
@@ -85,7 +102,7 @@ function optionsFor(element: HTMLElement, stepSeconds: number): uPlot.Options {
       x: { range: (_plot, min, max) => [min - stepSeconds / 2, max + stepSeconds / 2] },
       y: { range: (_plot, _min, max) => [0, Math.max(max, 1) * 1.08] },
     },
-    series: [{}, series("--bad-solid"), series("--good-solid")],
+    series: [{}, series("--warn-solid"), series("--bad-solid"), series("--good-solid")],
     axes: [
       { ...axis, size: 22, gap: 4, grid: { show: false }, values: (_plot, times) => times.map(minuteOf) },
       {

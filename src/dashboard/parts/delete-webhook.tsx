@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Webhook } from "../../client/index.ts";
 import { go, paths } from "../address.ts";
 import { useAction } from "../hooks.ts";
@@ -33,8 +33,9 @@ function Question({ webhook, onKeep }: { webhook: Webhook; onKeep: () => void })
   const { client, webhooks } = usePage();
   const [isReady, setReady] = useState(false);
   const keep = useRef<HTMLButtonElement>(null);
+  // Before it is painted: whoever sees the question can answer it.
+  useLayoutEffect(() => keep.current?.focus(), []);
   useEffect(() => {
-    keep.current?.focus();
     const timer = setTimeout(() => setReady(true), PAUSE_MS);
     return () => clearTimeout(timer);
   }, []);
