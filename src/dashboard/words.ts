@@ -86,7 +86,7 @@ export function outcomeOf({ last_status, last_error }: Pick<Delivery, "last_stat
   if (last_error === "http_status" || (last_error === null && last_status !== null)) {
     return `HTTP ${last_status}`;
   }
-  return last_error === null ? "no attempt yet" : last_error.replaceAll("_", " ");
+  return last_error === null ? "not tried yet" : last_error.replaceAll("_", " ");
 }
 
 export const DISABLED_REASONS: Readonly<Record<string, string>> = {

@@ -236,5 +236,5 @@ test("names, times and outcomes are said for people", () => {
   ]);
   expect(outcomeOf({ last_status: 500, last_error: "http_status" })).toBe("HTTP 500");
   expect(outcomeOf({ last_status: null, last_error: "tls_failed" })).toBe("tls failed");
-  expect(outcomeOf({ last_status: null, last_error: null })).toBe("no attempt yet");
+  expect(outcomeOf({ last_status: null, last_error: null })).toBe("not tried yet");
 });

@@ -19,10 +19,13 @@ const A_DAY = 24;
 export function RecoverWebhook({ webhook }: { webhook: Webhook }) {
   const { client } = usePage();
   const [hours, setHours] = useState(A_DAY);
-  const preview = useLoaded(() => countFailed(client, webhook, hours), [client, webhook.id, hours]);
+  const counted = useLoaded(
+    () => preview(client, webhook, hours),
+    [client, webhook.id, webhook.enabled, hours],
+  );
   const recover = useAction(async () => {
     const { recovered } = await client.recoverWebhook(webhook.id, { since: sinceOf(hours) });
-    preview.reload();
+    counted.reload();
     return recovered;
   });
   return (
@@ -40,7 +43,7 @@ export function RecoverWebhook({ webhook }: { webhook: Webhook }) {
         )}
       </Field>
       <p class="quiet" role="status">
-        {preview.value ?? "Counting…"}
+        {counted.value ?? "Counting…"}
       </p>
       {recover.result !== undefined && (
         <Done>
@@ -49,7 +52,7 @@ export function RecoverWebhook({ webhook }: { webhook: Webhook }) {
             : `${count(recover.result, "delivery", "deliveries")} pending again.`}
         </Done>
       )}
-      <Problem error={recover.error ?? preview.error} />
+      <Problem error={recover.error ?? counted.error} />
       <button type="button" onClick={() => recover.run()} disabled={recover.isRunning}>
         Recover
       </button>
@@ -61,20 +64,54 @@ function sinceOf(hours: number): Date {
   return new Date(Date.now() - hours * HOUR_MS);
 }
 
-/** Pages that a preview asks for: a count of more is not worth the requests. */
+/** Pages of a hundred that a preview asks for: a count of more is not worth the requests. */
 const MAX_PAGES = 3;
 
-async function countFailed(client: IndigiArmor, webhook: Webhook, hours: number): Promise<string> {
+/** How many events of the range never reached it, or so many failed deliveries at least where those are too many. */
+async function preview(client: IndigiArmor, webhook: Webhook, hours: number): Promise<string> {
   const since = sinceOf(hours).getTime();
-  let failed = 0;
+  const [events, deliveries] = await Promise.all([
+    collect(async (cursor) => {
+      const page = await client.listEvents({ limit: 100, cursor });
+      return {
+        items: page.events.map((event) => ({ at: event.received_at, ...event })),
+        next: page.next_cursor,
+      };
+    }, since),
+    collect(async (cursor) => {
+      const page = await client.listDeliveries(webhook.id, { limit: 100, cursor });
+      return {
+        items: page.deliveries.map((one) => ({ at: one.created_at, ...one })),
+        next: page.next_cursor,
+      };
+    }, since),
+  ]);
+  if (!events.isWhole || !deliveries.isWhole) {
+    const failed = deliveries.items.filter(({ status }) => status === "failed").length;
+    return `At least ${count(failed, "failed delivery", "failed deliveries")}, and what came while it was off.`;
+  }
+  const reached = new Set(
+    deliveries.items.filter(({ status }) => status !== "failed").map((one) => one.event_id),
+  );
+  const missing = events.items.filter(({ id, event }) => webhook.events.includes(event) && !reached.has(id));
+  if (missing.length === 0) return "Nothing is missing.";
+  const most = webhook.filter === undefined ? "" : "Up to ";
+  return `${most}${count(missing.length, "event")} never reached it.`;
+}
+
+/** What is newer than a time, newest first, page by page; not whole when there is more than is asked for. */
+async function collect<T extends { at: string }>(
+  load: (cursor: string | null) => Promise<{ items: T[]; next: string | null }>,
+  since: number,
+): Promise<{ items: T[]; isWhole: boolean }> {
+  const items: T[] = [];
   let cursor: string | null = null;
   for (let page = 0; page < MAX_PAGES; page++) {
-    const answer = await client.listDeliveries(webhook.id, { status: "failed", limit: 100, cursor });
-    const inRange = answer.deliveries.filter(({ created_at }) => Date.parse(created_at) >= since);
-    failed += inRange.length;
-    cursor = inRange.length < answer.deliveries.length ? null : answer.next_cursor;
-    if (cursor === null) break;
+    const loaded = await load(cursor);
+    const inRange = loaded.items.filter(({ at }) => Date.parse(at) >= since);
+    items.push(...inRange);
+    cursor = inRange.length < loaded.items.length ? null : loaded.next;
+    if (cursor === null) return { items, isWhole: true };
   }
-  const many = `${cursor === null ? "" : "More than "}${count(failed, "failed delivery", "failed deliveries")}`;
-  return `${many}, and what came while it was off.`;
+  return { items, isWhole: false };
 }
