@@ -11,15 +11,16 @@ let cluster: Cluster;
 
 const EVENTS = 1_500;
 const PGBOUNCER = "/usr/sbin/pgbouncer";
+const FAKETIME = "/usr/bin/faketime";
 
 const isHealthy = async ({ url }: RunningDaemon): Promise<boolean> =>
   (await fetch(`${url}/health`)).status === 200;
 
-/** Whether the tests through PgBouncer must be left out. */
-function withoutPgbouncer(): boolean {
-  if (existsSync(PGBOUNCER)) return false;
-  if (process.env.CI) throw new Error("these tests need Debian's package pgbouncer");
-  console.log("skipped: PgBouncer is not installed (Debian: apt-get install pgbouncer)");
+/** Whether a test must be left out for want of a program, which is Debian's package of that name. */
+function without(path: string, name: string): boolean {
+  if (existsSync(path)) return false;
+  if (process.env.CI) throw new Error(`these tests need Debian's package ${name}`);
+  console.log(`skipped: ${name} is not installed (Debian: apt-get install ${name})`);
   return true;
 }
 
@@ -99,7 +100,7 @@ describe.if(hasPostgres())("several daemons and a network between them and Postg
     console.log(`${repeats} repeats`);
   }, 90_000);
 
-  test.skipIf(withoutPgbouncer())(
+  test.skipIf(without(PGBOUNCER, "pgbouncer"))(
     "through a pooler in transaction mode: nothing is lost, and shares are fair",
     async () => {
       const direct = await cluster.database();
@@ -116,6 +117,32 @@ describe.if(hasPostgres())("several daemons and a network between them and Postg
       allow(fleet, 1, EVENTS);
       await untilAllArrived(fleet, EVENTS);
       expect(checkArrivals(fleet).repeats).toBe(0);
+    },
+    90_000,
+  );
+
+  test.skipIf(without(FAKETIME, "faketime"))(
+    "a daemon whose clock is a day off sends in time, and signs with the right one",
+    async () => {
+      const url = await cluster.database();
+      const fleet = await startFleet({ url, daemons: 1, events: EVENTS, webhooks: 6 });
+      const env = { FAKETIME_DONT_FAKE_MONOTONIC: "1" };
+      await fleet.start(undefined, { through: [FAKETIME, "-f", "+1d"], env });
+      await fleet.start(undefined, { through: [FAKETIME, "-f", "-1d"], env });
+      const held = () =>
+        cluster.run(
+          url,
+          "SELECT string_agg(n::text, ' ' ORDER BY n) FROM (SELECT count(*) AS n FROM partitions GROUP BY owner) s",
+        );
+      await until("shares are fair", () => held() === "84 86 86", 10_000);
+      allow(fleet, 1, EVENTS);
+      await untilAllArrived(fleet, EVENTS);
+      expect(checkArrivals(fleet).repeats).toBe(0);
+      const times = fleet.watched.flatMap(({ receiver }) =>
+        receiver.received.map(({ headers }) => Number(headers["webhook-timestamp"])),
+      );
+      const off = times.map((time) => Math.abs(time - Date.now() / 1000));
+      expect(Math.max(...off)).toBeLessThan(120);
     },
     90_000,
   );

@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type RunningDaemon, scan, until } from "./daemon.ts";
+import { type RunningDaemon, type StartOptions, scan, until } from "./daemon.ts";
 import { atEnd, emptyDir, type Registered, receive, startBinary } from "./e2e.ts";
 import type { Received, Receiver } from "./receiver.ts";
 import { createResendingScanner, type ResendingScanner } from "./resending-scanner.ts";
@@ -24,7 +24,7 @@ export interface Fleet {
   scanners: ResendingScanner[];
   watched: Watched[];
   /** Starts one more daemon; with the directory of one before it, in that one's place. */
-  start(dir?: string, args?: string[]): Promise<RunningDaemon>;
+  start(dir?: string, more?: Pick<StartOptions, "through" | "env">): Promise<RunningDaemon>;
   args: string[];
 }
 
@@ -60,10 +60,10 @@ export async function startFleet({
     daemons: [],
     scanners: [],
     watched: [],
-    async start(dir = emptyDir(), more = []) {
+    async start(dir = emptyDir(), more = {}) {
       const [first] = fleet.daemons;
       const known = first && { key: first.key, organizationId: first.organizationId };
-      return startBinary({ dir, args: [...args, ...more], ...known });
+      return startBinary({ dir, args, ...known, ...more });
     },
   };
   for (let i = 0; i < daemons; i += 1) fleet.daemons.push(await fleet.start());
