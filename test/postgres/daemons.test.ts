@@ -175,6 +175,17 @@ describe.if(hasPostgres())("several daemons on one PostgreSQL", () => {
     90_000,
   );
 
+  test("what one daemon takes for the webhooks of another is sent at once", async () => {
+    const fleet = await startFleet({ url: await cluster.database(), daemons: 3, events: 300, webhooks: 6 });
+    await untilShared(fleet.url, 3);
+    const at = performance.now();
+    allow(fleet, 1, 300);
+    // Well before anybody would look without having been told.
+    await untilAllArrived(fleet, 300, 6_000);
+    console.log(`through after ${Math.round(performance.now() - at)} ms`);
+    expect(report("told", fleet).repeats).toBe(0);
+  }, 30_000);
+
   test("six that start at once migrate once, and share what there is", async () => {
     const url = await cluster.database();
     const fleet = await startFleet({ url, daemons: 0, events: 0, webhooks: 0 });

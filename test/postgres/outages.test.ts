@@ -11,7 +11,8 @@ let cluster: Cluster;
 
 const EVENTS = 1_500;
 const PGBOUNCER = "/usr/sbin/pgbouncer";
-const FAKETIME = "/usr/bin/faketime";
+/** The library itself, as the command that goes with it would be between the test and the daemon. */
+const FAKETIME = [...new Bun.Glob("/usr/lib/*/faketime/libfaketime.so.1").scanSync("/")][0] ?? "none";
 
 const isHealthy = async ({ url }: RunningDaemon): Promise<boolean> =>
   (await fetch(`${url}/health`)).status === 200;
@@ -126,9 +127,12 @@ describe.if(hasPostgres())("several daemons and a network between them and Postg
     async () => {
       const url = await cluster.database();
       const fleet = await startFleet({ url, daemons: 1, events: EVENTS, webhooks: 6 });
-      const env = { FAKETIME_DONT_FAKE_MONOTONIC: "1" };
-      await fleet.start(undefined, { through: [FAKETIME, "-f", "+1d"], env });
-      await fleet.start(undefined, { through: [FAKETIME, "-f", "-1d"], env });
+      const startAt = (offset: string) =>
+        fleet.start(undefined, {
+          env: { LD_PRELOAD: FAKETIME, FAKETIME: offset, FAKETIME_DONT_FAKE_MONOTONIC: "1" },
+        });
+      await startAt("+1d");
+      await startAt("-1d");
       const held = () =>
         cluster.run(
           url,

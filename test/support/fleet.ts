@@ -24,7 +24,7 @@ export interface Fleet {
   scanners: ResendingScanner[];
   watched: Watched[];
   /** Starts one more daemon; with the directory of one before it, in that one's place. */
-  start(dir?: string, more?: Pick<StartOptions, "through" | "env">): Promise<RunningDaemon>;
+  start(dir?: string, more?: Pick<StartOptions, "env">): Promise<RunningDaemon>;
   args: string[];
 }
 

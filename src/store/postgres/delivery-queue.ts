@@ -72,7 +72,8 @@ const CLAIM = `WITH held AS MATERIALIZED (SELECT unnest($3::bigint[]) AS id),
   FROM (SELECT * FROM fresh UNION ALL SELECT * FROM again) c
   CROSS JOIN LATERAL (SELECT body FROM events WHERE events.id = c.event_id LIMIT 1) e
   UNION ALL
-  SELECT NULL, NULL, 0, 0, (SELECT min(due_at) FROM queue WHERE webhook_id = $1 AND tried AND due_at > $7::bigint)::float8, 0, true, NULL`;
+  SELECT NULL, NULL, 0, 0, CASE WHEN $4::int > 0 THEN
+    (SELECT min(due_at) FROM queue WHERE webhook_id = $1 AND tried AND due_at > $7::bigint) END::float8, 0, true, NULL`;
 
 interface ClaimRow {
   id: number | null;
@@ -143,7 +144,7 @@ export function createDeliveryQueue(
       again: [],
       moreFresh: false,
       moreAgain: false,
-      nextDueAt: Number.POSITIVE_INFINITY,
+      nextDueAt: wantedAgain > 0 ? Number.POSITIVE_INFINITY : null,
     };
     if (epoch === null) return found;
     const reading = claims.beginReading(webhookId);
@@ -163,7 +164,7 @@ export function createDeliveryQueue(
       let again = 0;
       for (const { id, dueAt, retries, tried, ...row } of rows) {
         if (id === null) {
-          found.nextDueAt = dueAt ?? Number.POSITIVE_INFINITY;
+          if (wantedAgain > 0) found.nextDueAt = dueAt ?? Number.POSITIVE_INFINITY;
           continue;
         }
         if (tried) again += 1;
@@ -177,7 +178,8 @@ export function createDeliveryQueue(
         const delivery: ClaimedDelivery = { id, webhookId, ...row, dueAt: tried ? (dueAt ?? 0) : 0 };
         (tried ? found.again : found.fresh).push(delivery);
       }
-      found.moreFresh ||= wantedFresh > 0 && fresh === wantedFresh;
+      // Of what was not asked for there may be any number.
+      found.moreFresh ||= fresh === wantedFresh;
       found.moreAgain ||= wantedAgain > 0 && again === wantedAgain;
       return found;
     } finally {

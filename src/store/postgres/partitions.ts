@@ -78,9 +78,9 @@ export function createPartitions({
     if (rows.length > 0) onGained();
   };
 
-  /** Those with nothing under way go first: they need not wait. */
+  /** Those with nothing under way go first: they need not wait. Any of them, as webhooks of the same age lie side by side. */
   const drain = (surplus: number): void => {
-    const chosen = [...held].filter(([, { isDraining }]) => !isDraining);
+    const chosen = shuffled([...held].filter(([, { isDraining }]) => !isDraining));
     chosen.sort(([a], [b]) => Number(isBusy(a)) - Number(isBusy(b)));
     for (const [, partition] of chosen.slice(0, surplus)) partition.isDraining = true;
     onLost();
@@ -131,4 +131,11 @@ export function createPartitions({
       return true;
     },
   };
+}
+
+function shuffled<T>(items: readonly T[]): T[] {
+  return items
+    .map((item) => ({ item, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item);
 }

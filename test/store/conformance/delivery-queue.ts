@@ -33,6 +33,12 @@ export function deliveryQueueConforms(harness: Harness): void {
       expect((await claim(MANY)).fresh.map(({ id }) => id)).toEqual(all.slice(0, 3));
     });
 
+    test("says that there may be more where none was asked for", async () => {
+      const { webhookId } = await prepare(2);
+      const claim = await under.store.deliveryQueue.claim({ webhookId, fresh: 0, again: 0, ...NOW() });
+      expect(claim).toMatchObject({ fresh: [], again: [], moreFresh: true, nextDueAt: null });
+    });
+
     test("gives what was tried before once it is due, what was due first first", async () => {
       const { webhookId } = await prepare(3);
       const { fresh } = await claimAll(under.store, webhookId);
