@@ -1,11 +1,11 @@
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { buildBinary } from "../../../release/binary.ts";
 import { writeLinuxPackages } from "../../../release/linux-packages.ts";
 import { run } from "../../../release/run.ts";
 import { TARGETS, type Target } from "../../../release/targets.ts";
-import { scan, until } from "../../support/daemon.ts";
+import { newDir, removeDir, scan, until } from "../../support/daemon.ts";
 import { atEnd, cleanUp, emptyDir } from "../../support/e2e.ts";
 import { binaryOf, released, VERSION } from "../../support/release/files.ts";
 import { debianRoot, muslRoot, type Root } from "../../support/release/roots.ts";
@@ -22,12 +22,18 @@ function targetOf(name: string): Target & { debian: "amd64" | "arm64" } {
   return TARGETS.find((target) => target.name === name) as Target & { debian: "amd64" | "arm64" };
 }
 
-/** The same packages with a later version. */
+const LATER = newDir();
+afterAll(() => removeDir(LATER));
+let later: Promise<string[]> | null = null;
+
+/** The same packages with a later version, made once. */
 async function laterPackages(): Promise<string> {
-  const out = emptyDir();
-  const binary = await binaryOf("linux-x64");
-  await writeLinuxPackages(targetOf("linux-x64"), NEXT_VERSION, binary, emptyDir(), out);
-  return out;
+  later ??= (async () => {
+    const binary = await binaryOf("linux-x64");
+    return writeLinuxPackages(targetOf("linux-x64"), NEXT_VERSION, binary, join(LATER, "work"), LATER);
+  })();
+  await later;
+  return LATER;
 }
 
 /** Starts the daemon of a root as its user and answers the ack of one event. */
@@ -106,8 +112,8 @@ describe.each(KINDS)("the .%s", (kind, packages) => {
   test("an upgrade and a removal leave the operator's configuration and the data alone", async () => {
     appendFileSync(join(root.path, ENV_FILE), "ARMORHOOKS_PORT=9999\n");
     await root.ok(`${AS_USER} org create --name acme ${DATA}`);
-    const later = packages.file(NEXT_VERSION);
-    cpSync(join(await laterPackages(), later), join(root.path, later));
+    const file = packages.file(NEXT_VERSION);
+    cpSync(join(await laterPackages(), file), join(root.path, file));
     expect(await root.ok(packages.upgrade(NEXT_VERSION))).not.toContain("armorhooks is installed");
     const after = await root.ok(
       kind === "deb" ? "dpkg-query -W -f '${Version}' armorhooks" : "rpm -q --qf '%{VERSION}' armorhooks",
