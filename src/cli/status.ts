@@ -9,55 +9,19 @@ import type { LatestFailure } from "../store/overview.ts";
 import type { Store } from "../store/store.ts";
 import type { Webhook } from "../store/webhooks.ts";
 import { VERSION } from "../version.ts";
-import { paint, printable, printJson, printTable } from "./output.ts";
+import { printJson } from "./output.ts";
+import {
+  type DaemonStatus,
+  OLDEST_PENDING_LIMIT_S,
+  printStatus,
+  type Status,
+  type WebhookStatus,
+} from "./status-print.ts";
 import { type Place, withExistingStore } from "./with-store.ts";
 
 const HOUR_MS = 3_600_000;
 /** Longer than the default retries of a delivery take. */
 const HORIZON_MS = 7 * 24 * HOUR_MS;
-const OLDEST_PENDING_LIMIT_S = 3_600;
-
-export interface Status {
-  ok: boolean;
-  version: string;
-  data_dir: string;
-  daemon_running: boolean;
-  /** The daemons that share a database; left out where there is one in the data directory. */
-  daemons?: DaemonStatus[];
-  webhooks: { total: number; enabled: number; failing: number; waiting: number; disabled: number };
-  pending: { deliveries: number; oldest_seconds: number | null };
-  last_hour: { attempts: number; succeeded: number; failed: number; errors: Record<string, number> };
-  /** The failing and the disabled ones, and those whose receivers have asked to wait. */
-  attention: WebhookStatus[];
-}
-
-interface DaemonStatus {
-  id: string;
-  host: string;
-  version: string;
-  sends: boolean;
-  partitions: number;
-  last_sign_of_life_ms: number;
-  lease_ms: number;
-}
-
-interface WebhookStatus {
-  id: string;
-  /** Left out when it has none. */
-  name?: string;
-  organization_id: string;
-  organization_name: string;
-  host: string;
-  state: "failing" | "waiting" | "disabled";
-  disabled_reason: string | null;
-  failure_count: number;
-  pending: number;
-  last_triggered_at: string | null;
-  /** What its latest failed attempt came to, in a few words. */
-  why: string | null;
-  /** Until when its receiver has asked to wait; null when it has not. */
-  waiting_until: string | null;
-}
 
 const HELP = `
 A webhook is failing when its latest attempt failed, and waiting when its receiver has asked it to
@@ -84,7 +48,7 @@ export function statusCommand(setExitCode: (code: number) => void): Command {
     .action(async ({ json, ...place }: Place & { json?: boolean }) => {
       const status = await withExistingStore(place, (store) => readStatus(store, resolve(place.dataDir)));
       if (json) printJson(status);
-      else print(status);
+      else printStatus(status);
       setExitCode(status.ok ? 0 : 1);
     });
 }
@@ -216,96 +180,4 @@ function sum(numbers: Iterable<number>): number {
   let total = 0;
   for (const number of numbers) total += number;
   return total;
-}
-
-function print(status: Status): void {
-  const { webhooks, pending, last_hour: hour, attention } = status;
-  const daemon = status.daemon_running ? paint("green", "running") : paint("red", "not running");
-  const errors = Object.entries(hour.errors).map(([error, n]) => `${error} ${n}`);
-  line("armorhooks", `${status.version}, ${status.data_dir}`);
-  line("daemon", daemon);
-  if (status.daemons) printDaemons(status.daemons);
-  line(
-    "webhooks",
-    `${webhooks.enabled} enabled, ${alarming(webhooks.failing, "failing")}, ${webhooks.waiting} waiting, ${alarming(webhooks.disabled, "disabled")}`,
-  );
-  line("pending", `${grouped(pending.deliveries)} deliveries${oldestText(pending.oldest_seconds)}`);
-  line(
-    "last hour",
-    `${grouped(hour.attempts)} attempts, ${grouped(hour.succeeded)} succeeded, ${alarming(hour.failed, "failed")}${errors.length > 0 ? ` (${errors.join(", ")})` : ""}`,
-  );
-  if (attention.length > 0) printAttention(attention);
-}
-
-/** The shares of all that send, and how long ago each was heard of. */
-function printDaemons(daemons: readonly DaemonStatus[]): void {
-  line("daemons", daemons.length === 0 ? paint("red", "none") : String(daemons.length));
-  printTable(
-    ["HOST", "VERSION", "SHARE", "LAST SIGN OF LIFE", "LEASE"],
-    daemons.map(({ host, version, sends, partitions, last_sign_of_life_ms, lease_ms }) => [
-      printable(host),
-      version,
-      sends ? `${partitions} of 256` : "paused",
-      `${(last_sign_of_life_ms / 1000).toFixed(1)} s ago`,
-      lease_ms > 0 ? `${(lease_ms / 1000).toFixed(1)} s left` : "run out",
-    ]),
-  );
-  console.log("");
-}
-
-/** What fits on one screen with the lines above. */
-const MAX_ROWS = 15;
-const MAX_WHY_LENGTH = 60;
-
-function printAttention(attention: readonly WebhookStatus[]): void {
-  console.log("");
-  printTable(
-    ["WEBHOOK", "NAME", "ORGANIZATION", "HOST", "STATE", "FAILURES", "PENDING", "LAST ATTEMPT", "WHY"],
-    attention
-      .slice(0, MAX_ROWS)
-      .map((webhook) => [
-        webhook.id,
-        printable(webhook.name ?? "").slice(0, 20),
-        printable(webhook.organization_name).slice(0, 20),
-        webhook.host,
-        webhook.disabled_reason ? `disabled (${webhook.disabled_reason})` : webhook.state,
-        String(webhook.failure_count),
-        String(webhook.pending),
-        webhook.last_triggered_at ?? "never",
-        printable(reasonOf(webhook)).slice(0, MAX_WHY_LENGTH),
-      ]),
-  );
-  if (attention.length > MAX_ROWS) console.log(`… and ${attention.length - MAX_ROWS} more; --json lists all`);
-}
-
-function reasonOf({ state, why, waiting_until }: WebhookStatus): string {
-  if (state === "waiting") return `its receiver has asked to wait until ${waiting_until}`;
-  return why ?? "";
-}
-
-function line(name: string, text: string): void {
-  console.log(`${paint("bold", name.padEnd(12))}${text}`);
-}
-
-function alarming(count: number, what: string): string {
-  return count > 0 ? paint("yellow", `${grouped(count)} ${what}`) : `0 ${what}`;
-}
-
-function grouped(count: number): string {
-  return count.toLocaleString("en-US");
-}
-
-function oldestText(seconds: number | null): string {
-  if (seconds === null) return "";
-  const text = `oldest ${formatAge(seconds)}`;
-  return `, ${seconds > OLDEST_PENDING_LIMIT_S ? paint("red", text) : text}`;
-}
-
-/** `42 s`, `12 min`, `3 h 5 min`, `4 d 3 h` */
-export function formatAge(seconds: number): string {
-  const minutes = Math.floor(seconds / 60);
-  const hours = Math.floor(minutes / 60);
-  if (minutes < 1) return `${seconds} s`;
-  if (hours < 1) return `${minutes} min`;
-  return hours < 24 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }

@@ -13,7 +13,7 @@ import type { Store } from "./store.ts";
 /** The one way in: which database is behind the ports is known here and nowhere else. */
 
 export { writeBackup } from "./sqlite/backup.ts";
-export { DATABASE_FILE } from "./sqlite/database.ts";
+export { DATABASE_FILE } from "./sqlite/database-file.ts";
 export { inspectDatabase } from "./sqlite/inspect.ts";
 export { isLocked, lockDataDir } from "./sqlite/lock.ts";
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { formatAge } from "../../src/cli/status.ts";
+import { formatAge } from "../../src/cli/status-print.ts";
 import type { SqliteStore } from "../../src/store/sqlite/store.ts";
 import { addOrganization, addWebhook, openTestStore, seed } from "../store/seed.ts";
 import {

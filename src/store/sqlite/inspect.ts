@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../../errors.ts";
 import type { Inspection } from "../inspection.ts";
-import { DATABASE_FILE, rollbackJournal } from "./database.ts";
+import { DATABASE_FILE, rollbackJournal } from "./database-file.ts";
 import { MIGRATIONS } from "./migrations.ts";
 
 const MAX_PROBLEMS = 5;

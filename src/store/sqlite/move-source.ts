@@ -1,7 +1,7 @@
 import { Database } from "bun:sqlite";
 import { join } from "node:path";
 import type { ClockState } from "../../clock.ts";
-import { DATABASE_FILE } from "./database.ts";
+import { DATABASE_FILE } from "./database-file.ts";
 import { PENDING } from "./schema.ts";
 
 /** What is kept in a data directory, read from end to end for another store. Only while no daemon runs on it. */

@@ -111,11 +111,12 @@ test("little is left for the thread that writes, although it goes on", async () 
   thread.postMessage(path);
   while (answers.length === 0) {
     write(20);
-    await new Promise((next) => setImmediate(next));
+    await Bun.sleep(1);
   }
   const { log, checkpointed } = state();
   expect(answers).toEqual([{ isOver: false, failure: null }]);
-  expect(log - checkpointed).toBeLessThan(4_000);
+  // One pass alone leaves what was written during it, which is thousands.
+  expect(log - checkpointed).toBeLessThan(1_000);
   thread.terminate();
 }, 30_000);
 
