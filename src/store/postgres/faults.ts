@@ -18,7 +18,10 @@ export function sqlState(error: unknown): string | null {
 /** Whether PostgreSQL could not do its work, rather than refuse ours. */
 export function isPostgresFault(error: unknown): boolean {
   if (isStoreFault(error)) return true;
-  if (!(error instanceof Error) || error.name !== "PostgresError") return false;
+  if (!(error instanceof Error)) return false;
+  // What the network or its encryption says, such as a certificate that is not trusted.
+  if (error.name === "Error") return typeof (error as { code?: unknown }).code === "string";
+  if (error.name !== "PostgresError") return false;
   const state = sqlState(error);
   // Without one it is the client that speaks: the connection was lost, refused or closed.
   return state === null || state === READ_ONLY || FAULT_CLASSES.has(state.slice(0, 2));
