@@ -14,7 +14,6 @@ from queue import Queue
 from armorhooks import AsyncScanner, Scanner, ScannerError
 
 socket, max_bytes, mode = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-problems = []
 lines = deque()
 stop = threading.Event()
 noted = 0
@@ -23,7 +22,7 @@ started = 0.0
 
 
 def on_problem(error, delay):
-    problems.append(error.code)
+    lines.append(json.dumps({"problem": error.code}))
 
 
 def report(n, outcome):
@@ -129,4 +128,4 @@ else:
 ms = (time.monotonic() - started) * 1000
 stop.set()
 flusher.join()
-print(json.dumps({"closed": True, "ms": ms, "peak": peak, "problems": problems}), flush=True)
+print(json.dumps({"closed": True, "ms": ms, "peak": peak}), flush=True)

@@ -4,12 +4,6 @@ import { createInterface } from "node:readline";
 import { Scanner, ScannerError } from "../../../src/scanner/index.ts";
 
 const [socket = "", maxBytes = ""] = process.argv.slice(2);
-const problems: string[] = [];
-const scanner = new Scanner({
-  socket,
-  maxBytes: Number(maxBytes),
-  onProblem: ({ code }) => problems.push(code),
-});
 let output: string[] = [];
 let peak = 0;
 let started = 0;
@@ -23,6 +17,11 @@ function flush(): void {
   output = [];
 }
 
+const scanner = new Scanner({
+  socket,
+  maxBytes: Number(maxBytes),
+  onProblem: ({ code }) => print({ problem: code }),
+});
 let n = 0;
 for await (const line of createInterface({ input: process.stdin })) {
   const index = n++;
@@ -39,4 +38,4 @@ for await (const line of createInterface({ input: process.stdin })) {
   peak = Math.max(peak, scanner.unacked);
 }
 await scanner.close();
-print({ closed: true, ms: performance.now() - started, peak, problems });
+print({ closed: true, ms: performance.now() - started, peak });

@@ -16,16 +16,18 @@ export interface Summary {
   ms: number;
   /** Most events that were unacked at once. */
   peak: number;
-  /** Codes of the problems that the client told of. */
-  problems: string[];
 }
 
 /** A process that sends what it is given with one of the scanner clients. */
 export interface Driver {
   outcomes: Outcome[];
+  /** Codes of the problems that the client has told of. */
+  problems: string[];
   give(...events: object[]): void;
   /** Waits until so many events have an outcome. */
   settled(count: number): Promise<void>;
+  /** Waits until the client has told of one more problem. */
+  troubled(): Promise<void>;
   /** No more events: waits for the end; answers the outcomes in the order in which the events were given. */
   end(): Promise<{ outcomes: Outcome[]; summary: Summary }>;
 }
@@ -75,14 +77,20 @@ export async function startDriver(name: DriverName, socket: string, maxBytes = 2
   });
   atEnd(() => child.kill("SIGKILL"));
   const outcomes: Outcome[] = [];
-  const summary = read(child.stdout, outcomes);
+  const problems: string[] = [];
+  const summary = read(child.stdout, outcomes, problems);
   return {
     outcomes,
+    problems,
     give(...events) {
       child.stdin.write(events.map((event) => `${JSON.stringify(event)}\n`).join(""));
       child.stdin.flush();
     },
     settled: (count) => until(`${count} are settled`, () => outcomes.length >= count, 20_000),
+    troubled() {
+      const before = problems.length;
+      return until("a problem is told of", () => problems.length > before, 20_000);
+    },
     async end() {
       await child.stdin.end();
       const code = await child.exited;
@@ -92,7 +100,11 @@ export async function startDriver(name: DriverName, socket: string, maxBytes = 2
   };
 }
 
-async function read(stdout: ReadableStream<Uint8Array>, outcomes: Outcome[]): Promise<Summary> {
+async function read(
+  stdout: ReadableStream<Uint8Array>,
+  outcomes: Outcome[],
+  problems: string[],
+): Promise<Summary> {
   let last = "";
   let rest = "";
   const decoder = new TextDecoder();
@@ -102,6 +114,7 @@ async function read(stdout: ReadableStream<Uint8Array>, outcomes: Outcome[]): Pr
     for (const line of lines) {
       const value = JSON.parse(line);
       if ("closed" in value) last = line;
+      else if ("problem" in value) problems.push(value.problem);
       else outcomes.push(value);
     }
   }
