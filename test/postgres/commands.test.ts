@@ -1,9 +1,19 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type RunningDaemon, until } from "../support/daemon.ts";
-import { cleanUp, command, commandJson, emptyDir, receive, register, startBinary } from "../support/e2e.ts";
+import { LOOPBACK, type RunningDaemon, until } from "../support/daemon.ts";
+import {
+  cleanUp,
+  command,
+  commandJson,
+  emptyDir,
+  receive,
+  register,
+  startBinary,
+  verify,
+} from "../support/e2e.ts";
 import { type Cluster, hasPostgres, startCluster } from "../support/postgres.ts";
+import type { Received } from "../support/receiver.ts";
 
 let cluster: Cluster;
 
@@ -86,6 +96,30 @@ describe.if(hasPostgres())("the command line and the API on a shared PostgreSQL"
     const noServer = await doctor("--database", away, "--secret-key-file", key);
     expect([noServer.code, noServer.of("database")?.status]).toEqual([1, "fail"]);
     expect(daemons).toHaveLength(2);
+  }, 40_000);
+
+  test("the secret key is rotated while no daemon runs; then the new one is the one that all need", async () => {
+    const { daemons, url, key } = await startTwo();
+    const [one, two] = daemons;
+    const receiver = receive();
+    const webhook = await register(one, receiver.url);
+    const old = keyFile("a7");
+    const rotate = () =>
+      command(["secret-key", "rotate", "--database", url, "--secret-key-file", key], { cwd: emptyDir() });
+    const tooEarly = await rotate();
+    expect([tooEarly.code, tooEarly.stderr]).toEqual([1, expect.stringContaining("stop all of them first")]);
+    for (const daemon of [one, two]) expect(await daemon.stop()).toBe(0);
+    expect((await rotate()).stdout).toContain("secrets of 1 webhooks");
+    const refused = await command(["serve", "--port", "0", "--database", url, "--secret-key-file", old], {
+      cwd: emptyDir(),
+    });
+    expect(refused.code).toBe(1);
+    const again = await startBinary({
+      args: [...LOOPBACK, "--database", url, "--secret-key-file", key],
+      key: one.key,
+    });
+    expect((await again.api("POST", `/v1/webhooks/${webhook.id}/test`)).body.success).toBe(true);
+    verify(webhook, receiver.received.at(-1) as Received);
   }, 40_000);
 
   test("a start with another secret key, without one, or on a strange database is refused in one line", async () => {

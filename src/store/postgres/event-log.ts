@@ -43,6 +43,10 @@ const FIRST = `SELECT x.event_id::float8 AS id, i.n::int4 AS n
   FROM unnest($1::int[], $2::text[]) WITH ORDINALITY AS i(organization_id, external_id, n)
   JOIN external_ids x ON x.organization_id = i.organization_id AND x.external_id = i.external_id`;
 
+/** How long storing a batch may take: events to thousands of webhooks are a million rows. */
+const LIMIT_MS = 4_000;
+const MS_PER_DELIVERY = 0.2;
+
 /** check_violation: no partition of a table takes the row. */
 const NO_PARTITION = "23514";
 
@@ -90,7 +94,8 @@ export function createEventLog(database: PostgresDatabase, parts: EventLogParts)
       deliveries.map(({ eventId }) => eventId),
       schedule(),
     ];
-    const [answer] = await database.ingest.query<Answer>(APPEND, values);
+    const limit = LIMIT_MS + deliveries.length * MS_PER_DELIVERY;
+    const [answer] = await database.ingest.slowQuery<Answer>(limit, APPEND, values);
     return answer as Answer;
   };
 

@@ -37,6 +37,7 @@ const LOCK = 4_206_137_011;
 export async function migrate(pool: Pool, migrations: readonly Migration[] = MIGRATIONS): Promise<void> {
   if ((await appliedUntil(pool.query)) === newestOf(migrations)) return;
   await pool.transaction(async (query) => {
+    await query("SET LOCAL statement_timeout = 0");
     await query("SELECT pg_advisory_xact_lock($1)", [LOCK]);
     const applied = await appliedUntil(query);
     refuseOthers(applied, migrations);
