@@ -75,7 +75,7 @@ function giveTo(file: number, { mode, uid, gid }: KeyOwner): void {
   fchmodSync(file, mode & 0o777);
 }
 
-/** Renames, and waits until the new name is on disk: what is sealed with a key must not outlive it. */
+/** Renames, and waits until the new name is on disk: what is sealed with a key, say, must not outlive it. */
 export function replaceFile(from: string, to: string): void {
   renameSync(from, to);
   syncDirectory(dirname(to));

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { readSecretKey, type SecretKeySource } from "../secrets/key-file.ts";
+import { readSecretKey, replaceFile, type SecretKeySource } from "../secrets/key-file.ts";
 import { createSecretBox } from "../secrets/secret-box.ts";
 import type { Moved, MoveProgress } from "./move.ts";
 import type { SharedInspection } from "./shared-inspection.ts";
@@ -38,6 +38,13 @@ function readMark(dataDir: string): string | null {
   return existsSync(path) ? readFileSync(path, "utf8").trim() : null;
 }
 
+/** Whole, and on the disk: what has gone must not be sent from here as well, also after a power cut. */
+function mark(dataDir: string, to: string): void {
+  const path = join(dataDir, MOVED_FILE);
+  writeFileSync(`${path}.tmp`, `${to}\n`, { mode: 0o600, flush: true });
+  replaceFile(`${path}.tmp`, path);
+}
+
 export interface MoveOptions {
   dataDir: string;
   /** A postgres:// URL. */
@@ -55,7 +62,7 @@ export async function moveToShared({ dataDir, url, secretKey, onProgress }: Move
   try {
     const { keyId } = createSecretBox(readSecretKey(secretKey.path));
     const moved = await moveTo(url, source, keyId, onProgress);
-    writeFileSync(join(dataDir, MOVED_FILE), `${moved.to}\n`, { mode: 0o600, flush: true });
+    mark(dataDir, moved.to);
     return moved;
   } finally {
     source.close();

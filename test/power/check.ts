@@ -1,5 +1,5 @@
 import { Database } from "bun:sqlite";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Webhook as Verifier } from "standardwebhooks";
 import { createIdFormat } from "../../src/ids.ts";
@@ -38,6 +38,7 @@ export async function findFault({ image, library, ...known }: Cut): Promise<stri
   try {
     writeImage(image, dir);
     const env = { LD_PRELOAD: library, ARMORHOOKS_POWER_CLOCK: CLOCK };
+    if (isMoved(dir, known)) return await findStart(dir, env);
     daemon = await startDaemon({ compiled: true, dir, args: [...LOOPBACK, "--paused"], env });
     await checkWebhooks(daemon, known);
     checkEvents(daemon, known);
@@ -50,6 +51,30 @@ export async function findFault({ image, library, ...known }: Cut): Promise<stri
     await daemon?.stop("SIGKILL");
     removeDir(dir);
   }
+}
+
+/** Whether a directory says that what was in it is elsewhere. */
+function isMoved(dir: string, { facts: { moved }, position }: Known): boolean {
+  const mark = join(dir, "data", "moved-to");
+  if (!existsSync(mark)) {
+    if (moved !== null && moved.at <= position) throw new Error("nothing says that all was moved away");
+    return false;
+  }
+  const text = readFileSync(mark, "utf8").trim();
+  if (moved === null || !moved.to.endsWith(text.split("/").at(-1) as string) || text === "")
+    throw new Error(`what was moved away is said to be at ${JSON.stringify(text)}`);
+  return true;
+}
+
+/** Nobody may start by mistake on what was moved away; answers what is wrong. */
+async function findStart(dir: string, env: Record<string, string>): Promise<string | null> {
+  try {
+    const daemon = await startDaemon({ compiled: true, dir, args: [...LOOPBACK, "--paused"], env });
+    await daemon.stop("SIGKILL");
+  } catch (error) {
+    return (error as Error).message.includes("was moved to") ? null : (error as Error).message;
+  }
+  return "a daemon starts on what was moved away";
 }
 
 type Known = Omit<Cut, "image" | "library">;

@@ -8,6 +8,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { newDir, removeDir } from "../support/daemon.ts";
+import { hasPostgres, startCluster } from "../support/postgres.ts";
 import { chooseSeed, randomFrom } from "../support/random.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { type CutResult, tryCuts } from "./cuts.ts";
@@ -19,6 +20,7 @@ import {
   recordFailure,
   recordFirst,
   recordLife,
+  recordMove,
   recordRestore,
   recordRotation,
   recordSlowDisk,
@@ -113,6 +115,21 @@ describe.skipIf(!gcc)("a power cut at any moment", () => {
   );
 
   test("of a backup", async () => cutFor(keep(await recordBackup(world, first)), 0.05), TIMEOUT_MS);
+
+  test.skipIf(!hasPostgres())(
+    "of a move to PostgreSQL",
+    async () => {
+      const cluster = await startCluster();
+      try {
+        const recording = keep(await recordMove(world, first, await cluster.database()));
+        await cutFor(recording, 0.05);
+        await cutFor(recording, 0.05, [recording.entries.length - 12, recording.entries.length]);
+      } finally {
+        await cluster.remove();
+      }
+    },
+    TIMEOUT_MS,
+  );
 
   for (const schema of OLD_SCHEMAS) {
     test(

@@ -23,6 +23,8 @@ export interface Facts {
   webhooks: Map<string, WebhookVersion[]>;
   /** Files that a command said it had written. */
   files: { at: number; path: string }[];
+  /** When all was moved to another database, from then on the directory must say so; null when it never was. */
+  moved: { at: number; to: string } | null;
 }
 
 /** A webhook as one request made it; null once deleted. */
@@ -133,7 +135,7 @@ function apiOf({ url }: RunningDaemon, key: string): RunningDaemon["api"] {
 }
 
 export function noFacts(): Facts {
-  return { readyAt: null, key: "", acks: [], seen: [], webhooks: new Map(), files: [] };
+  return { readyAt: null, key: "", acks: [], seen: [], webhooks: new Map(), files: [], moved: null };
 }
 
 /** The same facts, known before a recording began. */
@@ -150,5 +152,6 @@ export function known({ key, acks, seen, webhooks }: Facts): Facts {
       ]),
     ),
     files: [],
+    moved: null,
   };
 }

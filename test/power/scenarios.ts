@@ -152,6 +152,22 @@ export function recordBackup({ library }: World, first: Recording): Promise<Reco
   });
 }
 
+/** All of it is taken to a PostgreSQL server, and the directory says so. */
+export function recordMove({ library }: World, first: Recording, url: string): Promise<Recording> {
+  return record({
+    name: "a move",
+    library,
+    prepare: (dir) => cpSync(first.after, dir, { recursive: true }),
+    facts: known(first.facts),
+    async work(recorder) {
+      const moved = { at: Number.POSITIVE_INFINITY, to: url };
+      recorder.facts.moved = moved;
+      succeed(await recorder.run(["move", "--data-dir", "data", "--to", url]));
+      moved.at = recorder.now();
+    },
+  });
+}
+
 /** The first start on a backup alone, which carries the key. */
 export function recordRestore({ library, receiver }: World, first: Recording): Promise<Recording> {
   return record({
