@@ -4,9 +4,13 @@ export interface Agenda<Item> {
   add(item: Item, at: number): void;
   remove(item: Item): void;
   stop(): void;
+  /** Entries that it keeps, those that were replaced among them. */
+  readonly size: number;
 }
 
 const MAX_TIMER_MS = 3_600_000;
+/** So many replaced entries are not worth the work of letting go of them. */
+const KEPT_ENTRIES = 64;
 
 interface Entry<Item> {
   item: Item;
@@ -18,7 +22,7 @@ export function createAgenda<Item>(
   now: () => number,
   { wake, woken }: { wake: (item: Item) => void; woken: () => void },
 ): Agenda<Item> {
-  /** A binary heap, the earliest first; entries that were replaced stay until their time. */
+  /** A binary heap, the earliest first; entries that were replaced stay until their time, or until they are most of it. */
   const heap: Entry<Item>[] = [];
   const current = new Map<Item, Entry<Item>>();
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -55,13 +59,23 @@ export function createAgenda<Item>(
       const entry = { item, at };
       current.set(item, entry);
       push(heap, entry);
+      if (heap.length > 2 * current.size + KEPT_ENTRIES) compact(heap, current);
       arm();
     },
     remove: (item) => {
       current.delete(item);
     },
     stop: () => clearTimeout(timer),
+    get size() {
+      return heap.length;
+    },
   };
+}
+
+/** An item that is woken every few milliseconds, and has something due tomorrow, would leave an entry each time. */
+function compact<Item>(heap: Entry<Item>[], current: ReadonlyMap<Item, Entry<Item>>): void {
+  heap.length = 0;
+  for (const entry of current.values()) push(heap, entry);
 }
 
 function push<Item>(heap: Entry<Item>[], entry: Entry<Item>): void {

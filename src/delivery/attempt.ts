@@ -14,7 +14,7 @@ export interface Attempt {
   epoch: number;
   /** Whether its first delivery had never failed. */
   isFirst: boolean;
-  /** Whether it is sent before its time, to look for a receiver that was away. */
+  /** Whether its first delivery is sent before its own time: to look for a receiver, or as that has asked to come again. */
   isEarly: boolean;
   /** Monotonic. */
   startedAt: number;

@@ -72,6 +72,7 @@ export function noteSuccess(breaker: Breaker, now: number): number {
   breaker.failures = 0;
   breaker.retryFailures = 0;
   breaker.isOpen = false;
+  breaker.isAway = false;
   breaker.failingSince = null;
   breaker.probeAt = 0;
   breaker.retryAt = 0;

@@ -26,8 +26,8 @@ export type Pauses = ReadonlyMap<number, number>;
 export const NO_PAUSES: Pauses = new Map();
 
 /** Whether a retry may follow, so that its pause must be known. */
-export function needsPauses({ meaning: { kind } }: AttemptResult): boolean {
-  return kind === "failed" || kind === "refused" || kind === "dropped";
+export function needsPauses({ status, meaning: { kind } }: AttemptResult): boolean {
+  return kind === "failed" || kind === "refused" || kind === "dropped" || (kind === "wait" && status !== 429);
 }
 
 /** What p-retry says: the same pause for all that were tried as often, so that those of one message stay together. */
@@ -103,9 +103,14 @@ function decide(
 }
 
 /** The same delivery after an attempt. */
-export function triedOnce(delivery: ClaimedDelivery, { isCharged }: Outcome): ClaimedDelivery {
+export function triedOnce(delivery: ClaimedDelivery, { isCharged, dueAt }: Outcome): ClaimedDelivery {
   const { attemptCount, budgetFrom } = delivery;
-  return { ...delivery, attemptCount: attemptCount + 1, budgetFrom: budgetFrom + (isCharged ? 0 : 1) };
+  return {
+    ...delivery,
+    attemptCount: attemptCount + 1,
+    budgetFrom: budgetFrom + (isCharged ? 0 : 1),
+    dueAt: dueAt ?? delivery.dueAt,
+  };
 }
 
 function madeOf({ attemptCount, budgetFrom }: ClaimedDelivery): number {
@@ -134,7 +139,8 @@ function judged(
   return {
     createdAt: timeOfId(id),
     made: madeOf(delivery),
-    isEarly,
+    // Others that share its message may be due, or never have failed.
+    isEarly: isEarly && dueAt > now,
     dueAt,
     isFailure: !isPutOff,
     refusedSince: isPutOff ? (queue.refusedSince.get(id) ?? null) : null,

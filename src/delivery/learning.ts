@@ -3,6 +3,7 @@ import type { Attempt } from "./attempt.ts";
 import { noteFailure, noteSuccess } from "./breaker.ts";
 import { noteAccepted, noteRefused, pause } from "./pace.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
+import type { WebhookQueue } from "./webhook-queue.ts";
 import { narrow, noteAnswer, noteFailedAnswer } from "./window.ts";
 
 /** When an answer came: schedule time, the monotonic clock, and wall time. */
@@ -21,6 +22,9 @@ export interface LearningOptions {
 /** What was put off while a receiver was away for at least this long is tried at once when it is back. */
 const HASTEN_AFTER_MS = 30_000;
 
+/** Tries that use up no attempt come no more often than this, however short the times are that are asked for. */
+const EARLY_PAUSE_MS = 1_000;
+
 /** A gateway says with these that what is behind it did not answer (RFC 9110, 15.6). */
 const GATEWAY_STATUSES = new Set([502, 503, 504]);
 
@@ -29,7 +33,7 @@ const GATEWAY_STATUSES = new Set([502, 503, 504]);
  * `status` is null when nobody answered. Answers how it counts among the webhook's failures in a row.
  */
 export function learn(
-  { queue, startedAt, epoch, isFirst }: Attempt,
+  { queue, startedAt, epoch, isFirst, isEarly }: Attempt,
   meaning: Meaning,
   status: number | null,
   { now, monotonic, wall }: Moment,
@@ -41,12 +45,11 @@ export function learn(
     queue.failureCount = 0;
     queue.isProven = true;
     queue.lastSuccessAt = now;
-    if (noteSuccess(queue.breaker, now) >= HASTEN_AFTER_MS) {
-      queue.hastenBefore = wall;
-      queue.hasDueRetries = true;
-    }
+    noteBack(queue, now, wall);
     return "success";
   }
+  const isBack = meaning.kind === "refused" || meaning.kind === "dropped" || status === 429;
+  if (isBack && queue.breaker.isAway) noteBack(queue, now, wall);
   if (meaning.kind === "wait") {
     queue.isProven = true;
     narrow(queue.window, monotonic);
@@ -54,7 +57,7 @@ export function learn(
       noteRefused(queue.pace, startedAt, monotonic, meaning.milliseconds);
       return "neither";
     }
-    pause(queue.pace, monotonic + (meaning.milliseconds ?? 0));
+    pause(queue.pace, monotonic + Math.max(meaning.milliseconds ?? 0, isEarly ? EARLY_PAUSE_MS : 0));
   } else if (meaning.kind === "refused" || meaning.kind === "dropped") {
     queue.isProven = true;
     noteAccepted(queue.pace, startedAt);
@@ -66,4 +69,11 @@ export function learn(
   }
   queue.failureCount += 1;
   return "failure";
+}
+
+/** The receiver is there: what was put off while nobody answered need not wait for its own time. */
+function noteBack(queue: WebhookQueue, now: number, wall: number): void {
+  if (noteSuccess(queue.breaker, now) < HASTEN_AFTER_MS) return;
+  queue.hastenBefore = wall;
+  queue.hasDueRetries = true;
 }

@@ -6,9 +6,9 @@ export interface Judged {
   createdAt: number;
   /** Attempts of the present budget before this one. */
   made: number;
-  /** Whether it was tried before its time, to look for a receiver that was away. */
+  /** Whether it was tried before its own schedule has it, as one looked for a receiver or was asked to come again. */
   isEarly: boolean;
-  /** When it is due by its own schedule: an early try that fails changes nothing in that. */
+  /** When it is due by its own schedule: an early try that fails changes nothing in that. 0 when it never failed. */
   dueAt: number;
   /** Whether the answer counts as a failure although it asks to wait (503 with a time). */
   isFailure: boolean;
@@ -23,6 +23,8 @@ export interface Outcome {
   state: "delivered" | "pending" | "failed";
   /** Null when finished. */
   nextAttemptAt: number | null;
+  /** For one that stays in front: when it is due by its own schedule, whatever its receiver asks for. */
+  dueAt?: number;
   /** Whether it uses up one of the delivery's attempts. */
   isCharged: boolean;
   /** Whether it stays in front of its webhook's queue: the receiver has only asked to wait. */
@@ -57,9 +59,12 @@ export function decideOutcome(
       return { ...PENDING, nextAttemptAt: judged.dueAt, isCharged: false, staysInFront: true };
     case "wait": {
       // A receiver that only ever asks to wait is given up like any other, after the same time.
-      const isCharged = judged.isFailure || now - (judged.refusedSince ?? now) > span;
+      // One that asks for a second each time, as while it is deployed, uses up no more attempts than one that asks
+      // for nothing: those before the delivery's own time are free.
+      const isCharged = (judged.isFailure && !judged.isEarly) || now - (judged.refusedSince ?? now) > span;
       if (isCharged && isLast(judged, policy)) return giveUp(judged);
-      return { ...PENDING, nextAttemptAt: Math.max(now, waitUntil), isCharged, staysInFront: true };
+      const dueAt = isCharged ? now + pause : judged.dueAt;
+      return { ...PENDING, nextAttemptAt: Math.max(now, waitUntil), dueAt, isCharged, staysInFront: true };
     }
     case "failed":
     case "refused":

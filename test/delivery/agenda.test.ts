@@ -37,3 +37,18 @@ test("any number of moments come in order", () =>
     }),
     { numRuns: 8 },
   ));
+
+test("an item that is woken often and has something due much later takes no more room each time", async () => {
+  let clock = 0;
+  let woken = 0;
+  const agenda = createAgenda<string>(() => clock, { wake: () => (woken += 1), woken: () => {} });
+  for (let i = 0; i < 300; i += 1) {
+    agenda.add("paced", 43_200_000);
+    agenda.add("paced", clock + 1);
+    clock += 1;
+    await Bun.sleep(1);
+  }
+  agenda.stop();
+  expect(woken).toBeGreaterThan(100);
+  expect(agenda.size).toBeLessThan(100);
+});

@@ -93,6 +93,31 @@ describe("what an attempt came to", () => {
     expect(queue.refusedSince.size).toBe(0);
   });
 
+  test("a 503 that asks for a second each time uses up no more attempts than any other failure", async () => {
+    const queue = queueOf();
+    const asked = resultOf({
+      status: 503,
+      error: "http_status",
+      meaning: { kind: "wait", milliseconds: 1_000 },
+    });
+    let delivery = deliveryOf(1);
+    const charged: number[] = [];
+    for (let second = 0; second < 30; second += 1) {
+      const now = MOMENT.now + second * 1_000;
+      const attempt = attemptOf(queue, { deliveries: [delivery], isEarly: delivery.dueAt > now });
+      const moment = { ...MOMENT, now, monotonic: MOMENT.monotonic + second * 1_000 };
+      const { outcomes } = judge(attempt, asked, await pausesOf(attempt, POLICY), moment, OPTIONS);
+      const [outcome] = outcomes;
+      if (!outcome?.staysInFront) throw new Error(`ended after ${second} s`);
+      expect(outcome.nextAttemptAt).toBe(now + 1_000);
+      if (outcome.isCharged) charged.push(second);
+      delivery = triedOnce(delivery, outcome);
+    }
+    expect(charged).toEqual([0, 5, 25]);
+    expect([delivery.attemptCount, delivery.attemptCount - delivery.budgetFrom]).toEqual([30, 3]);
+    expect(queue.failureCount).toBe(30);
+  });
+
   test("the last attempt of one with which nothing got through gives the webhook up", () => {
     const deliveries = [deliveryOf(1, { attemptCount: 11 })];
     const { disables } = judge(
@@ -107,12 +132,13 @@ describe("what an attempt came to", () => {
 
   test.each([
     ["delivered", false],
-    ["wait", false],
+    ["wait", false, 429],
+    ["wait", true, 503],
     ["disable", false],
     ["failed", true],
     ["refused", true],
     ["dropped", true],
-  ])("a pause is asked for only where a retry may follow: %s: %p", (kind, needed) => {
-    expect(needsPauses(resultOf({ meaning: { kind } as never }))).toBe(needed);
+  ])("a pause is asked for only where a retry may follow: %s: %p", (kind, needed, status = 200) => {
+    expect(needsPauses(resultOf({ status, meaning: { kind } as never }))).toBe(needed);
   });
 });

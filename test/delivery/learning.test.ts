@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { Meaning } from "../../src/delivery/answer.ts";
+import { searchAt } from "../../src/delivery/breaker.ts";
 import { learn } from "../../src/delivery/learning.ts";
 import type { WebhookQueue } from "../../src/delivery/webhook-queue.ts";
 import { attemptOf, POLICY, queueOf } from "../support/engine.ts";
@@ -97,5 +98,30 @@ describe("what an answer says of its receiver", () => {
     expect(queue.hastenBefore).toBe(hastenBefore);
     expect(queue.hasDueRetries).toBe(hastenBefore !== null);
     expect(queue.lastSuccessAt).toBe(NOW);
+  });
+
+  test.each<[Meaning, number]>([
+    [{ kind: "refused" }, 422],
+    [{ kind: "dropped" }, 400],
+    [ASKED, 429],
+  ])("one that was away and answers %p is there again, and looked for no more", (meaning, status) => {
+    const queue = doingWell();
+    for (let i = 0; i < 30; i += 1)
+      learn(attemptOf(queue, { isFirst: false }), FAILED, null, MOMENT, OPTIONS);
+    expect(searchAt(queue.breaker)).toBeLessThan(Number.POSITIVE_INFINITY);
+    const later = { ...MOMENT, now: NOW + 75_000 };
+    learn(attemptOf(queue, { isFirst: false, isEarly: true }), meaning, status, later, OPTIONS);
+    expect(searchAt(queue.breaker)).toBe(Number.POSITIVE_INFINITY);
+    expect(queue.breaker).toMatchObject({ isAway: false, isOpen: false });
+    expect(queue.hastenBefore).toBe(MOMENT.wall);
+  });
+
+  test("what is tried before its own time is not tried more often than each second", () => {
+    const queue = doingWell();
+    const soon: Meaning = { kind: "wait", milliseconds: 1 };
+    learn(attemptOf(queue), soon, 503, MOMENT, OPTIONS);
+    expect(queue.pace.pausedUntil - MOMENT.monotonic).toBe(1);
+    learn(attemptOf(queue, { isEarly: true }), soon, 503, MOMENT, OPTIONS);
+    expect(queue.pace.pausedUntil - MOMENT.monotonic).toBe(1_000);
   });
 });

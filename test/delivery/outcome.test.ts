@@ -60,14 +60,25 @@ test.each([
     { made: 2, isEarly: true, dueAt: NOW + 9_000 },
     { ...LATER, nextAttemptAt: NOW + 9_000, isCharged: false },
   ],
-  ["a 503 with a time", { kind: "wait", milliseconds: 2_000 }, {}, FRONT],
+  ["a 503 with a time", { kind: "wait", milliseconds: 2_000 }, {}, { ...FRONT, dueAt: NOW + 5_000 }],
+  [
+    "a 503 with a time, before the delivery's own",
+    { kind: "wait", milliseconds: 2_000 },
+    { made: 2, isEarly: true, dueAt: NOW + 3_000 },
+    { ...FRONT, isCharged: false, dueAt: NOW + 3_000 },
+  ],
   ["the last 503 with a time", { kind: "wait", milliseconds: 2_000 }, { made: 2 }, FAILED],
-  ["a 429", { kind: "wait", milliseconds: 2_000 }, { isFailure: false }, { ...FRONT, isCharged: false }],
+  [
+    "a 429",
+    { kind: "wait", milliseconds: 2_000 },
+    { isFailure: false },
+    { ...FRONT, isCharged: false, dueAt: 0 },
+  ],
   [
     "a 429 when one attempt is left",
     { kind: "wait", milliseconds: null },
     { isFailure: false, made: 2 },
-    { ...FRONT, isCharged: false },
+    { ...FRONT, isCharged: false, dueAt: 0 },
   ],
   [
     "a 429 for longer than all retries take",
