@@ -120,7 +120,9 @@ export async function record({
   };
   await work(recorder);
   const entries = readRecord(file, dir);
-  return { name, before, after: dir, entries, facts: recorder.facts };
+  // What is heard after this is of other daemons: those that start on the cut disks have the same receiver.
+  const seen = [...recorder.facts.seen];
+  return { name, before, after: dir, entries, facts: { ...recorder.facts, seen } };
 }
 
 function apiOf({ url }: RunningDaemon, key: string): RunningDaemon["api"] {
