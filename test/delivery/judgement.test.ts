@@ -130,15 +130,15 @@ describe("what an attempt came to", () => {
     expect(disables).toBe("attempts_exhausted");
   });
 
-  test.each([
-    ["delivered", false],
-    ["wait", false, 429],
-    ["wait", true, 503],
-    ["disable", false],
-    ["failed", true],
-    ["refused", true],
-    ["dropped", true],
-  ])("a pause is asked for only where a retry may follow: %s: %p", (kind, needed, status = 200) => {
+  test.each<[string, number, boolean]>([
+    ["delivered", 200, false],
+    ["wait", 429, false],
+    ["wait", 503, true],
+    ["disable", 410, false],
+    ["failed", 500, true],
+    ["refused", 422, true],
+    ["dropped", 400, true],
+  ])("a pause is asked for only where a retry of its own may follow: %s (%d): %p", (kind, status, needed) => {
     expect(needsPauses(resultOf({ status, meaning: { kind } as never }))).toBe(needed);
   });
 });
