@@ -63,21 +63,24 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
     }
   };
 
-  const takeFresh = (webhookId: number, wanted: number): { fresh: ClaimedDelivery[]; more: boolean } => {
-    const fresh: ClaimedDelivery[] = [];
+  /** Answers whether there may be more. */
+  const takeFresh = ({ webhookId, fresh: wanted }: ClaimRequest, fresh: ClaimedDelivery[]): boolean => {
     while (fresh.length < wanted) {
       const found = deliveries.fresh(webhookId, claims.freshThrough(webhookId), wanted);
       take(found, fresh);
       const last = found.at(-1);
       if (last) claims.noteFresh(webhookId, last.id);
-      if (found.length < wanted) return { fresh, more: false };
+      if (found.length < wanted) return false;
     }
-    return { fresh, more: true };
+    return true;
   };
 
-  const takeAgain = ({ webhookId, again: wanted, dueBy, triedBefore }: ClaimRequest) => {
-    const again: ClaimedDelivery[] = [];
-    if (wanted === 0) return { again, more: false };
+  /** Answers whether there may be more. */
+  const takeAgain = (
+    { webhookId, again: wanted, dueBy, triedBefore }: ClaimRequest,
+    again: ClaimedDelivery[],
+  ): boolean => {
+    if (wanted === 0) return false;
     // Those that are claimed already may be among those found.
     const limit = wanted + claims.count(webhookId);
     const until = Math.min(dueBy, Number.MAX_SAFE_INTEGER);
@@ -85,22 +88,32 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
     const found = deliveries.dueAgain(webhookId, until, limit, before);
     const free = found.filter(({ id }) => !claims.has(webhookId, id));
     take(free.slice(0, wanted), again);
-    return { again, more: free.length > wanted || found.length === limit };
+    return free.length > wanted || found.length === limit;
+  };
+
+  const release = (released: readonly ClaimedDelivery[]): void => {
+    for (const { webhookId, id, dueAt } of released) {
+      if (dueAt === 0) claims.giveBack(webhookId, id);
+      else claims.free(webhookId, id);
+    }
   };
 
   const nextDueAfter = ({ webhookId, dueBy }: ClaimRequest): number =>
     deliveries.nextDueAfter(webhookId, Math.min(dueBy, clock.schedule())) ?? Number.POSITIVE_INFINITY;
 
   const claim = (request: ClaimRequest): Claim => {
-    const again = takeAgain(request);
-    const fresh = takeFresh(request.webhookId, request.fresh);
-    return {
-      fresh: fresh.fresh,
-      again: again.again,
-      moreFresh: fresh.more,
-      moreAgain: again.more,
-      nextDueAt: request.again === 0 ? null : nextDueAfter(request),
-    };
+    const fresh: ClaimedDelivery[] = [];
+    const again: ClaimedDelivery[] = [];
+    try {
+      const moreAgain = takeAgain(request, again);
+      const moreFresh = takeFresh(request, fresh);
+      const nextDueAt = request.again === 0 ? null : nextDueAfter(request);
+      return { fresh, again, moreFresh, moreAgain, nextDueAt };
+    } catch (error) {
+      // Nobody will hear of those that were claimed before the fault, so nobody else would give them back.
+      release([...fresh, ...again]);
+      throw error;
+    }
   };
 
   /** One that was retried by hand during the attempt is due at once, unless that got through or ended the webhook. */
@@ -142,12 +155,7 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
     claim: (request) => promised(() => claim(request)),
     record: (attempts, deltas) => promised(() => record(attempts, deltas)),
     pausedUntil: (webhookId) => promised(() => paused.get(webhookId, clock.schedule())?.until ?? null),
-    release(released) {
-      for (const { webhookId, id, dueAt } of released) {
-        if (dueAt === 0) claims.giveBack(webhookId, id);
-        else claims.free(webhookId, id);
-      }
-    },
+    release,
     retry: (webhookId, deliveryId) =>
       promised(() => {
         redelivery.retry(deliveryId, clock.schedule(), claims.renew(webhookId, deliveryId));
