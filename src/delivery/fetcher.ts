@@ -53,7 +53,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     const settings = await load(webhookId);
     if (generation !== queue.generation) return;
     if (settings) options.onSettings(queue, settings);
-    else queue.settings = null;
+    else Object.assign(queue, { settings: null, hasBacklog: false, hasDueRetries: false });
     if (until !== null) pause(queue.pace, performance.now() + until - schedule());
   };
 

@@ -47,6 +47,8 @@ const MARGIN = 1.02;
 /** What is tried first after a burst that was cut off: services that say less mean one a second. */
 const COMMON_MS = 1_000 * MARGIN;
 const FASTER = 1.25;
+/** A step faster than this much slower is still a little slower than what was asked for. */
+const SLACK = FASTER * 1.04;
 const PATIENCE = 32;
 /** What was only guessed, and what has just become faster, is soon made faster still. */
 const LEAST_PATIENCE = 8;
@@ -151,12 +153,20 @@ export function noteRefused(pace: Pace, startedAt: number, now: number, waitMs: 
     pace.patience = Math.min(MOST_PATIENCE, Math.max(PATIENCE, pace.patience * 2));
   } else {
     const isGuess = pace.learned > 0 && successes <= 1;
-    pace.learned = learn(pace, pace.refused);
+    pace.learned = Math.min(learn(pace, pace.refused), slowestFor(waitMs));
     pace.patience = isGuess ? LEAST_PATIENCE : PATIENCE;
   }
   pace.cycle = { startedAt: pace.pausedUntil, successes: 0 };
   // The time that was asked for is the whole of the wait.
   pace.nextAt = Math.min(pace.nextAt, pace.pausedUntil);
+}
+
+/**
+ * One that names a time asks for no more than that between requests; it may refuse for what has nothing to do with
+ * their pace, as one of several servers does behind a balancer, and would be sent to ever more slowly.
+ */
+function slowestFor(waitMs: number | null): number {
+  return waitMs === null ? SLOWEST_MS : Math.max(waitMs * MARGIN, COMMON_MS) * SLACK;
 }
 
 /** Nothing begins until then. */

@@ -106,8 +106,13 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
       if (settings.enabled) look(webhookId);
       return;
     }
-    queues.delete(webhookId);
-    if (queue) queue.settings = null;
+    const last = queues.get(webhookId);
+    if (last) {
+      // What was handed over while this was read is let go of too.
+      park(last);
+      last.settings = null;
+      queues.delete(webhookId);
+    }
     const ending = await store.ending(webhookId);
     if (ending) endPending(ending);
   };

@@ -63,6 +63,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     if (queue.nextDueAt <= clock.schedule()) {
       queue.nextDueAt = Number.POSITIVE_INFINITY;
       queue.hasDueRetries = true;
+    } else {
+      // It was woken for its pace or its breaker, and that moment has taken the place of this one.
+      agenda.add(queue, queue.nextDueAt);
     }
     markReady(queue);
   };
@@ -101,7 +104,11 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     isRunning && inFlight < MAX_IN_FLIGHT && restsUntil <= performance.now() && options.mayBegin();
 
   const pump = (): void => {
-    if (isPumping || !mayBegin()) return;
+    if (isPumping) return;
+    const resting = restsUntil - performance.now();
+    // Whatever else has woken it meanwhile, it goes on when the rest is over.
+    if (resting > 0) agenda.add(null, clock.schedule() + resting);
+    if (!mayBegin()) return;
     isPumping = true;
     try {
       for (let queue = ready.next(look, slots); queue; queue = ready.next(look, slots)) {

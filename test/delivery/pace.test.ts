@@ -109,6 +109,19 @@ describe("a receiver with a limit is sent to as fast as it takes", () => {
     expect(run(() => null, { events: 10_000 }).seconds).toBeLessThan(0.6);
   });
 
+  test.each([
+    ["every second", 2, 1_000, 300],
+    ["every seventh", 7, 1_000, 180],
+    ["every seventh", 7, 5_000, 900],
+  ])(
+    "one that refuses %s request at any pace (1 of %d) is not sent to ever more slowly: %d ms",
+    (_, nth, wait, most) => {
+      let count = 0;
+      const { seconds } = run(() => (++count % nth === 0 ? wait : null), { events: 120 });
+      expect(seconds).toBeLessThan(most);
+    },
+  );
+
   test("one whose limit is lifted is fast again after a while", () => {
     const limited = onePer(1_000, 1_000);
     let count = 0;

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Attempt } from "../../src/delivery/attempt.ts";
 import { createMemory, type Memory } from "../../src/delivery/memory.ts";
+import { createPace } from "../../src/delivery/pace.ts";
 import { createScheduler, type Scheduler } from "../../src/delivery/scheduler.ts";
 import { createSlots } from "../../src/delivery/slots.ts";
 import type { WebhookQueue } from "../../src/delivery/webhook-queue.ts";
@@ -64,6 +65,18 @@ describe("the scheduler", () => {
     scheduler.release(begun[0] as Attempt);
     pump(queue);
     expect(idsBegun()).toEqual([1, 2, 3]);
+  });
+
+  test("finds what is due later although its pace, or a rest, has woken it before", async () => {
+    const queue = withWaiting(2, { nextDueAt: performance.now() + 90 });
+    queue.pace = createPace({ perMinute: 2_000, burst: 1 });
+    scheduler.wakeAt(queue, queue.nextDueAt);
+    pump(queue);
+    scheduler.rest();
+    await Bun.sleep(60);
+    expect(fetches).toEqual([]);
+    await Bun.sleep(90);
+    expect(queue.hasDueRetries).toBe(true);
   });
 
   test("serves webhooks in turn", () => {

@@ -49,8 +49,14 @@ describe("a webhook's queue", () => {
     [
       "it is off, whatever the store has",
       true,
+      (queue) => Object.assign(queue, { settings: { ...ON, enabled: false }, hasBacklog: true }),
+    ],
+    [
+      "it is not loaded yet, and may have something",
+      false,
       (queue) => Object.assign(queue, { settings: null, hasBacklog: true }),
     ],
+    ["it is not there", true, (queue) => Object.assign(queue, { settings: null })],
   ])("may be forgotten: %s: %p", (_, may, changes) => {
     expect(isIdle(idle(changes), NOW)).toBe(may);
   });
