@@ -75,8 +75,10 @@ describe.each(Object.entries(RECIPES))("the recipe for %s", (name, prepare) => {
       cwd: directory,
       env: { ...process.env, WEBHOOK_SECRET: secret, PORT: String(port) },
       stdout: "pipe",
+      detached: true,
     });
-    atEnd(() => receiver.kill("SIGKILL"));
+    // With its group, as tsx runs the server in a process of its own, which would live on.
+    atEnd(() => process.kill(-receiver.pid, "SIGKILL"));
     let output = "";
     void (async () => {
       for await (const chunk of receiver.stdout) output += new TextDecoder().decode(chunk);
