@@ -121,6 +121,7 @@ const PURE = [
   "event-types",
   "outcomes",
   "timestamp",
+  "webhook-changes",
   "webhook-secrets",
   "latency-histogram",
   "webhook-filter",

@@ -10,6 +10,8 @@ export interface Result {
   counts: "success" | "failure" | "neither";
   /** Schedule time of its end. */
   endedAt: number;
+  /** Schedule time until which the receiver has asked to wait; null when it has not. */
+  pausedUntil: number | null;
   disabledReason: DisabledReason | null;
 }
 
@@ -146,6 +148,7 @@ function addTo({ records, deltas }: Batch, result: Result): void {
     records.push(record);
     delta.lastTriggeredAt = Math.max(delta.lastTriggeredAt, record.startedAt);
   }
+  delta.pausedUntil = result.pausedUntil ?? delta.pausedUntil;
   delta.disabledReason ??= result.disabledReason;
   if (counts === "failure") delta.failures += 1;
   if (counts !== "success") return;
@@ -161,6 +164,7 @@ function unchanged(webhookId: number): WebhookDelta {
     failures: 0,
     lastTriggeredAt: 0,
     lastSuccessAt: null,
+    pausedUntil: null,
     disabledReason: null,
   };
 }
@@ -172,6 +176,7 @@ function merged(before: WebhookDelta, after: WebhookDelta): WebhookDelta {
     failures: after.succeeded ? after.failures : before.failures + after.failures,
     lastTriggeredAt: Math.max(before.lastTriggeredAt, after.lastTriggeredAt),
     lastSuccessAt: after.lastSuccessAt ?? before.lastSuccessAt,
+    pausedUntil: after.pausedUntil ?? before.pausedUntil,
     disabledReason: before.disabledReason ?? after.disabledReason,
   };
 }

@@ -55,13 +55,12 @@ export function createCompletion(
   const decide = (attempt: Attempt, result: AttemptResult, pauses: Pauses): void => {
     const moment = { now: clock.schedule(), monotonic: performance.now(), wall: clock.wall() };
     const judgement = judge(attempt, result, pauses, moment, judging);
-    const { records, counts, disables } = judgement;
+    const { records, counts, disables, pausedUntil } = judgement;
     const { queue } = attempt;
     if (disables) queue.isGivenUp = true;
     const { webhookId } = queue;
-    recorder.add({ webhookId, records, counts, endedAt: moment.now, disabledReason: disables }, () =>
-      written(attempt, judgement),
-    );
+    const change = { endedAt: moment.now, pausedUntil, disabledReason: disables };
+    recorder.add({ webhookId, records, counts, ...change }, () => written(attempt, judgement));
   };
 
   /** After the commit: what was held is free, and what is to be known is told. */

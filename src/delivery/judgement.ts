@@ -18,6 +18,8 @@ export interface Judgement {
   failures: { before: number; after: number };
   /** Why the webhook is given up; null when it is not. */
   disables: DisabledReason | null;
+  /** Schedule time until which the receiver has asked to wait; null when it has not. */
+  pausedUntil: number | null;
 }
 
 /** Pauses before next attempts in milliseconds, by how many attempts of the budget were made. */
@@ -69,7 +71,19 @@ export function judge(
     records.push(recordOf(delivery, outcome, result, moment.wall));
     disables ??= outcome.disables;
   }
-  return { records, outcomes, counts, failures: { before, after: queue.failureCount }, disables };
+  return {
+    records,
+    outcomes,
+    counts,
+    failures: { before, after: queue.failureCount },
+    disables,
+    pausedUntil: meaning.kind === "wait" ? pauseEnd(queue, moment) : null,
+  };
+}
+
+/** Schedule time until which a receiver has asked to wait, at least the present moment. */
+function pauseEnd({ pace }: WebhookQueue, { now, monotonic }: Moment): number {
+  return now + Math.max(0, Math.ceil(pace.pausedUntil - monotonic));
 }
 
 /** Nearly all of them: nothing is to be decided. */
@@ -89,9 +103,10 @@ interface Decision {
 function decide(
   attempt: Attempt,
   delivery: ClaimedDelivery,
-  { meaning, counts, pauses, moment: { now, monotonic }, options: { policy, span } }: Decision,
+  { meaning, counts, pauses, moment, options: { policy, span } }: Decision,
 ): Outcome {
-  const waitUntil = now + Math.max(0, attempt.queue.pace.pausedUntil - monotonic);
+  const { now } = moment;
+  const waitUntil = pauseEnd(attempt.queue, moment);
   const pause = pauses.get(madeOf(delivery)) ?? 0;
   return decideOutcome(meaning, judged(attempt, delivery, counts, meaning, now), {
     policy,

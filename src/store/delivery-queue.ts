@@ -76,6 +76,8 @@ export interface WebhookDelta {
   lastTriggeredAt: number;
   /** Schedule time of the latest success, if there was one. */
   lastSuccessAt: number | null;
+  /** Schedule time until which the receiver has asked to wait; null when it has not. */
+  pausedUntil: number | null;
   /** Why the webhook is given up with this batch; null when it is not. */
   disabledReason: DisabledReason | null;
 }
@@ -114,8 +116,8 @@ export interface DeliveryQueue {
    */
   record(attempts: readonly AttemptRecord[], webhooks: readonly WebhookDelta[]): Promise<Ending[]>;
   /**
-   * Until when (schedule time) a webhook's receiver has asked to wait with a 429, as far as it is written down: for
-   * who takes the webhook over. Null when it has not.
+   * Until when (schedule time) a webhook's receiver has asked to wait, as it was recorded: for who takes the webhook
+   * over. Null when it has not, or that is over.
    */
   pausedUntil(webhookId: number): Promise<number | null>;
   /** Gives claimed deliveries back untried. */

@@ -29,6 +29,7 @@ const resultOf = (deliveryId: number, { webhookId = 1, ...rest }: Partial<Result
   records: [recordOf(deliveryId, webhookId)],
   counts: "success",
   endedAt: 2_000 + deliveryId,
+  pausedUntil: null,
   disabledReason: null,
   ...rest,
 });

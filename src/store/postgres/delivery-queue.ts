@@ -258,12 +258,11 @@ export function createDeliveryQueue(
       return endings;
     },
     async pausedUntil(webhookId) {
-      const [row] = await main.query<{ until: string | null }>(
-        `SELECT max(due_at) AS until FROM queue
-         WHERE webhook_id = $1 AND tried AND due_at > $2 AND last_status = 429`,
+      const [row] = await main.query<{ until: number }>(
+        "SELECT paused_until::float8 AS until FROM webhooks WHERE id = $1 AND paused_until > $2",
         [webhookId, clock.schedule()],
       );
-      return row?.until == null ? null : Number(row.until);
+      return row?.until ?? null;
     },
     release(released) {
       for (const { webhookId, id } of released) claims.free(webhookId, id);

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import init from "../../../drizzle/postgres/0000_init.sql" with { type: "text" };
+import pausedUntil from "../../../drizzle/postgres/0001_paused_until.sql" with { type: "text" };
 import journal from "../../../drizzle/postgres/meta/_journal.json";
 import { UsageError } from "../../errors.ts";
 import type { Pool, Query } from "./pool.ts";
@@ -7,6 +8,7 @@ import type { Pool, Query } from "./pool.ts";
 /** drizzle-kit's migrations by tag. They are imported as text because the compiled binary has no folder to read. */
 const SQL_BY_TAG: Readonly<Record<string, string>> = {
   "0000_init": init,
+  "0001_paused_until": pausedUntil,
 };
 
 export interface Migration {

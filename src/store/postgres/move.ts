@@ -83,7 +83,7 @@ const SMALL = {
       " ",
     ),
   webhooks:
-    "id uuid organization_id url events format enabled disabled_reason failure_count last_triggered_at last_success_at secret name filter rate_limit_per_minute grouped headers header_names created_at end_through deleted_at".split(
+    "id uuid organization_id url events format enabled disabled_reason failure_count last_triggered_at last_success_at paused_until secret name filter rate_limit_per_minute grouped headers header_names created_at end_through deleted_at".split(
       " ",
     ),
   rotated_secrets: ["id", "webhook_id", "secret", "expires_at"],
@@ -119,7 +119,7 @@ function toPostgres(column: string, value: SourceRow[string], offset: number): u
   if (value === null || value === undefined) return null;
   if (BOOLEANS.has(column)) return value === 1;
   // The schedule clock is the database's there.
-  if (column === "last_success_at") return Number(value) - offset;
+  if (column === "last_success_at" || column === "paused_until") return Number(value) - offset;
   return value instanceof Uint8Array ? Buffer.from(value) : value;
 }
 

@@ -23,9 +23,7 @@ const LATEST_FAILURES = `SELECT w.id AS "webhookId", f.status, f.error, f.detail
   CROSS JOIN LATERAL (SELECT * FROM (${newest("queue", "tried")}
     UNION ALL ${newest("deliveries", `status = ${FAILED}`)}) any_of ORDER BY at DESC LIMIT 1) f`;
 
-/** What was put off with 429 is due when the receiver has asked for it. */
-const WAITING_UNTIL = `SELECT webhook_id AS "webhookId", max(due_at)::float8 AS until FROM queue
-  WHERE tried AND due_at > $1 AND last_status = 429 GROUP BY webhook_id`;
+const WAITING_UNTIL = `SELECT id AS "webhookId", paused_until::float8 AS until FROM webhooks WHERE paused_until > $1`;
 
 export function createOverview({ main }: PostgresDatabase, schedule: () => number): Overview {
   return {

@@ -61,9 +61,10 @@ const WRITE = `${INPUT}, found AS MATERIALIZED (
     SELECT id, number, started_at, duration_ms, http_status, error, detail, excerpt FROM kept ON CONFLICT DO NOTHING
   ), hooks AS (
     UPDATE webhooks w SET failure_count = CASE WHEN d.succeeded THEN 0 ELSE w.failure_count END + d.failures,
-      last_triggered_at = greatest(w.last_triggered_at, d.triggered_at), last_success_at = coalesce(d.success_at, w.last_success_at)
-    FROM unnest($18::int[], $19::boolean[], $20::int[], $21::bigint[], $22::bigint[])
-      AS d(webhook_id, succeeded, failures, triggered_at, success_at)
+      last_triggered_at = greatest(w.last_triggered_at, d.triggered_at), last_success_at = coalesce(d.success_at, w.last_success_at),
+      paused_until = coalesce(d.paused_until, w.paused_until)
+    FROM unnest($18::int[], $19::boolean[], $20::int[], $21::bigint[], $22::bigint[], $23::bigint[])
+      AS d(webhook_id, succeeded, failures, triggered_at, success_at, paused_until)
     WHERE w.id = d.webhook_id AND d.webhook_id IN (SELECT webhook_id FROM fenced)
   )
   SELECT (SELECT count(*) FROM gone)::int4 + (SELECT count(*) FROM kept)::int4 AS written,
@@ -161,6 +162,7 @@ export function createResultWriter(
       deltas.map((d) => d.failures),
       deltas.map((d) => d.lastTriggeredAt),
       deltas.map((d) => d.lastSuccessAt),
+      deltas.map((d) => d.pausedUntil),
     ]);
     const { written, fenced, asked, fencedWebhooks } = answer as Answer;
     for (const id of numbers(asked)) due.add(id);

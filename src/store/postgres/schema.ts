@@ -103,6 +103,8 @@ export const webhooks = pgTable(
     failureCount: integer("failure_count").notNull().default(0),
     lastTriggeredAt: large("last_triggered_at"),
     lastSuccessAt: large("last_success_at"),
+    /** Schedule time until which its receiver has asked to wait, if it ever has. */
+    pausedUntil: large("paused_until"),
     /** Sealed with the secret key (secret-box.ts). */
     secret: bytes().notNull(),
     name: text(),

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Clock } from "../../clock.ts";
 import type { EventType } from "../../event-types.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
+import { enabledFields, isAnotherReceiver } from "../../webhook-changes.ts";
 import type { WebhookHeaders } from "../../webhook-headers.ts";
 import { MAX_SIGNATURES } from "../../webhook-secrets.ts";
 import type {
@@ -175,6 +176,7 @@ export function createWebhooks(database: PostgresDatabase, parts: WebhookParts):
           ...("failureCount" in enabled && { failure_count: enabled.failureCount }),
           ...("disabledReason" in enabled && { disabled_reason: enabled.disabledReason }),
           ...(fields && headerColumns(fields, uuid, box())),
+          ...(isAnotherReceiver(before, changes) && { paused_until: null }),
         };
         return Object.keys(values).length === 0 ? before : change(query, row.id, values);
       }),
@@ -267,13 +269,4 @@ function headerColumns(headers: WebhookHeaders, uuid: string, box: SecretBox): V
     headers: box.seal(JSON.stringify(headers), headersLabel(uuid)),
     header_names: JSON.stringify(names),
   };
-}
-
-/** Turning a webhook on forgives its failures; turning it off notes who did. */
-function enabledFields(
-  before: Webhook,
-  { enabled }: WebhookChanges,
-): Partial<Pick<Webhook, "failureCount" | "disabledReason">> {
-  if (enabled === undefined || enabled === before.enabled) return {};
-  return enabled ? { failureCount: 0, disabledReason: null } : { disabledReason: "owner" };
 }

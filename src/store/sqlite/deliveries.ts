@@ -175,14 +175,22 @@ function prepareOutcomeWriter(
 ): (outcome: WebhookOutcome, takeIn: () => void) => void {
   const update = sqlite.prepare(
     `UPDATE webhooks SET failure_count = iif(?, 0, failure_count) + ?, last_triggered_at = ?, last_success_at = coalesce(?, last_success_at),
-     tried_through = max(tried_through, ?) WHERE id = ?`,
+     paused_until = coalesce(?, paused_until), tried_through = max(tried_through, ?) WHERE id = ?`,
   );
   const disable = sqlite.prepare(
     "UPDATE webhooks SET enabled = 0, disabled_reason = ?, end_through = ? WHERE id = ?",
   );
   const sinceAdvance = new Map<number, number>();
   return (o, takeIn) => {
-    update.run(o.succeeded, o.failures, o.lastTriggeredAt, o.lastSuccessAt, o.triedThrough, o.webhookId);
+    update.run(
+      o.succeeded,
+      o.failures,
+      o.lastTriggeredAt,
+      o.lastSuccessAt,
+      o.pausedUntil,
+      o.triedThrough,
+      o.webhookId,
+    );
     const count = (sinceAdvance.get(o.webhookId) ?? 0) + 1;
     sinceAdvance.set(o.webhookId, count % ADVANCE_AFTER);
     if (count === ADVANCE_AFTER) {

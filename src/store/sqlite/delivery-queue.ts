@@ -15,7 +15,6 @@ import type { StoreDatabase } from "./database.ts";
 import type { DeliveryStore, DueDelivery, WebhookOutcome } from "./deliveries.ts";
 import { promised } from "./faults.ts";
 import type { Redelivery } from "./redelivery.ts";
-import { TRIED } from "./schema.ts";
 
 export interface DeliveryQueueParts {
   deliveries: DeliveryStore;
@@ -43,9 +42,8 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
     );
   const allEndings = ending("true");
   const endingOf = ending("id = ?");
-  const paused = sqlite.prepare<{ until: number | null }, [number, number]>(
-    `SELECT max(next_attempt_at) AS until FROM deliveries INDEXED BY deliveries_waiting
-     WHERE webhook_id = ? AND ${TRIED} AND next_attempt_at > ? AND last_status = 429`,
+  const paused = sqlite.prepare<{ until: number }, [number, number]>(
+    "SELECT paused_until AS until FROM webhooks WHERE id = ? AND paused_until > ?",
   );
   const label = sqlite.prepare<WebhookLabel, [number]>("SELECT uuid, name FROM webhooks WHERE id = ?");
   const watchers = new Set<Pick<QueueChanges, "due">>();

@@ -9,6 +9,7 @@ import webhookLog from "../../../drizzle/0005_webhook_log.sql" with { type: "tex
 import attemptDetail from "../../../drizzle/0006_attempt_detail.sql" with { type: "text" };
 import webhookOptions from "../../../drizzle/0007_webhook_options.sql" with { type: "text" };
 import eventsAndMinutes from "../../../drizzle/0008_events_and_minutes.sql" with { type: "text" };
+import pausedUntil from "../../../drizzle/0009_paused_until.sql" with { type: "text" };
 import journal from "../../../drizzle/meta/_journal.json";
 import { UsageError } from "../../errors.ts";
 
@@ -23,6 +24,7 @@ const SQL_BY_TAG: Readonly<Record<string, string>> = {
   "0006_attempt_detail": attemptDetail,
   "0007_webhook_options": webhookOptions,
   "0008_events_and_minutes": eventsAndMinutes,
+  "0009_paused_until": pausedUntil,
 };
 
 export interface Migration {

@@ -43,10 +43,7 @@ const LATEST_FAILURE = `SELECT status, error, detail FROM
   (${newest("deliveries_tried", TRIED)} UNION ALL ${newest("deliveries_failed", `status = ${FAILED}`)})
   ORDER BY at DESC LIMIT 1`;
 
-/** What was put off with 429 is due when the receiver has asked for it. */
-const WAITING_UNTIL = `SELECT webhook_id AS webhookId, max(next_attempt_at) AS until
-  FROM deliveries INDEXED BY deliveries_waiting
-  WHERE ${TRIED} AND next_attempt_at > ?1 AND last_status = 429 GROUP BY webhook_id`;
+const WAITING_UNTIL = "SELECT id AS webhookId, paused_until AS until FROM webhooks WHERE paused_until > ?";
 
 /** `path` is the database's file. */
 export function createOverview(

@@ -74,6 +74,8 @@ export const webhooks = sqliteTable(
     lastTriggeredAt: integer("last_triggered_at"),
     /** Schedule time. */
     lastSuccessAt: integer("last_success_at"),
+    /** Schedule time until which its receiver has asked to wait, if it ever has. */
+    pausedUntil: integer("paused_until"),
     /** Sealed with the secret key (secret-box.ts). */
     secret: blob({ mode: "buffer" }).notNull(),
     name: text(),

@@ -2,16 +2,10 @@ import { randomBytes } from "node:crypto";
 import { and, asc, count, desc, eq, isNull } from "drizzle-orm";
 import type { Clock } from "../../clock.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
+import { enabledFields, isAnotherReceiver } from "../../webhook-changes.ts";
 import type { WebhookHeaders } from "../../webhook-headers.ts";
 import { MAX_SIGNATURES } from "../../webhook-secrets.ts";
-import type {
-  LoadedWebhook,
-  TooManySecrets,
-  Webhook,
-  WebhookChanges,
-  Webhooks,
-  WebhookWithSecret,
-} from "../webhooks.ts";
+import type { LoadedWebhook, TooManySecrets, Webhook, Webhooks, WebhookWithSecret } from "../webhooks.ts";
 import type { StoreDatabase } from "./database.ts";
 import { promised } from "./faults.ts";
 import { createRotatedSecrets } from "./rotated-secrets.ts";
@@ -149,6 +143,7 @@ export function createWebhooks(
           ...(group !== undefined && { grouped: group }),
           ...(headers && headerFields(headers(openHeaders(row, box())), uuid, box())),
           ...enabledFields(row, changes),
+          ...(isAnotherReceiver(row, changes) && { pausedUntil: null }),
         };
         check?.(toWebhook({ ...row, ...values }));
         return Object.keys(values).length === 0 ? toWebhook(row) : change(row, values);
@@ -228,10 +223,4 @@ function headerFields(headers: WebhookHeaders, uuid: string, box: SecretBox): Pa
   const headerNames = Object.keys(headers);
   if (headerNames.length === 0) return { headers: null, headerNames: null };
   return { headers: box.seal(JSON.stringify(headers), headersLabel(uuid)), headerNames };
-}
-
-/** Turning a webhook on forgives its failures; turning it off notes who did. */
-function enabledFields(before: WebhookRow, { enabled }: WebhookChanges): Partial<WebhookRow> {
-  if (enabled === undefined || enabled === before.enabled) return {};
-  return enabled ? { failureCount: 0, disabledReason: null } : { disabledReason: "owner" };
 }

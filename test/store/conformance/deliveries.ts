@@ -74,7 +74,11 @@ export function attempt(
 }
 
 /** Records attempts and what they say of their webhooks, as the delivery engine does. */
-export async function record(store: Store, attempts: readonly AttemptRecord[]) {
+export async function record(
+  store: Store,
+  attempts: readonly AttemptRecord[],
+  pausedUntil: number | null = null,
+) {
   const webhookIds = [...new Set(attempts.map(({ webhookId }) => webhookId))];
   const deltas = webhookIds.map((webhookId) => {
     const own = attempts.filter((one) => one.webhookId === webhookId);
@@ -85,6 +89,7 @@ export async function record(store: Store, attempts: readonly AttemptRecord[]) {
       failures: successes > 0 ? 0 : own.length,
       lastTriggeredAt: Math.max(...own.map(({ startedAt }) => startedAt)),
       lastSuccessAt: successes > 0 ? store.clock.schedule() : null,
+      pausedUntil,
       disabledReason: null,
     };
   });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { ClaimedDelivery } from "../../../src/store/delivery-queue.ts";
 import { isStoreFault } from "../../../src/store/faults.ts";
+import type { WebhookChanges } from "../../../src/store/webhooks.ts";
 import { append, attempt, claimAll, finishAll, historyOf, MANY, pendingOf, record } from "./deliveries.ts";
 import { addOrganization, addWebhook, eachWithWorld, type Harness } from "./harness.ts";
 
@@ -68,19 +69,39 @@ export function deliveryQueueConforms(harness: Harness): void {
       const { fresh } = await claimAll(under.store, webhookId);
       expect(await under.store.deliveryQueue.pausedUntil(webhookId)).toBeNull();
       const now = under.store.clock.schedule();
-      await record(under.store, [
-        attempt(under.store, fresh[0] as ClaimedDelivery, "pending", {
-          httpStatus: 500,
+      const asked = (delivery: ClaimedDelivery | undefined, httpStatus: number) =>
+        attempt(under.store, delivery as ClaimedDelivery, "pending", {
+          httpStatus,
           nextAttemptAt: now + 90_000,
-        }),
-        attempt(under.store, fresh[1] as ClaimedDelivery, "pending", {
-          httpStatus: 429,
-          nextAttemptAt: now + 30_000,
-        }),
-      ]);
-      expect(await under.store.deliveryQueue.pausedUntil(webhookId)).toBe(now + 30_000);
+        });
+      // Whatever it said that with: a 503, or Teams in a 200.
+      await record(under.store, [asked(fresh[0], 503)], now + 30_000);
+      await record(under.store, [asked(fresh[1], 500)]);
+      const { deliveryQueue, overview } = under.store;
+      expect(await deliveryQueue.pausedUntil(webhookId)).toBe(now + 30_000);
+      expect(await overview.waitingUntil()).toEqual(new Map([[webhookId, now + 30_000]]));
       under.world.skipTime(31_000);
-      expect(await under.store.deliveryQueue.pausedUntil(webhookId)).toBeNull();
+      expect(await deliveryQueue.pausedUntil(webhookId)).toBeNull();
+      expect(await overview.waitingUntil()).toEqual(new Map());
+    });
+
+    test("forgets what a receiver has asked for when its webhook gets another one, or is turned on again", async () => {
+      const { webhookId, webhook, organizationId } = await prepare(3);
+      const { fresh } = await claimAll(under.store, webhookId);
+      const paused = async (changes: WebhookChanges) => {
+        const until = under.store.clock.schedule() + 30_000;
+        await record(
+          under.store,
+          [attempt(under.store, fresh.shift() as ClaimedDelivery, "delivered")],
+          until,
+        );
+        await under.store.webhooks.update(organizationId, webhook.uuid, changes);
+        return (await under.store.deliveryQueue.pausedUntil(webhookId)) !== null;
+      };
+      expect(await paused({ name: "pager", url: webhook.url, enabled: true })).toBe(true);
+      expect(await paused({ url: "https://other.example/hook" })).toBe(false);
+      await under.store.webhooks.update(organizationId, webhook.uuid, { enabled: false });
+      expect(await paused({ enabled: true })).toBe(false);
     });
 
     test("writes what became of deliveries and of their webhook, also for a restart", async () => {

@@ -70,6 +70,34 @@ describe("migrate", () => {
     ).toEqual([{ webhook_id: 1, secret: "010203", expires_at: 99 }]);
   });
 
+  test("what a receiver has asked for with a 429 still holds", () => {
+    const old = new Database(":memory:");
+    migrate(old, MIGRATIONS.slice(0, 9));
+    old.exec("INSERT INTO organizations (uuid, name, plan, created_at) VALUES ('o', 'acme', 'pro', 1)");
+    const states = { asked: [429, 50, 60], failing: [500, 90], fine: [] };
+    let id = 10;
+    for (const [i, [uuid, [status, ...dueAt]]] of Object.entries(states).entries()) {
+      old.exec(
+        `INSERT INTO webhooks (uuid, organization_id, url, events, secret, created_at) VALUES ('${uuid}', 1, 'https://a.example/', '[]', x'00', 1)`,
+      );
+      for (const due of dueAt) {
+        id += 1;
+        old.exec(
+          `INSERT INTO events (id, organization_id, type, body, received_at) VALUES (${id}, 1, 2, '{}', 1)`,
+        );
+        old.exec(
+          `INSERT INTO deliveries (id, webhook_id, event_id, attempt_count, last_status, next_attempt_at, created_at) VALUES (${id}, ${i + 1}, ${id}, 1, ${status}, ${due}, 1)`,
+        );
+      }
+    }
+    migrate(old);
+    expect(old.query("SELECT uuid, paused_until AS until FROM webhooks").all()).toEqual([
+      { uuid: "asked", until: 60 },
+      { uuid: "failing", until: null },
+      { uuid: "fine", until: null },
+    ]);
+  });
+
   test("the marks of fresh deliveries are set for what is there", () => {
     const old = new Database(":memory:");
     migrate(old, MIGRATIONS.slice(0, 3));

@@ -1,0 +1,2 @@
+ALTER TABLE `webhooks` ADD `paused_until` integer;--> statement-breakpoint
+UPDATE `webhooks` SET `paused_until` = (SELECT max(`next_attempt_at`) FROM `deliveries` WHERE `webhook_id` = `webhooks`.`id` AND `status` = 0 AND (`attempt_count` > 0 OR `last_error` IS NOT NULL) AND `last_status` = 429);

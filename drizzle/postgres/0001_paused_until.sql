@@ -1,0 +1,2 @@
+ALTER TABLE "webhooks" ADD COLUMN "paused_until" bigint;--> statement-breakpoint
+UPDATE "webhooks" SET "paused_until" = (SELECT max("due_at") FROM "queue" WHERE "webhook_id" = "webhooks"."id" AND "tried" AND "last_status" = 429);
