@@ -10,6 +10,19 @@ export interface Pooled<Exchange> {
   expiresAt: number;
 }
 
+/** On its own, as what it listens with lives as long as the connection: all that is in sight of that does too. */
+export function createPooled<Exchange, Outcome>(
+  key: string,
+  settle: (pooled: Pooled<Exchange>, outcome: Outcome) => void,
+  open: (onOutcome: (outcome: Outcome) => void) => Connection,
+): Pooled<Exchange> {
+  const listening: { pooled: Pooled<Exchange> | null } = { pooled: null };
+  // Nothing comes of a connection before it is made.
+  const connection = open((outcome) => settle(listening.pooled as Pooled<Exchange>, outcome));
+  listening.pooled = { connection, key, exchange: null, expiresAt: 0 };
+  return listening.pooled;
+}
+
 /** Idle connections by key, the latest used first; over the limit the least recently used of all goes. */
 export interface Pool<Exchange> {
   take(key: string, now: number): Pooled<Exchange> | null;

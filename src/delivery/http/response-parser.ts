@@ -1,5 +1,5 @@
 import { emptyResponse, type Head, headEnd, type ParsedResponse, parseHead } from "./response-head.ts";
-import { createUnreadBytes } from "./unread-bytes.ts";
+import { createUnreadBytes, type UnreadBytes } from "./unread-bytes.ts";
 
 /**
  * Reads one HTTP/1.1 response (RFC 9112) as it arrives, keeping only what a delivery needs: the status, how long
@@ -48,191 +48,210 @@ const HEAD_END_BYTES = 4;
 const EMPTY = Buffer.alloc(0);
 
 export function createResponseParser(): ResponseParser {
-  let response = emptyResponse();
-  let phase: Phase = "head";
+  return new HeldResponseParser();
+}
+
+/** A class: there is one for each connection, and functions of its own for each took 3 KB (connection.ts). */
+class HeldResponseParser implements ResponseParser {
+  #response = emptyResponse();
+  #phase: Phase = "head";
   /** What has come and is not read yet starts at `at`; up to `searched` it holds no end of a head. */
-  let held: Buffer = EMPTY;
-  const unread = createUnreadBytes();
-  let at = 0;
-  let searched = 0;
-  let remaining = 0;
-  let bodyBytes = 0;
-  let trailerBytes = 0;
-  let interim = 0;
-  let started = false;
+  #held: Buffer = EMPTY;
+  /** Made when something has to wait for its rest. */
+  #unread: UnreadBytes | null = null;
+  #at = 0;
+  #searched = 0;
+  #remaining = 0;
+  #bodyBytes = 0;
+  #trailerBytes = 0;
+  #interim = 0;
+  #started = false;
   /** The first bytes of the body, in a buffer that grows with them. */
-  let body: Buffer = EMPTY;
-  let kept = 0;
+  #body: Buffer = EMPTY;
+  #kept = 0;
   /** The latest response that came in one piece: receivers send the same bytes again and again. */
-  let latest: { text: string; response: ParsedResponse } | null = null;
+  #latest: { text: string; response: ParsedResponse } | null = null;
+
+  get response(): ParsedResponse {
+    if (this.#kept > 0) {
+      this.#response.body =
+        this.#body.length === this.#kept ? this.#body : this.#body.subarray(0, this.#kept);
+    }
+    return this.#response;
+  }
+
+  get started(): boolean {
+    return this.#started;
+  }
+
+  reset(): void {
+    this.#response = emptyResponse();
+    this.#phase = "head";
+    this.#held = EMPTY;
+    this.#unread = null;
+    this.#at = 0;
+    this.#searched = 0;
+    this.#remaining = 0;
+    this.#bodyBytes = 0;
+    this.#trailerBytes = 0;
+    this.#interim = 0;
+    this.#started = false;
+    this.#body = EMPTY;
+    this.#kept = 0;
+  }
+
+  push(chunk: Buffer): ParserState {
+    const whole = !this.#started && chunk.length <= MAX_KEPT_BYTES;
+    this.#started = true;
+    const latest = this.#latest;
+    if (whole && chunk.length === latest?.text.length && chunk.toString("latin1") === latest.text) {
+      this.#response = { ...latest.response };
+      this.#phase = "done";
+      return "done";
+    }
+    this.#held = this.#unread ? this.#unread.join(chunk) : chunk;
+    while (this.#mayStep) {
+      const stepped = this.#step();
+      if (stepped === null) return "invalid";
+      if (!stepped) break;
+    }
+    if (this.#phase !== "done") return this.#wait();
+    if (this.#at < this.#held.length) this.#response.reusable = false;
+    else if (whole) this.#latest = { text: chunk.toString("latin1"), response: { ...this.response } };
+    // Even an empty view would keep the whole chunk in memory while the connection idles.
+    this.#held = EMPTY;
+    this.#unread = null;
+    this.#at = 0;
+    return "done";
+  }
+
+  end(): "done" | "invalid" {
+    if (this.#phase === "head") return "invalid";
+    if (this.#phase !== "done") this.#stop();
+    return "done";
+  }
+
+  get #mayStep(): boolean {
+    if (this.#phase === "done") return false;
+    // "fixed" with nothing remaining is complete without a byte of body.
+    return this.#at < this.#held.length || (this.#phase === "fixed" && this.#remaining === 0);
+  }
+
+  /** What is not read yet waits for its rest. */
+  #wait(): ParserState {
+    if (this.#at < this.#held.length) {
+      this.#unread ??= createUnreadBytes();
+      this.#unread.keep(this.#held.subarray(this.#at));
+    } else this.#unread = null;
+    this.#held = EMPTY;
+    this.#at = 0;
+    return "more";
+  }
 
   /** The rest of the body cannot be read, or is not wanted. */
-  const stop = (): boolean => {
-    response.reusable = false;
-    phase = "done";
+  #stop(): boolean {
+    this.#response.reusable = false;
+    this.#phase = "done";
     return true;
-  };
+  }
+
+  /** One step over the held bytes; false when more are needed, null when they are no HTTP. */
+  #step(): boolean | null {
+    if (this.#phase === "head") return this.#stepHead();
+    if (this.#phase === "until-close") {
+      this.#takeBody(this.#at, this.#held.length);
+      this.#at = this.#held.length;
+      return false;
+    }
+    if (this.#phase === "fixed" || this.#phase === "chunk-data") return this.#stepData();
+    return this.#stepLine();
+  }
+
+  #stepHead(): boolean | null {
+    const rest = this.#at === 0 ? this.#held : this.#held.subarray(this.#at);
+    const end = headEnd(rest, Math.max(0, this.#searched - HEAD_END_BYTES));
+    this.#searched = end ? 0 : rest.length;
+    if (end === null) return rest.length >= MAX_HEADER_BYTES + HEAD_END_BYTES ? null : false;
+    if (end.head > MAX_HEADER_BYTES) return null;
+    const head = parseHead(rest.toString("latin1", 0, end.head));
+    if (!head) return null;
+    this.#at += end.next;
+    return this.#takeHead(head) ? true : null;
+  }
 
   /** Takes a parsed head; false when it is not one that may come. */
-  const takeHead = (head: Head): boolean => {
+  #takeHead(head: Head): boolean {
     if (head.status < 200) {
-      interim += 1;
-      return head.status !== 101 && interim <= MAX_INTERIM_RESPONSES;
+      this.#interim += 1;
+      return head.status !== 101 && this.#interim <= MAX_INTERIM_RESPONSES;
     }
+    const response = this.#response;
     response.status = head.status;
     response.retryAfter = head.retryAfter;
     response.resetAfter = head.resetAfter;
     response.reusable = head.persistent;
     response.keepAliveMs = head.keepAliveMs;
     response.via = head.via;
-    remaining = head.length;
-    phase = head.framing;
+    this.#remaining = head.length;
+    this.#phase = head.framing;
     return true;
-  };
+  }
 
-  const takeBody = (from: number, to: number): void => {
-    keep(held.subarray(from, from + Math.min(to - from, MAX_BODY_BYTES - kept)));
-    bodyBytes += to - from;
-    if (bodyBytes > MAX_BODY_BYTES) stop();
-  };
+  #stepData(): boolean {
+    const from = this.#at;
+    this.#at = Math.min(this.#held.length, from + this.#remaining);
+    this.#remaining -= this.#at - from;
+    if (this.#takeBody(from, this.#at)) return true;
+    if (this.#remaining > 0) return false;
+    this.#phase = this.#phase === "fixed" ? "done" : "chunk-end";
+    return true;
+  }
+
+  /** Answers whether that was all that is wanted. */
+  #takeBody(from: number, to: number): boolean {
+    this.#keep(this.#held.subarray(from, from + Math.min(to - from, MAX_BODY_BYTES - this.#kept)));
+    this.#bodyBytes += to - from;
+    return this.#bodyBytes > MAX_BODY_BYTES && this.#stop();
+  }
 
   /** The chunk's memory belongs to the socket; what is kept must be our own. */
-  const keep = (bytes: Buffer): void => {
+  #keep(bytes: Buffer): void {
     if (bytes.length === 0) return;
-    if (kept + bytes.length > body.length) {
-      const larger = Buffer.allocUnsafeSlow(
-        Math.max(kept + bytes.length, Math.min(2 * kept, MAX_BODY_BYTES)),
-      );
-      body.copy(larger, 0, 0, kept);
-      body = larger;
+    const length = this.#kept + bytes.length;
+    if (length > this.#body.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(length, Math.min(2 * this.#kept, MAX_BODY_BYTES)));
+      this.#body.copy(larger, 0, 0, this.#kept);
+      this.#body = larger;
     }
-    body.set(bytes, kept);
-    kept += bytes.length;
-  };
-
-  /** One step over the held bytes; false when more are needed, null when they are no HTTP. */
-  const step = (): boolean | null => {
-    if (phase === "head") return stepHead();
-    if (phase === "until-close") {
-      takeBody(at, held.length);
-      at = held.length;
-      return false;
-    }
-    if (phase === "fixed" || phase === "chunk-data") return stepData();
-    return stepLine();
-  };
-
-  const stepHead = (): boolean | null => {
-    const rest = at === 0 ? held : held.subarray(at);
-    const end = headEnd(rest, Math.max(0, searched - HEAD_END_BYTES));
-    searched = end ? 0 : rest.length;
-    if (end === null) return rest.length >= MAX_HEADER_BYTES + HEAD_END_BYTES ? null : false;
-    if (end.head > MAX_HEADER_BYTES) return null;
-    const head = parseHead(rest.toString("latin1", 0, end.head));
-    if (!head) return null;
-    at += end.next;
-    return takeHead(head) ? true : null;
-  };
-
-  const stepData = (): boolean => {
-    const to = Math.min(held.length, at + remaining);
-    const from = at;
-    at = to;
-    remaining -= to - from;
-    takeBody(from, to);
-    if (phase === "done") return true;
-    if (remaining > 0) return false;
-    phase = phase === "fixed" ? "done" : "chunk-end";
-    return true;
-  };
+    this.#body.set(bytes, this.#kept);
+    this.#kept = length;
+  }
 
   /** The lines of chunked coding: sizes, the line break behind each chunk, trailers. */
-  const stepLine = (): boolean => {
-    const end = held.indexOf(10, at);
-    if (end - at > MAX_CHUNK_LINE_BYTES) return stop();
-    if (end < 0) return held.length - at > MAX_CHUNK_LINE_BYTES ? stop() : false;
-    const line = held.toString("latin1", at, end).replace(/\r$/, "");
-    at = end + 1;
-    return takeLine(line) || stop();
-  };
+  #stepLine(): boolean {
+    const held = this.#held;
+    const end = held.indexOf(10, this.#at);
+    if (end - this.#at > MAX_CHUNK_LINE_BYTES) return this.#stop();
+    if (end < 0) return held.length - this.#at > MAX_CHUNK_LINE_BYTES ? this.#stop() : false;
+    const line = held.toString("latin1", this.#at, end).replace(/\r$/, "");
+    this.#at = end + 1;
+    return this.#takeLine(line) || this.#stop();
+  }
 
-  const takeLine = (line: string): boolean => {
-    if (phase === "chunk-end") {
-      phase = "chunk-size";
+  #takeLine(line: string): boolean {
+    if (this.#phase === "chunk-end") {
+      this.#phase = "chunk-size";
       return line === "";
     }
-    if (phase === "trailers") {
-      if (line === "") phase = "done";
-      trailerBytes += line.length;
-      return trailerBytes <= MAX_TRAILER_BYTES;
+    if (this.#phase === "trailers") {
+      if (line === "") this.#phase = "done";
+      this.#trailerBytes += line.length;
+      return this.#trailerBytes <= MAX_TRAILER_BYTES;
     }
     const size = /^([0-9a-f]{1,8})[ \t]*(?:;.*)?$/i.exec(line)?.[1];
     if (size === undefined) return false;
-    remaining = Number.parseInt(size, 16);
-    phase = remaining === 0 ? "trailers" : "chunk-data";
+    this.#remaining = Number.parseInt(size, 16);
+    this.#phase = this.#remaining === 0 ? "trailers" : "chunk-data";
     return true;
-  };
-
-  /** What is not read yet waits for its rest. */
-  const wait = (): ParserState => {
-    if (at < held.length) unread.keep(held.subarray(at));
-    else unread.clear();
-    held = EMPTY;
-    at = 0;
-    return "more";
-  };
-
-  return {
-    reset() {
-      response = emptyResponse();
-      phase = "head";
-      held = EMPTY;
-      unread.clear();
-      at = 0;
-      searched = 0;
-      remaining = 0;
-      bodyBytes = 0;
-      trailerBytes = 0;
-      interim = 0;
-      started = false;
-      body = EMPTY;
-      kept = 0;
-    },
-    get response() {
-      if (kept > 0) response.body = body.length === kept ? body : body.subarray(0, kept);
-      return response;
-    },
-    get started() {
-      return started;
-    },
-    push(chunk) {
-      const whole = !started && chunk.length <= MAX_KEPT_BYTES;
-      started = true;
-      if (whole && chunk.length === latest?.text.length && chunk.toString("latin1") === latest.text) {
-        response = { ...latest.response };
-        phase = "done";
-        return "done";
-      }
-      held = unread.join(chunk);
-      // "fixed" with nothing remaining is complete without a byte of body.
-      while (phase !== "done" && (at < held.length || (phase === "fixed" && remaining === 0))) {
-        const stepped = step();
-        if (stepped === null) return "invalid";
-        if (!stepped) break;
-      }
-      if (phase !== "done") return wait();
-      if (at < held.length) response.reusable = false;
-      else if (whole) latest = { text: chunk.toString("latin1"), response: { ...this.response } };
-      // Even an empty view would keep the whole chunk in memory while the connection idles.
-      held = EMPTY;
-      unread.clear();
-      at = 0;
-      return "done";
-    },
-    end() {
-      if (phase === "head") return "invalid";
-      if (phase !== "done") stop();
-      return "done";
-    },
-  };
+  }
 }

@@ -1,7 +1,7 @@
 import { type Connection, type ConnectionFailure, type ConnectionOutcome, connect } from "./connection.ts";
 import type { Destination, DestinationAddress } from "./destination.ts";
 import { type Dial, type DialProgress, dial } from "./dial.ts";
-import { createPool, type Pooled } from "./pool.ts";
+import { createPool, createPooled, type Pooled } from "./pool.ts";
 import { PROXY_REFUSALS, proxyRefusal } from "./proxy.ts";
 import { placeOf } from "./reasons.ts";
 import type { ParsedResponse } from "./response-parser.ts";
@@ -128,20 +128,14 @@ export function createTransport({
     { onReached, onUp }: DialProgress,
   ): Pooled<Exchange> => {
     const { secure, host, port, proxy } = exchange.request.destination;
-    const connection = connect({
-      address,
-      port,
-      tls: secure ? { serverName: host, ca } : null,
-      proxy,
-      onReached: () => {
-        exchange.reached = true;
-        onReached();
-      },
-      onUp,
-      onOutcome: (outcome) => settle(pooled, outcome),
-    });
-    const pooled: Pooled<Exchange> = { connection, key, exchange: null, expiresAt: 0 };
-    return pooled;
+    const ends = { address, port, tls: secure ? { serverName: host, ca } : null, proxy };
+    const reached = (): void => {
+      exchange.reached = true;
+      onReached();
+    };
+    return createPooled(key, settle, (onOutcome) =>
+      connect({ ...ends, onReached: reached, onUp, onOutcome }),
+    );
   };
 
   const inOrder = ({ name, addresses }: Destination): readonly DestinationAddress[] => {
