@@ -10,6 +10,7 @@ import { ingestRow } from "./rows/ingest.ts";
 import { insertCostRow } from "./rows/insert-cost.ts";
 import { latencyRow } from "./rows/latency.ts";
 import { manyNamesRow } from "./rows/many-names.ts";
+import { manyWebhooksRow } from "./rows/many-webhooks.ts";
 import { millionPendingRow } from "./rows/million-pending.ts";
 import { pageRow } from "./rows/page.ts";
 import { postgresRow } from "./rows/postgres.ts";
@@ -31,6 +32,7 @@ const ROWS: readonly Row[] = [
   insertCostRow,
   bullmqRow,
   manyNamesRow,
+  manyWebhooksRow,
   fairnessRow,
   receiversRow,
   pageRow,

@@ -68,7 +68,7 @@ async function installWithBacklog(bench: Bench, { receiver, hole, proven }: Back
   await installation.daemon.stop();
   const paused = await installation.start(["--paused"]);
   const scanner = await connectScanner(bench, paused.socket, 1);
-  await scanner.flood({ organizationId, count: PENDING_EACH, deliveriesEach: HANGING });
+  await scanner.flood({ organizationIds: [organizationId], count: PENDING_EACH, deliveriesEach: HANGING });
   await paused.stop();
   return installation;
 }
@@ -103,7 +103,7 @@ async function besideFlood(bench: Bench): Promise<Line> {
   const scanner = await connectScanner(bench, daemon.socket, 1);
   const count = bench.size(40, 10);
   await Promise.all([busy.expect(flood), quiet.expect(count, { sequences: true })]);
-  const flooding = flooder.flood({ organizationId, count: flood, deliveriesEach: 1 });
+  const flooding = flooder.flood({ organizationIds: [organizationId], count: flood, deliveriesEach: 1 });
   const single = { organizationId: other.id, rate: 10, count, deliveriesEach: 1 };
   const [sentAt, { startedAt }] = await Promise.all([scanner.steady(single), flooding]);
   await quiet.reached(other.webhooks.map(({ secret }) => secret));

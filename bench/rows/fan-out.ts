@@ -12,7 +12,7 @@ export const fanOutRow: Row = {
   name: "fan-out",
   async run(bench) {
     const events = bench.size(1_000, 100);
-    const receiver = await startReceiver(bench, { ports: PORTS });
+    const receiver = await startReceiver(bench, { ports: PORTS, cheap: true });
     const webhooks = webhooksAt(receiver);
     const targets = webhooks.map(({ url }) => ({ url, secret: SECRET }));
     const loop = bareFetch(bench, { receiver, targets });

@@ -34,7 +34,11 @@ export const ingestRow: Row = {
 async function ingestRate(bench: Bench, count: number): Promise<number> {
   const { daemon, organizationId } = await install(bench, { webhooks: [] });
   const scanner = await connectScanner(bench, daemon.socket, CONNECTIONS);
-  const { startedAt, lastAckAt } = await scanner.flood({ organizationId, count, deliveriesEach: 0 });
+  const { startedAt, lastAckAt } = await scanner.flood({
+    organizationIds: [organizationId],
+    count,
+    deliveriesEach: 0,
+  });
   const counted = await daemon.metric("armorhooks_events_total");
   check(`the daemon counted every event (${counted})`, counted === count);
   await daemon.stop();

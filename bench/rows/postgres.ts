@@ -136,7 +136,7 @@ async function shared(bench: Bench, { events, cluster, count }: SharedInput): Pr
   await receiver.expect(deliveries);
   const floods = await Promise.all(
     scanners.map((scanner) =>
-      scanner.flood({ organizationId, count: each, deliveriesEach: webhooks.length }),
+      scanner.flood({ organizationIds: [organizationId], count: each, deliveriesEach: webhooks.length }),
     ),
   );
   const { lastAt } = await receiver.reached(registered.map(({ secret }) => secret));

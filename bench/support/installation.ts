@@ -35,7 +35,7 @@ export interface InstallationOptions {
   paused?: boolean;
 }
 
-const LOOPBACK = ["--allow-http", "--allow-networks", "127.0.0.0/8,::1/128"];
+export const LOOPBACK = ["--allow-http", "--allow-networks", "127.0.0.0/8,::1/128"];
 
 export async function install(bench: Bench, options: InstallationOptions): Promise<Installation> {
   const dataDir = join(bench.newDir(), "data");
@@ -97,7 +97,7 @@ function placeOf(args: readonly string[]): string[] {
 }
 
 /** A key with which hundreds of webhooks can be registered within a minute. */
-function createKey(dataDir: string, organizationId: string, place: readonly string[] = []): string {
+export function createKey(dataDir: string, organizationId: string, place: readonly string[] = []): string {
   const limit = ["--rate-limit", "100000"];
   const { raw_key } = runCommand("key", "create", "--org", organizationId, ...limit, ...place, dataDir);
   return String(raw_key);

@@ -5,9 +5,17 @@ import type { ScannerMethods } from "./programs/scanner.ts";
 /** A scanner in a process of its own, connected to a daemon's socket; every ack is checked. */
 export interface Scanner {
   /** Writes the events as fast as they are taken; times of the first byte and of the last ack. */
-  flood(input: { organizationId: string; count: number; deliveriesEach: number }): Promise<FloodTimes>;
+  flood(input: FloodInput): Promise<FloodTimes>;
   /** Writes so many events a second; the time at which each was written. */
   steady(input: SteadyInput): Promise<number[]>;
+}
+
+export interface FloodInput {
+  /** Whose events they are, in turn. */
+  organizationIds: readonly string[];
+  count: number;
+  /** Webhooks that each event goes to. */
+  deliveriesEach: number;
 }
 
 export interface FloodTimes {
@@ -30,8 +38,8 @@ export async function connectScanner(bench: Bench, socket: string, connections =
   const { call } = bench.program<ScannerMethods>("scanner");
   await call("connect", { path: socket, count: connections });
   return {
-    async flood({ organizationId, count, deliveriesEach }) {
-      await call("prepare", { organizationId, count, connections });
+    async flood({ organizationIds, count, deliveriesEach }) {
+      await call("prepare", { organizationIds, count, connections });
       const result = await within("sending events", LONGEST_MS, call("flood"));
       checkAcks(result, count, deliveriesEach);
       return result;

@@ -44,7 +44,7 @@ export async function drain(
 async function seed(bench: Bench, installation: Installation, events: number): Promise<void> {
   const { daemon, organizationId, webhooks } = installation;
   const scanner = await connectScanner(bench, daemon.socket);
-  await scanner.flood({ organizationId, count: events, deliveriesEach: webhooks.length });
+  await scanner.flood({ organizationIds: [organizationId], count: events, deliveriesEach: webhooks.length });
   await daemon.stop();
 }
 
@@ -55,7 +55,7 @@ export async function wholeWay(bench: Bench, { receiver, events, ...options }: R
   const count = events * webhooks.length;
   await receiver.expect(count);
   const { startedAt } = await scanner.flood({
-    organizationId,
+    organizationIds: [organizationId],
     count: events,
     deliveriesEach: webhooks.length,
   });

@@ -77,7 +77,8 @@ async function allAcked(): Promise<void> {
 }
 
 interface PrepareOptions {
-  organizationId: string;
+  /** In turn. */
+  organizationIds: readonly string[];
   count: number;
   connections: number;
   tier?: Tier;
@@ -88,12 +89,17 @@ const methods = {
     connections = await Promise.all(Array.from({ length: count }, () => connect(path)));
   },
   /** Writes the lines into memory, so that only sending them is timed. */
-  prepare: ({ organizationId, count, connections: shares, tier = "red" }: PrepareOptions): void => {
-    const line = Buffer.from(eventLine({ organizationId, tier }));
+  prepare: ({ organizationIds, count, connections: shares, tier = "red" }: PrepareOptions): void => {
+    // All lines are of one length.
+    const turn = Buffer.from(
+      organizationIds.map((organizationId) => eventLine({ organizationId, tier })).join(""),
+    );
+    const length = turn.length / organizationIds.length;
     const share = Math.ceil(count / shares);
     buffers = Array.from({ length: shares }, (_, i) => {
-      const lines = Math.min(share, count - i * share);
-      return Buffer.alloc(lines * line.length, line);
+      const first = (i * share) % organizationIds.length;
+      const rotated = Buffer.concat([turn.subarray(first * length), turn.subarray(0, first * length)]);
+      return Buffer.alloc(Math.max(0, Math.min(share, count - i * share)) * length, rotated);
     });
     begin(count);
   },

@@ -1,3 +1,4 @@
+import { secretKeySource } from "../../../src/secrets/key-file.ts";
 import type { NewEvent } from "../../../src/store/event-log.ts";
 import { openSqliteStore, type SqliteStore } from "../../../src/store/sqlite/store.ts";
 import { eventBody } from "../event.ts";
@@ -43,13 +44,34 @@ function insert(count: number, batch: number, { ids, webhookIds }: Shape): void 
 
 const methods = {
   open: async ({ dataDir }: { dataDir: string }): Promise<{ webhookIds: number[] }> => {
-    store = openSqliteStore({ dataDir });
+    store = openSqliteStore({ dataDir, secretKey: secretKeySource(dataDir, null) });
     const { organizations, webhooks } = store;
     const [organization] = await organizations.list();
     organizationId =
       organization?.id ?? (await organizations.create({ name: "bench", plan: "enterprise" })).id;
     stored = 0;
     return { webhookIds: (await webhooks.all()).map(({ id }) => id) };
+  },
+  /** Makes organizations with webhooks of their own at these URLs in turn; answers the organizations' ids, the secrets and the milliseconds that registering one took. */
+  register: async ({ count, each, urls }: { count: number; each: number; urls: readonly string[] }) => {
+    const { organizations, webhooks } = opened();
+    const ids: string[] = [];
+    const secrets: string[] = [];
+    const start = performance.now();
+    for (let made = 0; made < count; made += 1) {
+      if (made % each === 0) {
+        const organization = await organizations.create({ name: `bench ${ids.length}`, plan: "enterprise" });
+        ids.push(organization.uuid);
+        organizationId = organization.id;
+      }
+      const url = `${urls[made % urls.length]}/${made}`;
+      const created = await webhooks.create(
+        { organizationId, url, events: ["red_tier"], format: "json" },
+        Number.POSITIVE_INFINITY,
+      );
+      secrets.push(created?.secret ?? "");
+    }
+    return { organizationIds: ids, secrets, eachMs: (performance.now() - start) / count };
   },
   /** Stores events until there are so many, as fast as it goes. */
   grow: ({ until, ...shape }: Shape & { until: number }): void => {
