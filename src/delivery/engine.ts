@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { ClaimedDelivery, DeliveryQueue, RecoverRange } from "../store/delivery-queue.ts";
+import type { ClaimedDelivery, DeliveryQueue, RecoverRange, Unfinished } from "../store/delivery-queue.ts";
 import { messageOf } from "./attempt.ts";
 import { createAttemptRecorder } from "./attempt-recorder.ts";
 import { createCompletion } from "./completion.ts";
@@ -167,16 +167,15 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
   /** Takes up what was left unfinished by the daemon before this one, or by others. */
   const resume = (): void => {
     if (!scheduler.isRunning) return;
-    store.unfinished().then(
-      ({ pending, ending }) => {
-        ending.forEach(registry.endPending);
-        pending.forEach(registry.look);
-      },
-      (error) => {
-        observer.fault("reading what is pending", error);
-        setTimeout(resume, FAULT_PAUSE_MS);
-      },
-    );
+    const found = ({ pending, ending }: Unfinished): void => {
+      if (!scheduler.isRunning) return;
+      ending.forEach(registry.endPending);
+      pending.forEach(registry.look);
+    };
+    store.unfinished(found).catch((error) => {
+      observer.fault("reading what is pending", error);
+      setTimeout(resume, FAULT_PAUSE_MS);
+    });
   };
 
   return {

@@ -14,8 +14,8 @@ export interface ReadyQueues {
   readonly hasUntried: boolean;
 }
 
-/** `take` it now, `skip` it for the moment, or `drop` it until it is added again. */
-export type Verdict = "take" | "skip" | "drop";
+/** `take` it now, `skip` it for the moment, `drop` it until it is added again, or `stop`: it and all others wait. */
+export type Verdict = "take" | "skip" | "drop" | "stop";
 
 /** Every second turn is for webhooks that are doing well; new ones come before failing ones only by going in turn. */
 const TURNS: readonly Trust[] = ["proven", "untried", "proven", "failing"];
@@ -41,11 +41,12 @@ export function createReadyQueues(): ReadyQueues {
     trust: Trust,
     test: (queue: WebhookQueue) => Verdict,
     newestFirst: boolean,
-  ): WebhookQueue | null => {
+  ): WebhookQueue | "stop" | null => {
     const line = lines[trust];
     let skips = 0;
     for (const queue of newestFirst ? [...line].reverse() : line) {
       const verdict = test(queue);
+      if (verdict === "stop") return verdict;
       line.delete(queue);
       if (verdict === "drop") continue;
       lines[trustOf(queue)].add(queue);
@@ -73,6 +74,7 @@ export function createReadyQueues(): ReadyQueues {
         turn = (turn + 1) % TURNS.length;
         if (lines[trust].size === 0 || !slots.open(trust)) continue;
         const queue = pick(trust, test, trust === "untried" && slots.newestFirst);
+        if (queue === "stop") return null;
         if (queue) return queue;
       }
       return null;

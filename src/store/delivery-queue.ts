@@ -136,12 +136,22 @@ export interface DeliveryQueue {
   endPending(ending: Ending, onEnded: (webhook: WebhookLabel, count: number) => void): Promise<void>;
   /** What of a webhook that was disabled by the daemon, or deleted, is still to be ended; null when nothing is. */
   ending(webhookId: number): Promise<Ending | null>;
-  /** The enabled webhooks of this daemon that have something pending, and those whose pending deliveries are still to be ended. */
-  unfinished(): Promise<{ pending: number[]; ending: Ending[] }>;
+  /**
+   * Tells of the enabled webhooks of this daemon that have something pending, and of those whose pending deliveries
+   * are still to be ended, some at a time; resolves when it has told of all. Nothing is told before it has returned.
+   */
+  unfinished(found: (some: Unfinished) => void): Promise<void>;
   /** Whether this daemon may send to a webhook at this moment. Nothing here waits or fails. */
   mayBegin(webhookId: number): boolean;
   /** Tells of changes from now on; the first call says that an engine is there. Answers how to stop that. */
   watch(changes: QueueChanges): () => void;
+}
+
+/** Some of what a start, or a take-over, finds to do. */
+export interface Unfinished {
+  /** Ids of webhooks. */
+  pending: readonly number[];
+  ending: readonly Ending[];
 }
 
 /** Pending deliveries of a webhook that are to be ended as failed: those with ids up to one. */

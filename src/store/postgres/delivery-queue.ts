@@ -316,9 +316,9 @@ export function createDeliveryQueue(
       const rows = await main.query<EndingRow>(`${ENDINGS} AND id = $1`, [webhookId]);
       return rows.map(toEnding)[0] ?? null;
     },
-    async unfinished() {
+    async unfinished(found) {
       const held = partitions.ids();
-      if (held.length === 0) return { pending: [], ending: [] };
+      if (held.length === 0) return;
       const pending = await main.query<{ id: number }>(
         `SELECT w.id FROM webhooks w WHERE w.enabled AND ${partitionIn("w.id")} = ANY($1::int[])
          AND EXISTS (SELECT 1 FROM queue q WHERE q.webhook_id = w.id) ORDER BY w.id`,
@@ -327,7 +327,7 @@ export function createDeliveryQueue(
       const ending = await main.query<EndingRow>(`${ENDINGS} AND ${partitionIn("id")} = ANY($1::int[])`, [
         held,
       ]);
-      return { pending: pending.map(({ id }) => id), ending: ending.map(toEnding) };
+      found({ pending: pending.map(({ id }) => id), ending: ending.map(toEnding) });
     },
     watch(changes) {
       watchers.add(changes);

@@ -36,8 +36,12 @@ export interface DeliveryStore {
   fresh(webhookId: number, afterId: number, limit: number): DueDelivery[];
   /** When the next pending delivery of a webhook is due after `now`; null when there is none. */
   nextDueAfter(webhookId: number, now: number): number | null;
-  /** Whether a webhook has any pending delivery, or may have while the store cannot write. */
-  hasPending(webhookId: number): boolean;
+  /**
+   * Of the next so many webhooks with ids above one, those that are enabled and have any pending delivery, or may have
+   * while the store cannot write. What its owner has switched off waits until it is switched on again. `through` is
+   * the last id that was looked at; null when there was none.
+   */
+  pendingAfter(webhookId: number, limit: number): { webhookIds: number[]; through: number | null };
   /** Writes attempts, their deliveries' next states and their webhooks' counters in one transaction. */
   recordAttempts(attempts: readonly AttemptRecord[], webhooks: readonly WebhookOutcome[]): void;
   /** Ends up to `limit` pending deliveries of a webhook as failed and notes when none are left; answers how many it ended. */
@@ -72,9 +76,15 @@ export function createDeliveryStore(
     `SELECT min(next_attempt_at) AS at FROM deliveries INDEXED BY deliveries_waiting
      WHERE webhook_id = ? AND ${TRIED} AND next_attempt_at > ?`,
   );
-  const any = sqlite.prepare<{ one: number }, [number]>(
-    `SELECT 1 AS one WHERE EXISTS (SELECT 1 FROM ${LOGGED_DELIVERIES} WHERE ${freshOf("?1")})
-     OR EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_tried WHERE webhook_id = ?1 AND ${TRIED})`,
+  const reached = sqlite.prepare<{ id: number | null }, [number, number]>(
+    "SELECT max(id) AS id FROM (SELECT id FROM webhooks WHERE id > ? ORDER BY id LIMIT ?)",
+  );
+  const enabled = "SELECT w.id AS id FROM webhooks w WHERE w.id > ?1 AND w.id <= ?2 AND w.enabled = 1";
+  const all = sqlite.prepare<{ id: number }, [number, number]>(enabled);
+  const pending = sqlite.prepare<{ id: number }, [number, number]>(
+    `${enabled} AND (EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_tried WHERE webhook_id = w.id AND ${TRIED})
+       OR (SELECT max(delivery_id) FROM webhook_log WHERE webhook_id = w.id) > w.tried_through
+       OR EXISTS (SELECT 1 FROM ${LOGGED_DELIVERIES} WHERE ${freshOf("w.id")}))`,
   );
   const writeAttempt = prepareAttemptWriter(sqlite);
   const advance = prepareAdvance(sqlite);
@@ -90,8 +100,13 @@ export function createDeliveryStore(
       return fresh.all(webhookId, afterId, limit);
     },
     nextDueAfter: (webhookId, now) => next.get(webhookId, now)?.at ?? null,
-    // What nobody can tell now is to be looked for until it can be told.
-    hasPending: (webhookId) => !webhookLog.catchUpIfPossible() || any.get(webhookId) !== null,
+    pendingAfter(webhookId, limit) {
+      const through = reached.get(webhookId, limit)?.id ?? null;
+      if (through === null) return { webhookIds: [], through };
+      // What nobody can tell now is to be looked for until it can be told.
+      const found = webhookLog.catchUpIfPossible() ? pending : all;
+      return { webhookIds: found.all(webhookId, through).map(({ id }) => id), through };
+    },
     recordAttempts: (attempts, webhooks) =>
       webhookLog.transaction((takeIn) => {
         for (const attempt of attempts) writeAttempt(attempt);

@@ -31,16 +31,18 @@ export interface DeliveryQueueParts {
 /** A long backlog is ended in steps, so that nobody else waits for it. */
 const END_STEP = 1_000;
 
+/** A start looks at so many webhooks in a turn, which takes some milliseconds. */
+const LOOK_STEP = 1_000;
+
 /** The delivery queue over SQLite's tables. What one call says must happen together is one transaction. */
 export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQueueParts): DeliveryQueue {
   const { deliveries, redelivery, claims, clock, lastId } = parts;
-  const enabled = sqlite.prepare<{ id: number }, []>("SELECT id FROM webhooks WHERE enabled = 1 ORDER BY id");
   const ending = (condition: string) =>
     sqlite.prepare<EndingRow, number[]>(
       `SELECT id, deleted_at AS deletedAt, end_through AS throughId FROM webhooks
        WHERE end_through IS NOT NULL AND ${condition}`,
     );
-  const allEndings = ending("true");
+  const endingsAmong = ending("id > ? AND id <= ?");
   const endingOf = ending("id = ?");
   const paused = sqlite.prepare<{ until: number }, [number, number]>(
     "SELECT paused_until AS until FROM webhooks WHERE id = ? AND paused_until > ?",
@@ -188,15 +190,17 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
       }
     },
     ending: (webhookId) => promised(() => endingOf.all(webhookId).map(toEnding)[0] ?? null),
-    unfinished: () =>
-      promised(() => ({
-        // What its owner has switched off waits until it is switched on again.
-        pending: enabled
-          .all()
-          .map(({ id }) => id)
-          .filter(deliveries.hasPending),
-        ending: allEndings.all().map(toEnding),
-      })),
+    async unfinished(found) {
+      for (let through: number | null = 0; through !== null; ) {
+        await nextTurn();
+        const after: number = through;
+        const some = await promised(() => deliveries.pendingAfter(after, LOOK_STEP));
+        if (some.through === null) return;
+        const ending = endingsAmong.all(after, some.through).map(toEnding);
+        if (some.webhookIds.length + ending.length > 0) found({ pending: some.webhookIds, ending });
+        through = some.through;
+      }
+    },
     // One daemon has the data directory, and with it every webhook.
     mayBegin: () => true,
     watch: (changes) => {

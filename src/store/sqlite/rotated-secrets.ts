@@ -1,4 +1,4 @@
-import { and, desc, eq, gt, lte } from "drizzle-orm";
+import { and, desc, eq, gt, lte, sql } from "drizzle-orm";
 import type { SecretBox } from "../../secrets/secret-box.ts";
 import type { RotatedSecret } from "../webhooks.ts";
 import type { Orm } from "./database.ts";
@@ -24,14 +24,21 @@ interface Of {
 
 export function createRotatedSecrets(orm: Orm, box: () => SecretBox): RotatedSecrets {
   const of = ({ id }: Of) => eq(rotatedSecrets.webhookId, id);
+  const running = orm
+    .select()
+    .from(rotatedSecrets)
+    .where(
+      and(
+        eq(rotatedSecrets.webhookId, sql.placeholder("id")),
+        gt(rotatedSecrets.expiresAt, sql.placeholder("now")),
+      ),
+    )
+    .orderBy(desc(rotatedSecrets.id))
+    .prepare();
   return {
     running: (webhook, now) =>
-      orm
-        .select()
-        .from(rotatedSecrets)
-        .where(and(of(webhook), gt(rotatedSecrets.expiresAt, now)))
-        .orderBy(desc(rotatedSecrets.id))
-        .all()
+      running
+        .all({ id: webhook.id, now })
         .map(({ secret, expiresAt }) => ({ secret: box().open(secret, webhook.uuid), expiresAt })),
     keep: ({ id }, secret, expiresAt) => {
       orm.insert(rotatedSecrets).values({ webhookId: id, secret, expiresAt }).run();

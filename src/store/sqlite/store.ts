@@ -84,9 +84,10 @@ function assemble(
 ): SqliteStore {
   const { orm, transaction } = database;
   const tag = getMeta(orm, "installation_tag") ?? transaction("durable", () => makeTag(database));
-  const clock = createClock(savedClock(database), clockSources);
+  const newest = newestId(database);
+  const clock = createClock(savedClock(database, newest), clockSources);
   const noteClock = (): void => setMeta(orm, "clock", JSON.stringify(clockState(clock)));
-  const reserved = createReservedIds(database, { clock, noteClock, newest: newestId(database) });
+  const reserved = createReservedIds(database, { clock, noteClock, newest });
   const { lastId } = reserved;
 
   let opened = secretKey ? openSecretBox(database, secretKey) : null;
@@ -195,31 +196,36 @@ function loadOrRefuse(externalIds: ExternalIds, path: string): void {
   }
 }
 
-function makeTag({ orm }: StoreDatabase): string {
+function makeTag(database: StoreDatabase): string {
+  const { orm } = database;
   const existing = getMeta(orm, "installation_tag");
   if (existing) return existing;
   const tag = newInstallationTag();
   setMeta(orm, "installation_tag", tag);
+  // Of a new database it is known that no id was ever given: its webhooks need not be asked (newestId).
+  if (newestId(database) === 0) setMeta(orm, "ids_reserved", "0");
   return tag;
 }
 
-function newestId({ sqlite }: StoreDatabase): number {
-  const newest = (table: string): number =>
-    sqlite.query<{ id: number | null }, []>(`SELECT max(id) AS id FROM ${table}`).get()?.id ?? 0;
-  // What was there may have been pruned, but the watermarks of fresh deliveries rely on larger ids.
-  const marked = sqlite.query<{ id: number | null }, []>(HIGHEST_WATERMARK).get()?.id ?? 0;
-  return Math.max(newest("events"), newest("deliveries"), marked);
+function newestId({ sqlite, orm }: StoreDatabase): number {
+  const idOf = (sql: string): number => sqlite.query<{ id: number | null }, []>(sql).get()?.id ?? 0;
+  const newest = Math.max(
+    ...["events", "deliveries"].map((table) => idOf(`SELECT max(id) AS id FROM ${table}`)),
+  );
+  // What was there may have been pruned, but the watermarks of fresh deliveries rely on larger ids. What is reserved
+  // is above all that were given, and reading it does not take longer with more webhooks.
+  const isReserved = getMeta(orm, "ids_reserved") !== null;
+  return isReserved ? newest : Math.max(newest, idOf(HIGHEST_WATERMARK));
 }
 
 /**
  * Schedule time does not go back, also when the daemon was killed before it could write its clock down: it does so
  * whenever it reserves ids. Before it did that, the newest id told; now ids may be ahead of the clock.
  */
-function savedClock(database: StoreDatabase): ClockState | null {
-  const text = getMeta(database.orm, "clock");
-  const newest = newestId(database);
+function savedClock({ orm }: StoreDatabase, newest: number): ClockState | null {
+  const text = getMeta(orm, "clock");
   if (text === null && newest === 0) return null;
   const saved: ClockState = text === null ? { offset: 0, last: 0 } : JSON.parse(text);
-  const idsTell = newest > 0 && getMeta(database.orm, "ids_reserved") === null;
+  const idsTell = newest > 0 && getMeta(orm, "ids_reserved") === null;
   return { offset: saved.offset, last: Math.max(saved.last, idsTell ? timeOfId(newest) : 0) };
 }

@@ -1,4 +1,4 @@
-import { and, asc, eq, isNull } from "drizzle-orm";
+import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { EVENT_TYPES } from "../../event-types.ts";
 import { compileFilter } from "../../webhook-filter.ts";
 import {
@@ -17,31 +17,50 @@ export interface Subscriptions {
    * Its payload is read only where a webhook filters by it.
    */
   get(organizationId: number, type: number, body: string): readonly number[];
-  clear(): void;
+  /** Webhooks of an organization have changed; without one, those of any. */
+  clear(organizationId?: number): void;
 }
 
-export function createSubscriptions({ orm }: StoreDatabase): Subscriptions {
-  let cache: Map<number, Subscribers[]> | null = null;
+/** Organizations whose subscriptions are in memory. */
+const MAX_KNOWN = 1_024;
 
-  const build = (): Map<number, Subscribers[]> => {
-    const built = new Map<number, Subscribers[]>();
-    const enabled = and(eq(webhooks.enabled, true), isNull(webhooks.deletedAt));
-    for (const row of orm.select().from(webhooks).where(enabled).orderBy(asc(webhooks.id)).all()) {
-      const byType = built.get(row.organizationId) ?? EVENT_TYPES.map(createSubscribers);
-      built.set(row.organizationId, byType);
+export function createSubscriptions({ orm }: StoreDatabase): Subscriptions {
+  const known = new Map<number, Subscribers[]>();
+  const { id, events, filter } = webhooks;
+  const enabledOf = orm
+    .select({ id, events, filter })
+    .from(webhooks)
+    .where(
+      and(
+        eq(webhooks.organizationId, sql.placeholder("organizationId")),
+        eq(webhooks.enabled, true),
+        isNull(webhooks.deletedAt),
+      ),
+    )
+    .orderBy(asc(webhooks.id))
+    .prepare();
+
+  /** Of one organization at a time: a change, or a start, costs nobody else anything. */
+  const build = (organizationId: number): Subscribers[] => {
+    const byType = EVENT_TYPES.map(createSubscribers);
+    for (const row of enabledOf.all({ organizationId })) {
       const passes = row.filter && compileFilter(row.filter);
       for (const event of row.events) addSubscriber(byType[EVENT_TYPES.indexOf(event)], row.id, passes);
     }
-    return built;
+    for (const oldest of known.keys()) {
+      if (known.size < MAX_KNOWN) break;
+      known.delete(oldest);
+    }
+    known.set(organizationId, byType);
+    return byType;
   };
 
   return {
-    get(organizationId, type, body) {
-      cache ??= build();
-      return subscribersTo(cache.get(organizationId)?.[type], body);
-    },
-    clear() {
-      cache = null;
+    get: (organizationId, type, body) =>
+      subscribersTo((known.get(organizationId) ?? build(organizationId))[type], body),
+    clear(organizationId) {
+      if (organizationId === undefined) known.clear();
+      else known.delete(organizationId);
     },
   };
 }

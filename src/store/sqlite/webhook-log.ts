@@ -29,9 +29,13 @@ const MOST_BEHIND = 4_096;
 /** The log lacks nothing for longer than this, unless the store cannot write. */
 const CATCH_UP_AFTER_MS = 100;
 
-/** The largest delivery id in the log, as SQL: all deliveries up to it are there. */
-export const LOGGED_THROUGH = `(SELECT coalesce(max((SELECT max(delivery_id) FROM webhook_log
-  WHERE webhook_id = logged.id)), 0) FROM webhooks logged)`;
+/**
+ * The largest delivery id in the log, as SQL: all deliveries up to it are there. It is looked for from the newest
+ * delivery down, as the log lacks few, and there may be very many webhooks.
+ */
+export const LOGGED_THROUGH = `coalesce((SELECT id FROM deliveries logged WHERE EXISTS
+  (SELECT 1 FROM webhook_log WHERE webhook_id = logged.webhook_id AND delivery_id = logged.id)
+  ORDER BY id DESC LIMIT 1), 0)`;
 
 export function createWebhookLog(sqlite: Database, transaction: StoreDatabase["transaction"]): WebhookLog {
   const loggedThrough = sqlite.prepare<{ id: number }, []>(`SELECT ${LOGGED_THROUGH} AS id`);

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { and, asc, count, desc, eq, isNull } from "drizzle-orm";
+import { and, asc, count, desc, eq, isNull, sql } from "drizzle-orm";
 import type { Clock } from "../../clock.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
 import { enabledFields, isAnotherReceiver } from "../../webhook-changes.ts";
@@ -76,23 +76,26 @@ export function createWebhooks(
     orm.select({ n: count() }).from(webhooks).where(live(organizationId)).get()?.n ?? 0;
 
   /** Every write goes through here, so that no cached subscription outlives it. */
-  const write = <T>(run: () => T): Promise<T> => promised(() => writeNow(run));
-  const writeNow = <T>(run: () => T): T => {
+  const write = <T>(organizationId: number, run: () => T): Promise<T> =>
+    promised(() => writeNow(run, organizationId));
+  const writeNow = <T>(run: () => T, organizationId?: number): T => {
     const result = transaction("durable", run);
-    subscriptions.clear();
+    subscriptions.clear(organizationId);
     return result;
   };
 
   const change = ({ id }: WebhookRow, values: Partial<WebhookRow>): Webhook =>
     toWebhook(orm.update(webhooks).set(values).where(eq(webhooks.id, id)).returning().get());
 
+  // Prepared, as it is asked for each webhook that has something to do, of which there may be ten thousands.
+  const loaded = orm
+    .select({ webhook: webhooks, organizationUuid: organizations.uuid })
+    .from(webhooks)
+    .innerJoin(organizations, eq(organizations.id, webhooks.organizationId))
+    .where(and(eq(webhooks.id, sql.placeholder("id")), isNull(webhooks.deletedAt)))
+    .prepare();
   const load = (id: number): LoadedWebhook | null => {
-    const row = orm
-      .select({ webhook: webhooks, organizationUuid: organizations.uuid })
-      .from(webhooks)
-      .innerJoin(organizations, eq(organizations.id, webhooks.organizationId))
-      .where(and(eq(webhooks.id, id), isNull(webhooks.deletedAt)))
-      .get();
+    const row = loaded.get({ id });
     if (!row) return null;
     return {
       webhook: toWebhook(row.webhook),
@@ -105,7 +108,7 @@ export function createWebhooks(
 
   return {
     create: ({ headers, group, ...input }, limit) =>
-      write((): WebhookWithSecret | null => {
+      write(input.organizationId, (): WebhookWithSecret | null => {
         if (countOf(input.organizationId) >= limit) return null;
         const secret = newSecret();
         const uuid = crypto.randomUUID();
@@ -135,7 +138,7 @@ export function createWebhooks(
         return row && toWebhook(row);
       }),
     update: (organizationId, uuid, { headers, group, ...changes }, check) =>
-      write(() => {
+      write(organizationId, () => {
         const row = rowOf(organizationId, uuid);
         if (!row) return null;
         const values: Partial<WebhookRow> = {
@@ -149,7 +152,7 @@ export function createWebhooks(
         return Object.keys(values).length === 0 ? toWebhook(row) : change(row, values);
       }),
     remove: (organizationId, uuid) =>
-      write(() => {
+      write(organizationId, () => {
         const row = rowOf(organizationId, uuid);
         if (!row) return null;
         rotated.forgetAll(row);
@@ -164,7 +167,7 @@ export function createWebhooks(
         });
       }),
     rotateSecret: (organizationId, uuid, overlapMs) =>
-      write((): WebhookWithSecret | TooManySecrets | null => {
+      write(organizationId, (): WebhookWithSecret | TooManySecrets | null => {
         const row = rowOf(organizationId, uuid);
         if (!row) return null;
         const now = clock.wall();
