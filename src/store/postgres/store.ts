@@ -1,9 +1,10 @@
+import { lookup } from "node:dns/promises";
 import { messageOf, UsageError } from "../../errors.ts";
 import { createIdFormat, newInstallationTag } from "../../ids.ts";
 import type { Logger } from "../../log.ts";
 import type { SecretKeySource } from "../../secrets/key-file.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
-import { isStoreFault } from "../faults.ts";
+import { isStoreFault, type StoreFault } from "../faults.ts";
 import type { Store } from "../store.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { type Announcement, createAnnouncer, createListener } from "./announcements.ts";
@@ -18,6 +19,7 @@ import { createDeliveryQueue, type PostgresDeliveryQueue } from "./delivery-queu
 import { createDirectory } from "./directory.ts";
 import { createEventHistory } from "./event-history.ts";
 import { createEventLog } from "./event-log.ts";
+import { mayPass } from "./faults.ts";
 import { createHistory } from "./history.ts";
 import { createDaemonIds } from "./ids.ts";
 import { createLeases } from "./leases.ts";
@@ -41,22 +43,56 @@ export interface PostgresStoreOptions {
   secretKey?: SecretKeySource;
   /** Whether the store stays open for long, as a daemon's. */
   resident?: boolean;
+  /** For tests: milliseconds to wait for a database that is away. */
+  patienceMs?: number;
   /** For tests: milliseconds by which the database's clock is ahead of what it says. */
   clockSkew?: () => number;
 }
 
-/** Opens the store of a database, making its tables when missing. Rejects with UsageError: a sentence for the operator. */
+/**
+ * Opens the store of a database, making its tables when missing; for a daemon, a database that is away is waited for.
+ * Rejects with UsageError: a sentence for the operator.
+ */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
   const address = parseAddress(options.url);
   const resident = options.resident ?? false;
-  const database = createPostgresDatabase({ address, log: options.log, resident });
-  try {
-    return await assemble(database, address, { ...options, resident });
-  } catch (error) {
-    await database.close();
-    if (!isStoreFault(error)) throw error;
-    throw new UsageError(`cannot use the database ${address.shown}: ${messageOf(error)}`, 1);
+  const { log, patienceMs = resident ? PATIENCE_MS : 0 } = options;
+  const end = performance.now() + patienceMs;
+  for (let isFirst = true; ; isFirst = false) {
+    const database = createPostgresDatabase({ address, log, resident });
+    try {
+      const store = await assemble(database, address, { ...options, resident });
+      if (!isFirst) log?.info("the database is there");
+      return store;
+    } catch (error) {
+      await database.close();
+      if (!isStoreFault(error)) throw error;
+      const why = await reasonOf(error, address);
+      if (!mayPass(error) || performance.now() > end)
+        throw new UsageError(`cannot use the database ${address.shown}: ${why}`, 1);
+      if (isFirst) {
+        const wait = { database: address.shown, error: why, seconds: Math.round(patienceMs / 1_000) };
+        log?.warn("the database is away; trying again", wait);
+        log?.flush();
+      }
+      await Bun.sleep(AGAIN_MS);
+    }
   }
+}
+
+/** A server that starts, or whose replica takes over, takes less; then whoever started this one is to know. */
+const PATIENCE_MS = 60_000;
+const AGAIN_MS = 500;
+
+/** The client says the same of a name that nobody knows as of a server that is not there. */
+async function reasonOf(fault: StoreFault, { options: { hostname = "" } }: Address): Promise<string> {
+  if (!mayPass(fault)) return fault.message;
+  try {
+    if (!hostname.startsWith("/")) await lookup(hostname);
+  } catch (error) {
+    return `the name ${hostname} cannot be looked up (${messageOf(error)}); mend the name in --database, or the DNS`;
+  }
+  return `${fault.message}; see whether the server runs there, and lets this machine in`;
 }
 
 async function assemble(
