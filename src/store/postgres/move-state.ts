@@ -5,6 +5,8 @@ import type { Query } from "./pool.ts";
 export interface MoveState {
   /** Of the installation. */
   tag: string;
+  /** The one move that goes on here: after another beginning, what has arrived may no longer be what is there. */
+  move: string;
   table: "small" | LargeTable | "done";
   /** All rows of the table up to this id have arrived. */
   id: number;

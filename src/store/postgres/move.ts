@@ -7,7 +7,7 @@ import { createPostgresDatabase, type PostgresDatabase } from "./database.ts";
 import { makeDays } from "./days.ts";
 import { migrate } from "./migrations.ts";
 import { WRITE } from "./move-rows.ts";
-import { readMove, writeMove } from "./move-state.ts";
+import { type MoveState, readMove, writeMove } from "./move-state.ts";
 
 /** Rows of one transaction. */
 const STEP = 5_000;
@@ -16,22 +16,37 @@ const EPOCH = Date.UTC(2020, 0, 1);
 const DAY_MS = 86_400_000;
 const LARGE: readonly LargeTable[] = ["events", "deliveries", "attempts"];
 
+export interface MoveToOptions {
+  /** A postgres:// URL. */
+  url: string;
+  source: MoveSource;
+  /** Of the secret key. */
+  keyId: string;
+  /** The same for as long as the source has not changed since the beginning. */
+  move: string;
+  /** Called once the database can take it, before anything is there; with the address, without password. */
+  onBegin: (to: string) => void;
+  onProgress: MoveProgress;
+}
+
+/** How a database is called in what people read. Throws UsageError. */
+export function shownAddress(url: string): string {
+  return parseAddress(url).shown;
+}
+
 /**
  * Takes everything from a data directory to an empty database, in steps of one transaction each: cut short, it goes
  * on where it was. Until all of it is there and counted, no daemon starts on that database. Rejects with UsageError.
  */
-export async function moveTo(
-  url: string,
-  source: MoveSource,
-  keyId: string,
-  onProgress: MoveProgress,
-): Promise<Moved> {
-  const address = parseAddress(url);
+export async function moveTo(options: MoveToOptions): Promise<Moved> {
+  const { source, onProgress } = options;
+  const address = parseAddress(options.url);
   const database = createPostgresDatabase({ address, resident: false });
   try {
     await migrate(database.main);
-    const tag = source.meta("installation_tag") ?? "";
-    const state = await begin(database, tag, keyId);
+    const state = await begin(database, options, address.shown);
+    // Only the mark was not written: by now daemons may be at work there.
+    if (state.isDone) return { to: address.shown, counts: countsOf(source) };
     if (state.table === "small") await moveSmall(database, source);
     await makeDays(
       database.main,
@@ -49,14 +64,16 @@ export async function moveTo(
   }
 }
 
-async function begin({ main }: PostgresDatabase, tag: string, keyId: string) {
+async function begin(
+  { main }: PostgresDatabase,
+  { source, keyId, move, onBegin }: MoveToOptions,
+  to: string,
+): Promise<MoveState> {
+  const tag = source.meta("installation_tag") ?? "";
   const known = await readMove(main.query);
   if (known) {
-    if (known.tag === tag && !known.isDone) return known;
-    throw new UsageError(
-      known.isDone ? "everything was moved there already" : "another installation is being moved there",
-      1,
-    );
+    if (known.tag === tag && known.move === move) return known;
+    throw new UsageError(refusalOf(known, tag), 1);
   }
   return main.transaction(async (query) => {
     await query("LOCK TABLE organizations IN EXCLUSIVE MODE");
@@ -66,10 +83,18 @@ async function begin({ main }: PostgresDatabase, tag: string, keyId: string) {
       "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
     await query(put, ["installation_tag", tag]);
     await query(put, ["key_id", keyId]);
-    const state = { tag, table: "small" as const, id: 0, isDone: false };
+    const state = { tag, move, table: "small" as const, id: 0, isDone: false };
     await writeMove(query, state);
+    onBegin(to);
     return state;
   });
+}
+
+function refusalOf(known: MoveState, tag: string): string {
+  if (known.tag !== tag) return "another installation is being moved there, or was; name an empty database";
+  return known.isDone
+    ? "everything was moved there already; name an empty database"
+    : "an earlier move there was given up; name an empty database";
 }
 
 // ── small tables: in one transaction ────────────────────────────────────────────────────────────────
@@ -156,8 +181,18 @@ async function compare({ main }: PostgresDatabase, source: MoveSource): Promise<
        (SELECT count(*) FROM webhooks)::int4 AS webhooks, (SELECT count(*) FROM events)::int4 AS events,
        (SELECT count(*) FROM queue)::int4 AS pending, (SELECT count(*) FROM deliveries)::int4 AS finished`,
   );
+  const here = countsOf(source);
+  for (const [name, count] of Object.entries(here)) {
+    const arrived = there?.[name as keyof MovedCounts] ?? 0;
+    if (arrived !== count)
+      throw new UsageError(`${arrived} of ${count} ${name} have arrived; nothing was changed here`, 1);
+  }
+  return here;
+}
+
+function countsOf(source: MoveSource): MovedCounts {
   const pending = source.count("pending");
-  const here: MovedCounts = {
+  return {
     organizations: source.all("organizations").length,
     keys: source.all("api_keys").length,
     webhooks: source.all("webhooks").length,
@@ -165,12 +200,6 @@ async function compare({ main }: PostgresDatabase, source: MoveSource): Promise<
     pending,
     finished: source.count("deliveries") - pending,
   };
-  for (const [name, count] of Object.entries(here)) {
-    const arrived = there?.[name as keyof MovedCounts] ?? 0;
-    if (arrived !== count)
-      throw new UsageError(`${arrived} of ${count} ${name} have arrived; nothing was changed here`, 1);
-  }
-  return here;
 }
 
 async function finish({ main }: PostgresDatabase): Promise<void> {
