@@ -1,6 +1,6 @@
 import { lookup } from "node:dns/promises";
 import { messageOf, UsageError } from "../../errors.ts";
-import { createIdFormat, newInstallationTag } from "../../ids.ts";
+import { createIdFormat } from "../../ids.ts";
 import type { Logger } from "../../log.ts";
 import type { SecretKeySource } from "../../secrets/key-file.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
@@ -24,11 +24,10 @@ import { createHistory } from "./history.ts";
 import { createDaemonIds } from "./ids.ts";
 import { createLeases } from "./leases.ts";
 import { createMembership } from "./members.ts";
-import { migrate } from "./migrations.ts";
-import { readMove } from "./move-state.ts";
 import { createOrganizations } from "./organizations.ts";
 import { createOverview } from "./overview.ts";
 import { createPartitions } from "./partitions.ts";
+import { prepareDatabase } from "./prepare-database.ts";
 import { createPulse } from "./pulse.ts";
 import { createRetention } from "./retention.ts";
 import { openSecretBox, rotateSecretKey } from "./secret-key.ts";
@@ -101,18 +100,9 @@ async function assemble(
   { log, secretKey, resident, clockSkew }: PostgresStoreOptions & { resident: boolean },
 ): Promise<Store> {
   const { main, pulse: pulsePool } = database;
-  await requireServer(database);
-  await migrate(main);
-  const move = await readMove(main.query);
-  if (move && !move.isDone) {
-    throw new UsageError(
-      "an installation is being moved to this database; run armorhooks move again to its end",
-      1,
-    );
-  }
+  const tag = await prepareDatabase(main);
   const clock = createDatabaseClock(clockSkew);
   await readClock(main.query, clock);
-  const tag = await installationTag(database);
   const opened = { box: secretKey ? await openSecretBox(database, secretKey) : null };
   const box = (): SecretBox => {
     if (!opened.box) throw new UsageError("no secret key is loaded");
@@ -252,26 +242,3 @@ async function assemble(
 
 /** They are made days ahead. */
 const DAYS_MS = 3_600_000;
-const OLDEST_SERVER = 140_000;
-
-async function requireServer({ main }: PostgresDatabase): Promise<void> {
-  const [row] = await main.query<{ number: number; name: string; encoding: string }>(
-    `SELECT current_setting('server_version_num')::int4 AS number, current_setting('server_version') AS name,
-     current_setting('server_encoding') AS encoding`,
-  );
-  if (!row) return;
-  if (row.number < OLDEST_SERVER) {
-    throw new UsageError(`the database server is PostgreSQL ${row.name}; armorhooks needs 14 or newer`, 1);
-  }
-  if (row.encoding !== "UTF8") {
-    throw new UsageError(`the database's encoding is ${row.encoding}; armorhooks needs UTF8`, 1);
-  }
-}
-
-async function installationTag({ main }: PostgresDatabase): Promise<string> {
-  await main.query("INSERT INTO meta (key, value) VALUES ('installation_tag', $1) ON CONFLICT DO NOTHING", [
-    newInstallationTag(),
-  ]);
-  const [row] = await main.query<{ value: string }>("SELECT value FROM meta WHERE key = 'installation_tag'");
-  return row?.value ?? "";
-}
