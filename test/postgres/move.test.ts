@@ -21,13 +21,14 @@ import {
 } from "../support/e2e.ts";
 import { type Cluster, hasPostgres, startCluster } from "../support/postgres.ts";
 import type { Received } from "../support/receiver.ts";
+import { start } from "../support/terminal.ts";
 
 let cluster: Cluster;
 
-const EVENTS = 20_000;
-const PENDING = 4_000;
+const EVENTS = 15_000;
+const PENDING = 2_000;
 
-/** A data directory with four steps of each large table; the latest deliveries are pending, half of them tried. */
+/** A data directory with three steps of each large table; the latest deliveries are pending, half of them tried. */
 async function fill(dataDir: string, url: string): Promise<void> {
   const store = openSqliteStore({ dataDir, resident: true, secretKey: secretKeySource(dataDir, null) });
   const organizationId = await addOrganization(store);
@@ -56,7 +57,9 @@ async function fill(dataDir: string, url: string): Promise<void> {
 }
 
 /** How far a move into a database has come; null before its beginning. */
-async function stateOf(sql: SQL): Promise<{ table: string; id: number; isDone: boolean } | null> {
+async function stateOf(
+  sql: SQL,
+): Promise<{ table: string; id: number; rows: number; isDone: boolean } | null> {
   try {
     const [row] = await sql.unsafe("SELECT value FROM meta WHERE key = 'move'");
     return row ? JSON.parse(row.value) : null;
@@ -223,7 +226,7 @@ describe.if(hasPostgres())("armorhooks move", () => {
     counting.kill("SIGKILL");
     await counting.exited;
     await letGo();
-    expect(await stateOf(sql)).toMatchObject({ isDone: false });
+    expect(await stateOf(sql)).toMatchObject({ isDone: false, rows: EVENTS * 2 + EVENTS - PENDING });
     await bothRefuse();
 
     // The directory cannot be marked.
@@ -293,6 +296,34 @@ describe.if(hasPostgres())("armorhooks move", () => {
     const again = await move(url);
     expect([again.code, again.stderr]).toEqual([1, expect.stringContaining("name an empty database")]);
     expect(existsSync(join(dataDir, "moved-to"))).toBe(false);
-    expect((await move(await cluster.database())).code).toBe(0);
+
+    const next = await cluster.database();
+    expect((await command(["org", "list", "--database", next])).code).toBe(0);
+    const letGoAgain = await hold(next, "events");
+    const second = startMove(next, dataDir);
+    const other = connect(next);
+    await until("all but the counting is done", async () => (await stateOf(other))?.table === "done");
+    second.kill("SIGKILL");
+    await second.exited;
+    await letGoAgain();
+    await other.unsafe(
+      "INSERT INTO organizations SELECT 99, 'x', 'more', plan, created_at FROM organizations",
+    );
+    const counted = await move(next);
+    expect([counted.code, counted.stderr]).toEqual([
+      1,
+      expect.stringContaining("2 of 1 organizations have arrived"),
+    ]);
+    await other.unsafe("DELETE FROM organizations WHERE id = 99");
+    const shown = start([...program(true), "move", "--to", next, "--data-dir", dataDir], {
+      cwd: dir,
+      terminal: true,
+    });
+    await shown.exited;
+    expect(shown.output()).toMatch(/█ 100 % .+moved to postgres:.+, and counted there: 1 organizations/s);
+    // The way back.
+    rmSync(join(dataDir, "moved-to"));
+    const back = await startBinary({ dir, key: before.key });
+    expect((await back.api("GET", "/v1/webhooks")).status).toBe(200);
   }, 30_000);
 });

@@ -35,8 +35,8 @@ export function outward(error: unknown): unknown {
 
 /** Of those: a password, role or database that is refused. */
 const LASTING_CLASSES: ReadonlySet<string> = new Set(["28", "3D"]);
-/** In the codes of the client, where encryption or authentication cannot be had. */
-const LASTING_CODES = /TLS|SSL|CERT|VERIFY|AUTH|PASSWORD|SASL/;
+/** In the codes of the client, where encryption or authentication cannot be had, or a file of certificates not be read. */
+const LASTING_CODES = /^ENOENT$|^EACCES$|TLS|SSL|CERT|VERIFY|AUTH|PASSWORD|SASL/;
 
 /** Whether a fault may be over by itself, as when the server or the network is not there yet; others are for a person. */
 export function mayPass(fault: StoreFault): boolean {

@@ -10,6 +10,8 @@ export interface MoveState {
   table: "small" | LargeTable | "done";
   /** All rows of the table up to this id have arrived. */
   id: number;
+  /** Of the large tables, how many rows have arrived. */
+  rows: number;
   /** Whether all has arrived and was counted. */
   isDone: boolean;
 }

@@ -83,7 +83,7 @@ async function begin(
       "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
     await query(put, ["installation_tag", tag]);
     await query(put, ["key_id", keyId]);
-    const state = { tag, move, table: "small" as const, id: 0, isDone: false };
+    const state = { tag, move, table: "small" as const, id: 0, rows: 0, isDone: false };
     await writeMove(query, state);
     onBegin(to);
     return state;
@@ -154,9 +154,9 @@ async function moveLarge(
   onProgress: MoveProgress,
 ): Promise<void> {
   const total = LARGE.reduce((sum, table) => sum + source.count(table), 0);
-  let moved = 0;
   for (;;) {
     const state = await readMove(database.main.query);
+    onProgress(Math.min(state?.rows ?? 0, total), total);
     if (!state || state.table === "done" || state.table === "small") return;
     const { table, id } = state;
     const rows = source.after(table, id, STEP);
@@ -165,10 +165,11 @@ async function moveLarge(
     await database.main.transaction(async (query) => {
       if (rows.length > 0) await WRITE[table](query, rows, source.clockOffset);
       const reached = Number(last?.[table === "attempts" ? "delivery_id" : "id"] ?? 0);
-      await writeMove(query, { ...state, ...(last ? { id: reached } : { table: next, id: 0 }) });
+      const at: Partial<MoveState> = last
+        ? { id: reached, rows: state.rows + rows.length }
+        : { table: next, id: 0 };
+      await writeMove(query, { ...state, ...at });
     }, LIMIT_MS);
-    moved += rows.length;
-    onProgress(Math.min(moved, total), total);
   }
 }
 
