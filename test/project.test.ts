@@ -253,6 +253,25 @@ describe("one owner each", () => {
   });
 });
 
+describe("files of one thing", () => {
+  const MOST_LINES = 250;
+  const linesOf = (path: string): number => read(path).trimEnd().split("\n").length;
+  /** In the comment at the head of a file, before anything that it exports. */
+  const givesReason = (path: string): boolean =>
+    /^ \* Over 250 lines: .{20,}\.$/m.test(read(path).split(/^export /m)[0] ?? "");
+
+  test("are no longer than 250 lines, unless they say why", () => {
+    const long = sources.filter((path) => linesOf(path) > MOST_LINES);
+    expect(long.filter((path) => !givesReason(path))).toEqual([]);
+  });
+
+  test("say why only where they are", () => {
+    const excused = sources.filter(givesReason);
+    expect(excused.length).toBeGreaterThan(0);
+    expect(excused.filter((path) => linesOf(path) <= MOST_LINES)).toEqual([]);
+  });
+});
+
 test("nothing is left as a note to be done later", () => {
   // In two parts, so that this file does not find itself.
   const notes = new RegExp(`\\b(${["TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK"].join("|")})\\b`);

@@ -1,4 +1,4 @@
-import { ref } from "./documents.ts";
+import { ref } from "./document-parts.ts";
 
 /** What receivers get, as the document tells it: the request of a delivery, at the URL that a webhook was registered with. */
 

@@ -5,7 +5,9 @@ import type { Delivery, History } from "../store/history.ts";
 import type { Webhook, Webhooks } from "../store/webhooks.ts";
 import { readTimestamp } from "../timestamp.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
-import { deliveryLinks, documentRoute, link, listOf, ref, wrap } from "./documents.ts";
+import { deliveryLinks, link } from "./document-links.ts";
+import { listOf, ref, wrap } from "./document-parts.ts";
+import { documentRoute } from "./documents.ts";
 import { READ_JSON } from "./gate.ts";
 import {
   DEFAULT_LIMIT,

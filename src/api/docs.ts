@@ -4,7 +4,8 @@ import icon from "swagger-ui-dist/favicon-32x32.png" with { type: "file" };
 import stylesheet from "swagger-ui-dist/swagger-ui.css" with { type: "file" };
 // Embedded: the page must work from one file and without internet.
 import bundle from "swagger-ui-dist/swagger-ui-bundle.js" with { type: "file" };
-import { type ApiDocument, ERROR_ANSWERS, finishDocument } from "./documents.ts";
+import { ERROR_ANSWERS } from "./error-answers.ts";
+import { type ApiDocument, finishDocument } from "./finish-document.ts";
 import { SCHEMAS } from "./models.ts";
 
 /** The plugin's own page loads its assets from a CDN, so it is put where the gate lets nobody, and ours is served. */

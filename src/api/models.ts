@@ -1,7 +1,7 @@
 import { ERROR_STATUS } from "../errors.ts";
 import { WEBHOOK_FORMATS } from "../formats.ts";
 import { ATTEMPT_ERRORS, DELIVERY_STATUSES, END_REASONS } from "../outcomes.ts";
-import { listOf, REQUEST_ID_EXAMPLE, ref, type Schema, wrap } from "./documents.ts";
+import { listOf, REQUEST_ID_EXAMPLE, ref, type Schema, wrap } from "./document-parts.ts";
 
 /** Why the daemon turns a webhook off; `owner` is never shown. */
 const DISABLED_REASONS = ["attempts_exhausted", "gone", "rejected"];

@@ -1,5 +1,7 @@
 import { Elysia, status } from "elysia";
-import { errorAnswer, openAnswer, ref } from "./documents.ts";
+import { ref } from "./document-parts.ts";
+import { openAnswer } from "./documents.ts";
+import { errorAnswer } from "./error-answers.ts";
 import { READ_JSON } from "./gate.ts";
 
 export interface OperationRouteOptions {

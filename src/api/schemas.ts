@@ -2,7 +2,7 @@ import { t } from "elysia";
 import { WEBHOOK_FORMATS } from "../formats.ts";
 import { DELIVERY_STATUSES } from "../outcomes.ts";
 
-import { DOCUMENTED, MAX_CHARACTERS } from "./documents.ts";
+import { DOCUMENTED, MAX_CHARACTERS } from "./finish-document.ts";
 import { oneOf } from "./one-of.ts";
 import { OPTION_RULES, optionFields } from "./webhook-options.ts";
 

@@ -4,7 +4,7 @@ import { isGroupable } from "../formats.ts";
 import type { Webhook, WebhookOptions } from "../store/webhooks.ts";
 import { ACTIONS, type WebhookFilter } from "../webhook-filter.ts";
 import { HIDDEN_VALUE, headersProblem, revealed, type WebhookHeaders } from "../webhook-headers.ts";
-import { MAX_CHARACTERS } from "./documents.ts";
+import { MAX_CHARACTERS } from "./finish-document.ts";
 import { oneOf } from "./one-of.ts";
 
 /** The fields of a webhook that may be left out, and taken off with null: as they are sent, checked and shown. */

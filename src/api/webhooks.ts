@@ -6,12 +6,11 @@ import type { Organization } from "../store/organizations.ts";
 import type { TooManySecrets, Webhook, Webhooks } from "../store/webhooks.ts";
 import type { WebhookHeaders } from "../webhook-headers.ts";
 import { MAX_SIGNATURES } from "../webhook-secrets.ts";
-import { DELIVERY_CALLBACK } from "./callbacks.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
-import { documentRoute, listOf, ref, webhookLinks, wrap } from "./documents.ts";
 import { READ_JSON } from "./gate.ts";
 import { createWebhookBody, idParams, rotateSecretBody, updateWebhookBody } from "./schemas.ts";
 import { webhookView } from "./views.ts";
+import * as documents from "./webhook-documents.ts";
 import { checkGroup, readHeaders, readOptions } from "./webhook-options.ts";
 import { checkWebhookUrl, type UrlRules } from "./webhook-url.ts";
 
@@ -47,14 +46,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
       }),
       {
         parse: READ_JSON,
-        detail: documentRoute({
-          summary: "List webhooks",
-          description: "List all webhook endpoints for your organization, newest first.",
-          status: 200,
-          answer: "The webhooks.",
-          schema: wrap({ webhooks: listOf(ref("Webhook")) }),
-          links: webhookLinks("webhooks/0/id"),
-        }),
+        detail: documents.LIST,
       },
     )
     .post(
@@ -85,18 +77,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
       {
         parse: READ_JSON,
         body: createWebhookBody,
-        detail: documentRoute({
-          summary: "Register a webhook",
-          description:
-            "Register a new webhook endpoint. The secret is returned only on creation. Store it securely: it is used to verify webhook signatures.",
-          status: 201,
-          answer: "The webhook with its secret.",
-          schema: wrap({ webhook: ref("WebhookWithSecret") }),
-          links: webhookLinks("webhook/id"),
-          callbacks: DELIVERY_CALLBACK,
-          hasBody: true,
-          carriesSecret: true,
-        }),
+        detail: documents.CREATE,
       },
     )
     .get(
@@ -107,28 +88,20 @@ export function webhookRoutes(options: WebhookRouteOptions) {
       {
         parse: READ_JSON,
         params: idParams,
-        detail: documentRoute({
-          summary: "Get a webhook",
-          description: "One webhook of your organization.",
-          status: 200,
-          answer: "The webhook.",
-          schema: wrap({ webhook: ref("Webhook") }),
-          links: webhookLinks("webhook/id"),
-          hasId: true,
-        }),
+        detail: documents.GET,
       },
     )
     .put("/:id", ({ organization, params, body }) => update(organization, params.id, body), {
       parse: READ_JSON,
       params: idParams,
       body: updateWebhookBody,
-      detail: updateDocument("PUT"),
+      detail: documents.update("PUT"),
     })
     .patch("/:id", ({ organization, params, body }) => update(organization, params.id, body), {
       parse: READ_JSON,
       params: idParams,
       body: updateWebhookBody,
-      detail: updateDocument("PATCH"),
+      detail: documents.update("PATCH"),
     })
     .delete(
       "/:id",
@@ -139,14 +112,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
       {
         parse: READ_JSON,
         params: idParams,
-        detail: documentRoute({
-          summary: "Remove a webhook",
-          description: "Remove an existing webhook endpoint. Its pending deliveries end.",
-          status: 200,
-          answer: "It is gone.",
-          schema: wrap({ deleted: { type: "boolean", example: true } }),
-          hasId: true,
-        }),
+        detail: documents.REMOVE,
       },
     )
     .post(
@@ -158,15 +124,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
       {
         parse: READ_JSON,
         params: idParams,
-        detail: documentRoute({
-          summary: "Test a webhook",
-          description:
-            'Send a test payload to a webhook endpoint to verify connectivity: a signed synthetic payload with event: "test" and a green-tier result. If the target is unreachable or times out (10s), the response has success: false. It works on a disabled webhook and leaves failure_count and last_triggered_at alone.',
-          status: 200,
-          answer: "What came of it.",
-          schema: ref("TestResult"),
-          hasId: true,
-        }),
+        detail: documents.TEST,
       },
     )
     .post(
@@ -183,18 +141,7 @@ export function webhookRoutes(options: WebhookRouteOptions) {
         parse: READ_JSON,
         params: idParams,
         body: rotateSecretBody,
-        detail: documentRoute({
-          summary: "Rotate the secret",
-          description:
-            "Make a new secret. Until the overlap ends, requests carry both signatures, so that receivers can change over without losing any. Rotating again within an overlap keeps every secret whose overlap runs, four signatures at most; one more is a CONFLICT, whose message says until when.",
-          status: 200,
-          answer: "The webhook with its new secret.",
-          schema: wrap({ webhook: ref("WebhookWithSecret") }),
-          hasId: true,
-          hasBody: true,
-          hasState: true,
-          carriesSecret: true,
-        }),
+        detail: documents.ROTATE_SECRET,
       },
     );
 
@@ -236,18 +183,6 @@ function tooManySecrets({ tooManyUntil }: TooManySecrets): AppError {
 
 function distinct(events: readonly EventType[]): EventType[] {
   return [...new Set(events)];
-}
-
-function updateDocument(method: "PUT" | "PATCH") {
-  return documentRoute({
-    summary: `Update a webhook (${method})`,
-    description: "Update an existing webhook endpoint. Only the fields given change.",
-    status: 200,
-    answer: "The webhook as it is now.",
-    schema: wrap({ webhook: ref("Webhook") }),
-    hasId: true,
-    hasBody: true,
-  });
 }
 
 function testView(outcome: TestOutcome) {

@@ -12,8 +12,8 @@ import { requireDatabase } from "./with-store.ts";
 const HELP = `
 With the daemon stopped. The database must be empty. Everything goes: organizations, keys, webhooks with their
 secrets, events, what is pending with its attempts and schedules, and history. Cut short, run it again: it
-goes on where it was. At the end the counts are compared, and the data directory is marked, so that nobody
-starts on it by mistake; nothing in it is changed or removed.
+goes on where it was, and until its end no daemon starts on either side. At the end the counts are compared,
+and the data directory stays marked, so that nobody starts on it by mistake; nothing else in it is changed.
 
 The webhook secrets stay sealed with the key that they have: give that key to every daemon with
 --secret-key-file.

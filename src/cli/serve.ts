@@ -27,10 +27,13 @@ async function run(config: Config, bootstrap: boolean, log: Logger): Promise<num
   process.on("unhandledRejection", (error) =>
     log.error("fault", { where: "promise", error: messageOf(error) }),
   );
-  const daemon = await createDaemon({ config, log });
-  yieldToDeliveries();
+  const opening = createDaemon({ config, log });
   const signals = watchSignals();
   const signal = signals.next();
+  // Whoever waits for a database that is away has begun nothing.
+  const daemon = await Promise.race([opening, signal.then(() => null)]);
+  if (daemon === null) return 0;
+  yieldToDeliveries();
   const { url, socket } = await daemon.start(async (at) => {
     if (bootstrap) await bootstrapStore(daemon.store, at);
   });

@@ -1,3 +1,13 @@
+import { isRedirect, parseJson } from "./answers.ts";
+import {
+  checkBaseUrl,
+  checkKey,
+  checkTimeout,
+  deliveryPath,
+  encodeId,
+  searchOf,
+  webhookPath,
+} from "./arguments.ts";
 import {
   errorFromAnswer,
   foreignAnswerError,
@@ -6,9 +16,7 @@ import {
   networkError,
   redirectError,
   timeoutError,
-  ValidationError,
 } from "./errors.ts";
-
 import { readOutcomes } from "./stream.ts";
 import type {
   CreateWebhookInput,
@@ -56,7 +64,6 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 /** A stream says something every 15 s. */
 const MIN_SILENCE_MS = 45_000;
 const SILENT = "the stream has gone silent";
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** The armorhooks API: each method makes one request and rejects with an `IndigiArmorError` or a subclass. */
 export class IndigiArmor {
@@ -234,74 +241,4 @@ export class IndigiArmor {
       throw signal.aborted ? timeoutError(this.#timeout, cause) : networkError(this.#baseUrl, cause);
     }
   }
-}
-
-function searchOf(query: object): URLSearchParams {
-  const search = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) if (value != null) search.set(name, String(value));
-  return search;
-}
-
-function webhookPath(id: string): `/v1/${string}` {
-  return `/v1/webhooks/${encodeId(id)}`;
-}
-
-function deliveryPath(id: string): `/v1/${string}` {
-  return `/v1/deliveries/${encodeId(id)}`;
-}
-
-function encodeId(id: string): string {
-  // An empty id, "." and ".." would make the URL that of another route.
-  if (typeof id === "string" && !["", ".", ".."].includes(id)) return encodeURIComponent(id);
-  throw new ValidationError("id must be the id of a webhook, delivery or event", {
-    code: "VALIDATION_ERROR",
-  });
-}
-
-function checkKey(key: string): string {
-  const trimmed = typeof key === "string" ? key.trim() : "";
-  // What a header cannot carry makes `fetch` fail with the key in its message.
-  if (/^[\x21-\x7e]+$/.test(trimmed)) return trimmed;
-  throw invalidArgument("The API key is empty or has characters that no key has: pass it as ia_sk_…");
-}
-
-function checkBaseUrl(baseUrl: string): string {
-  const url = parseUrl(baseUrl);
-  const extras = url && url.username + url.password + url.search + url.hash;
-  if (url === null || !/^https?:$/.test(url.protocol) || extras) {
-    throw invalidArgument("baseUrl must be an http or https URL without user, query or fragment");
-  }
-  return url.href.replace(/\/+$/, "");
-}
-
-function parseUrl(text: string): URL | null {
-  try {
-    return new URL(text);
-  } catch {
-    return null;
-  }
-}
-
-function checkTimeout(timeout: number): number {
-  if (timeout > 0 && timeout <= MAX_TIMEOUT_MS) return Math.ceil(timeout);
-  throw invalidArgument(
-    `timeout must be a number of milliseconds, more than 0 and at most ${MAX_TIMEOUT_MS}`,
-  );
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function isRedirect(answer: Response): boolean {
-  // Browsers hide a redirect that is not followed behind the status 0.
-  return answer.type === "opaqueredirect" || (answer.status >= 300 && answer.status < 400);
-}
-
-function invalidArgument(message: string): IndigiArmorError {
-  return new IndigiArmorError(message, { code: "INVALID_ARGUMENT" });
 }

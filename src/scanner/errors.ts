@@ -52,3 +52,23 @@ export class ScannerClosedError extends ScannerError {
 export class ScannerTimeoutError extends ScannerError {
   override readonly name: string = "ScannerTimeoutError";
 }
+
+export function closedError(): ScannerClosedError {
+  return new ScannerClosedError("the scanner client is closed", "CLOSED");
+}
+
+export function lostError(path: string, cause: Error | null): ScannerError {
+  const reason = cause ? `: ${cause.message}` : "";
+  return new ScannerError(`no connection to the daemon at ${path}${reason}`, "CONNECTION_LOST", cause);
+}
+
+export function fullError(unacked: number, maxBytes: number): ScannerFullError {
+  const message = `${unacked} events are unacked, as many as maxBytes (${maxBytes}) allows: wait for ready(), and see that the daemon runs`;
+  return new ScannerFullError(message, "FULL");
+}
+
+/** `timeout` is in milliseconds. */
+export function unackedError(left: number, timeout: number): ScannerTimeoutError {
+  const message = `${left} ${left === 1 ? "event was" : "events were"} not acked within ${timeout} ms`;
+  return new ScannerTimeoutError(message, "TIMEOUT");
+}

@@ -8,4 +8,5 @@ export {
   ScannerTimeoutError,
 } from "./errors.ts";
 export type { ScanEvent, Signal } from "./event.ts";
-export { type CloseOptions, Scanner, type ScannerOptions, type SendOptions } from "./scanner.ts";
+export type { CloseOptions, ScannerOptions, SendOptions } from "./options.ts";
+export { Scanner } from "./scanner.ts";

@@ -1,31 +1,10 @@
 import { connect, type Socket } from "node:net";
+import { stopWaiting } from "./abort.ts";
 import { type Ack, Backlog, type Entry } from "./backlog.ts";
-import { ScannerClosedError, ScannerError, ScannerFullError, ScannerTimeoutError } from "./errors.ts";
+import { closedError, fullError, lostError, ScannerError, unackedError } from "./errors.ts";
 import { type ScanEvent, toLine } from "./event.ts";
+import { type CloseOptions, checkOptions, type ScannerOptions, type SendOptions } from "./options.ts";
 
-export interface ScannerOptions {
-  /** Path of the daemon's socket: its `--socket`. */
-  socket: string;
-  /** Most bytes of events that are kept until they are acked, as JSON; 64 MiB when left out. */
-  maxBytes?: number | undefined;
-  /**
-   * Told of each failure to reach the daemon, for the log: the client goes on by itself. `retryInMs` is when.
-   * Its `code` is `CONNECTION_LOST`, `UNAVAILABLE` (the daemon cannot store now) or `BAD_ANSWER`.
-   */
-  onProblem?: ((error: ScannerError, retryInMs: number) => void) | undefined;
-}
-
-export interface SendOptions {
-  /** Ends the waiting, not the event: if it was written already it may be stored. */
-  signal?: AbortSignal | undefined;
-}
-
-export interface CloseOptions {
-  /** Milliseconds to wait for the last ack; without end when left out. */
-  timeout?: number | undefined;
-}
-
-const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
 const MIN_DELAY_MS = 50;
 const MAX_DELAY_MS = 5_000;
 /** No ack is near as long; what is says no newline because it is no daemon of ours. */
@@ -63,11 +42,7 @@ export class Scanner {
   #onEmpty: (() => void) | null = null;
 
   constructor(options: ScannerOptions) {
-    const { socket, maxBytes = DEFAULT_MAX_BYTES, onProblem = () => {} } = options;
-    if (typeof socket !== "string" || socket === "") {
-      throw new ScannerError("socket must be the path of the daemon's socket", "INVALID_ARGUMENT");
-    }
-    if (!(maxBytes > 0)) throw new ScannerError("maxBytes must be a number over 0", "INVALID_ARGUMENT");
+    const { socket, maxBytes, onProblem } = checkOptions(options);
     this.#path = socket;
     this.#maxBytes = maxBytes;
     this.#onProblem = onProblem;
@@ -88,29 +63,13 @@ export class Scanner {
       signal?.throwIfAborted();
       const line = toLine(event);
       this.#checkRoom(line.bytes);
-      if (!signal) {
-        this.#add({ ...line, wanted: true, resolve, reject });
-        return;
+      const entry: Entry = { ...line, wanted: true, resolve, reject };
+      if (signal) {
+        stopWaiting(entry, signal, () => {
+          this.#backlog.abandon(entry);
+          this.#settled();
+        });
       }
-      const onAbort = (): void => {
-        this.#backlog.abandon(entry);
-        reject(signal.reason);
-        this.#settled();
-      };
-      const done = (): void => signal.removeEventListener("abort", onAbort);
-      const entry: Entry = {
-        ...line,
-        wanted: true,
-        resolve: (ack) => {
-          done();
-          resolve(ack);
-        },
-        reject: (error) => {
-          done();
-          reject(error);
-        },
-      };
-      signal.addEventListener("abort", onAbort, { once: true });
       this.#add(entry);
     });
   }
@@ -136,8 +95,7 @@ export class Scanner {
   #checkRoom(bytes: number): void {
     // One event always has room, so that a small limit cannot make an event impossible.
     if (this.#backlog.bytes === 0 || this.#backlog.bytes + bytes <= this.#maxBytes) return;
-    const message = `${this.#backlog.size} events are unacked, as many as maxBytes (${this.#maxBytes}) allows: wait for ready(), and see that the daemon runs`;
-    throw new ScannerFullError(message, "FULL");
+    throw fullError(this.#backlog.size, this.#maxBytes);
   }
 
   #hasRoom(): boolean {
@@ -267,14 +225,8 @@ export class Scanner {
   #emptied(timeout: number | undefined): Promise<void> {
     if (this.#backlog.size === 0) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      const timer =
-        timeout === undefined
-          ? undefined
-          : setTimeout(() => {
-              const left = this.#backlog.size;
-              const message = `${left} ${left === 1 ? "event was" : "events were"} not acked within ${timeout} ms`;
-              reject(new ScannerTimeoutError(message, "TIMEOUT"));
-            }, timeout);
+      const giveUp = (ms: number) => setTimeout(() => reject(unackedError(this.#backlog.size, ms)), ms);
+      const timer = timeout === undefined ? undefined : giveUp(timeout);
       this.#onEmpty = () => {
         clearTimeout(timer);
         resolve();
@@ -294,13 +246,4 @@ export class Scanner {
       else socket.end(() => socket.destroy());
     });
   }
-}
-
-function closedError(): ScannerClosedError {
-  return new ScannerClosedError("the scanner client is closed", "CLOSED");
-}
-
-function lostError(path: string, cause: Error | null): ScannerError {
-  const reason = cause ? `: ${cause.message}` : "";
-  return new ScannerError(`no connection to the daemon at ${path}${reason}`, "CONNECTION_LOST", cause);
 }

@@ -30,19 +30,40 @@ export interface StoreOptions {
   beforeUpgrade?: () => void;
 }
 
-/** Says in a data directory where its contents have gone. */
+/** Says in a data directory where its contents have gone, or are on their way to. */
 const MOVED_FILE = "moved-to";
+const UNFINISHED = "unfinished ";
 
-function readMark(dataDir: string): string | null {
+interface Mark {
+  /** The address, without password. */
+  to: string;
+  /** Which move it is while not all has arrived; null when it has. */
+  move: string | null;
+}
+
+function readMark(dataDir: string): Mark | null {
   const path = join(dataDir, MOVED_FILE);
-  return existsSync(path) ? readFileSync(path, "utf8").trim() : null;
+  if (!existsSync(path)) return null;
+  const [to = "", state = ""] = readFileSync(path, "utf8").split("\n");
+  return { to, move: state.startsWith(UNFINISHED) ? state.slice(UNFINISHED.length) : null };
 }
 
 /** Whole, and on the disk: what has gone must not be sent from here as well, also after a power cut. */
-function mark(dataDir: string, to: string): void {
+function writeMark(dataDir: string, { to, move }: Mark): void {
   const path = join(dataDir, MOVED_FILE);
-  writeFileSync(`${path}.tmp`, `${to}\n`, { mode: 0o600, flush: true });
+  const text = `${to}\n${move === null ? "" : `${UNFINISHED}${move}\n`}`;
+  writeFileSync(`${path}.tmp`, text, { mode: 0o600, flush: true });
   replaceFile(`${path}.tmp`, path);
+}
+
+/** What a person is told who starts something on a directory with such a mark. */
+function refusalOf(dataDir: string, { to, move }: Mark): UsageError {
+  const path = join(dataDir, MOVED_FILE);
+  const text =
+    move === null
+      ? `what is in ${dataDir} was moved to ${to}; start with --database (to go back to how it was then, remove ${path})`
+      : `what is in ${dataDir} is being moved to ${to}; run armorhooks move --to it again to the end (to go on here instead, remove ${path}, and move to another database the next time)`;
+  return new UsageError(text, 1);
 }
 
 export interface MoveOptions {
@@ -53,16 +74,23 @@ export interface MoveOptions {
   onProgress: MoveProgress;
 }
 
-/** Takes all that is in a data directory, on which no daemon runs, to a shared database, and marks the directory. Rejects with UsageError. */
+/**
+ * Takes all that is in a data directory, on which no daemon runs, to a shared database, and marks the directory: from
+ * its beginning, as what changes here meanwhile would not arrive. Rejects with UsageError.
+ */
 export async function moveToShared({ dataDir, url, secretKey, onProgress }: MoveOptions): Promise<Moved> {
-  const { moveTo } = await import("./postgres/move.ts");
+  const { moveTo, shownAddress } = await import("./postgres/move.ts");
+  const known = readMark(dataDir);
+  if (known && (known.move === null || known.to !== shownAddress(url))) throw refusalOf(dataDir, known);
   // Brings it up to date, and finishes what was cut short.
-  await (await openStore({ dataDir, secretKey })).close();
+  await openSqliteStore({ dataDir, secretKey, copying: "never" }).close();
   const source = openMoveSource(dataDir);
   try {
     const { keyId } = createSecretBox(readSecretKey(secretKey.path));
-    const moved = await moveTo(url, source, keyId, onProgress);
-    mark(dataDir, moved.to);
+    const move = known?.move ?? crypto.randomUUID();
+    const onBegin = (to: string): void => writeMark(dataDir, { to, move });
+    const moved = await moveTo({ url, source, keyId, move, onBegin, onProgress });
+    writeMark(dataDir, { to: moved.to, move: null });
     return moved;
   } finally {
     source.close();
@@ -82,13 +110,8 @@ export async function openStore({ database, ...options }: StoreOptions): Promise
     const { openPostgresStore } = await import("./postgres/store.ts");
     return openPostgresStore({ ...options, url: database });
   }
-  const movedTo = readMark(options.dataDir);
-  if (movedTo !== null) {
-    throw new UsageError(
-      `what is in ${options.dataDir} was moved to ${movedTo}; start with --database (to go back to how it was then, remove ${join(options.dataDir, MOVED_FILE)})`,
-      1,
-    );
-  }
+  const mark = readMark(options.dataDir);
+  if (mark) throw refusalOf(options.dataDir, mark);
   // A daemon may go on writing beside who opens it for a moment only.
   return openSqliteStore(options.resident ? options : { ...options, copying: "never" });
 }

@@ -1,11 +1,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { Socket } from "node:net";
-import {
-  type ConnectionFailure,
-  type ConnectionOutcome,
-  connect,
-} from "../../src/delivery/http/connection.ts";
+import type { ConnectionFailure, ConnectionOutcome } from "../../src/delivery/http/connection.ts";
 import { createDestination } from "../../src/delivery/http/destination.ts";
+import { connect } from "../../src/delivery/http/socket-connection.ts";
 import {
   createTransport,
   type Transport,

@@ -63,11 +63,31 @@ describe.if(hasPostgres())("the command line and the API on a shared PostgreSQL"
       (await share()).every((one: { partitions: number }) => one.partitions === 128),
     );
     expect(await share()).toHaveLength(2);
+    for (const { last_sign_of_life_ms, lease_ms } of await share()) {
+      expect(last_sign_of_life_ms).toBeWithin(0, 5_000);
+      expect(lease_ms).toBeWithin(1, 5_001);
+    }
     const metrics = await (await fetch(`${daemons[1].url}/metrics`)).text();
     expect(metrics).toContain("armorhooks_daemons 2");
     expect(metrics).toContain("armorhooks_partitions_held 128");
     const { stdout, code } = await command(["status", "--database", url], { cwd: daemons[0].dir });
     expect([code, stdout]).toEqual([0, expect.stringContaining("128 of 256")]);
+  }, 30_000);
+
+  test("a key's rate limit counts in each daemon by itself", async () => {
+    const { daemons, url } = await startTwo();
+    const [one, two] = daemons;
+    const limit = ["--rate-limit", "2", "--database", url];
+    const made = await commandJson(one.dir, "key", "create", "--org", one.organizationId, ...limit);
+    const ask = async ({ url: at }: RunningDaemon) => {
+      const headers = { authorization: `Bearer ${made.raw_key}` };
+      return (await fetch(`${at}/v1/webhooks`, { headers })).status;
+    };
+    for (const daemon of [one, two]) {
+      await until("the key is known", async () => (await ask(daemon)) === 200, 1_000);
+      const answers = [await ask(daemon), await ask(daemon)];
+      expect(answers).toEqual([200, 429]);
+    }
   }, 30_000);
 
   test("doctor tells what weakens an ack, and what is wrong", async () => {

@@ -35,6 +35,8 @@ async function openWorld(): Promise<World> {
     // The server tells its processes in its own time.
     Bun.sleepSync(100);
   };
+  const server = url.replace(/[^/]*$/, "postgres");
+  const name = url.slice(url.lastIndexOf("/") + 1);
   return {
     get store() {
       return store;
@@ -56,6 +58,14 @@ async function openWorld(): Promise<World> {
     },
     breakWrites: () => setReadOnly("on"),
     mendWrites: () => setReadOnly("off"),
+    breakReads() {
+      cluster.run(server, `ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
+      cluster.run(
+        server,
+        `SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE datname = '${name}'`,
+      );
+    },
+    mendReads: () => void cluster.run(server, `ALTER DATABASE ${name} ALLOW_CONNECTIONS true`),
     skipTime: (milliseconds) => {
       skipped += milliseconds;
     },

@@ -10,6 +10,7 @@ import {
   historyOf,
   newEvent,
   pendingOf,
+  prune,
   record,
 } from "../store/conformance/deliveries.ts";
 import { addOrganization, addWebhook } from "../store/conformance/harness.ts";
@@ -19,6 +20,7 @@ import { type Cluster, hasPostgres, startCluster } from "../support/postgres.ts"
 
 let cluster: Cluster;
 
+const DAY = 86_400_000;
 const NOTHING = { due() {}, changed() {}, gained() {}, lost() {} };
 
 /** A store as a daemon has it; `sends` once its engine has started. */
@@ -115,4 +117,58 @@ describe.if(hasPostgres())("two daemons' stores on one PostgreSQL", () => {
       5_000,
     );
   }, 20_000);
+
+  test("commits wait for the disk also where the database's own setting says that they need not", async () => {
+    const url = await cluster.database();
+    cluster.run(url, `ALTER DATABASE ${url.split("/").at(-1)} SET synchronous_commit = off`);
+    const store = await open(url);
+    cluster.run(
+      url,
+      `CREATE TABLE seen (setting text);
+       CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+         INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+       CREATE TRIGGER see AFTER INSERT ON events FOR EACH STATEMENT EXECUTE FUNCTION see()`,
+    );
+    await append(store, { organizationId: await addOrganization(store), webhookIds: [] });
+    expect(cluster.run(url, "SHOW synchronous_commit")).toBe("off");
+    expect(cluster.run(url, "SELECT setting FROM seen")).toBe("on");
+  });
+
+  test("there are 63 daemons at most; one more is told so", async () => {
+    const url = await cluster.database();
+    await (await open(url)).close();
+    cluster.run(
+      url,
+      `INSERT INTO daemons (id, number, name, version, sends, started_at, beat_at, expires_at)
+       SELECT gen_random_uuid(), n, 'other', '1', false, now(), now(), now() + interval '1 hour' FROM generate_series(0, 62) n`,
+    );
+    await expect(openPostgresStore({ url, resident: true, patienceMs: 0 })).rejects.toThrow(
+      "there can be 63 daemons",
+    );
+    cluster.run(url, "DELETE FROM daemons WHERE number = 7");
+    await open(url, false);
+    await expect(openPostgresStore({ url, resident: true, patienceMs: 0 })).rejects.toThrow("63");
+  });
+
+  test("retention drops the tables of days that are over, and nothing of the present day", async () => {
+    const url = await cluster.database();
+    // Noon of tomorrow: hours later it is the same day.
+    const noon = (Math.floor(Date.now() / DAY) + 1.5) * DAY;
+    let skew = noon - Date.now();
+    const store = await openPostgresStore({ url, resident: true, clockSkew: () => skew });
+    atEnd(() => store.close());
+    const tables = () =>
+      cluster.run(
+        url,
+        "SELECT relname FROM pg_class WHERE relname LIKE 'events\\_%' AND relkind = 'r' ORDER BY 1",
+      );
+    const own = `events_${new Date(noon).toISOString().slice(0, 10).replaceAll("-", "")}`;
+    await append(store, { organizationId: await addOrganization(store), webhookIds: [] });
+    skew += 3 * 3_600_000;
+    expect(await prune(store, 3_600_000)).toEqual({ deliveries: 0, attempts: 0, events: 0 });
+    expect(tables()).toContain(own);
+    skew += 2 * DAY;
+    expect(await prune(store, DAY)).toEqual({ deliveries: 0, attempts: 0, events: 1 });
+    expect(tables()).not.toContain(own);
+  });
 });

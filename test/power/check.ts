@@ -53,14 +53,15 @@ export async function findFault({ image, library, ...known }: Cut): Promise<stri
   }
 }
 
-/** Whether a directory says that what was in it is elsewhere. */
+/** Whether a directory says that what was in it is elsewhere, or on its way there. */
 function isMoved(dir: string, { facts: { moved }, position }: Known): boolean {
   const mark = join(dir, "data", "moved-to");
   if (!existsSync(mark)) {
     if (moved !== null && moved.at <= position) throw new Error("nothing says that all was moved away");
     return false;
   }
-  const text = readFileSync(mark, "utf8").trim();
+  const [text = "", state = ""] = readFileSync(mark, "utf8").split("\n");
+  if (state !== "" && moved !== null && moved.at <= position) throw new Error(`the move is still ${state}`);
   if (moved === null || !moved.to.endsWith(text.split("/").at(-1) as string) || text === "")
     throw new Error(`what was moved away is said to be at ${JSON.stringify(text)}`);
   return true;
@@ -72,7 +73,7 @@ async function findStart(dir: string, env: Record<string, string>): Promise<stri
     const daemon = await startDaemon({ compiled: true, dir, args: [...LOOPBACK, "--paused"], env });
     await daemon.stop("SIGKILL");
   } catch (error) {
-    return (error as Error).message.includes("was moved to") ? null : (error as Error).message;
+    return (error as Error).message.includes(" moved to ") ? null : (error as Error).message;
   }
   return "a daemon starts on what was moved away";
 }

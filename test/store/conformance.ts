@@ -1,11 +1,13 @@
 import { describe } from "bun:test";
 import { apiKeysConform } from "./conformance/api-keys.ts";
 import { deliveryQueueConforms } from "./conformance/delivery-queue.ts";
+import { eventHistoryConforms } from "./conformance/event-history.ts";
 import { eventLogConforms } from "./conformance/event-log.ts";
 import type { Harness } from "./conformance/harness.ts";
 import { historyConforms } from "./conformance/history.ts";
 import { deliveriesConform } from "./conformance/model.ts";
 import { organizationsConform } from "./conformance/organizations.ts";
+import { statisticsConform } from "./conformance/statistics.ts";
 import { storeConforms } from "./conformance/store.ts";
 import { webhooksConform } from "./conformance/webhooks.ts";
 
@@ -23,6 +25,8 @@ export function storeConformance(name: string, harness: Harness): void {
     eventLogConforms(harness);
     deliveryQueueConforms(harness);
     historyConforms(harness);
+    eventHistoryConforms(harness);
+    statisticsConform(harness);
     deliveriesConform(harness);
   });
 }

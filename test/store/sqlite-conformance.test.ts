@@ -1,3 +1,4 @@
+import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { secretKeySource } from "../../src/secrets/key-file.ts";
 import { openSqliteStore, type SqliteStore } from "../../src/store/sqlite/store.ts";
@@ -15,6 +16,9 @@ async function openWorld(): Promise<World> {
     openSqliteStore({ dataDir, resident, secretKey: secretKeySource(dataDir, null), clockSources });
   let store = open(true);
   const others: Store[] = [];
+  // What was written since the start is in the log alone.
+  const wal = join(dataDir, "armorhooks.db-wal");
+  let log = Buffer.alloc(0);
   return {
     get store() {
       return store;
@@ -33,6 +37,12 @@ async function openWorld(): Promise<World> {
     secondDaemon: async () => null,
     breakWrites: () => store.database.sqlite.exec("PRAGMA query_only = ON"),
     mendWrites: () => store.database.sqlite.exec("PRAGMA query_only = OFF"),
+    breakReads() {
+      log = readFileSync(wal);
+      truncateSync(wal);
+      store.database.sqlite.exec("PRAGMA shrink_memory");
+    },
+    mendReads: () => writeFileSync(wal, log),
     skipTime: (milliseconds) => {
       skipped += milliseconds;
     },

@@ -44,33 +44,54 @@ export function asServer(command: string[]): string[] {
 }
 
 /** `syncs`: whether it waits for the disk, as it would anywhere but in tests. */
-export async function startCluster({ syncs = false } = {}): Promise<Cluster> {
+export const startCluster = ({ syncs = false } = {}): Promise<Cluster> => start({ syncs });
+
+/** A replica of a cluster, which waits for it with each commit from now on; `promote` makes it the first. */
+export async function startReplica(first: Cluster): Promise<Cluster & { promote(): void }> {
+  const replica = await start({ syncs: false, of: first.port });
+  const server = (port: number) => `postgres://postgres@127.0.0.1:${port}/postgres`;
+  first.run(server(first.port), "ALTER SYSTEM SET synchronous_standby_names = '*'");
+  first.run(server(first.port), "SELECT pg_reload_conf()");
+  return { ...replica, promote: () => void replica.run(server(replica.port), "SELECT pg_promote()") };
+}
+
+/** `of`: the port of a server to copy and follow. */
+async function start({ syncs, of = null }: { syncs: boolean; of?: number | null }): Promise<Cluster> {
   const bin = programs();
   if (bin === null) throw new Error("no PostgreSQL server is installed");
   const dir = mkdtempSync(join(tmpdir(), "armorhooks-postgres-"));
   const data = join(dir, "data");
-  mkdirSync(data);
+  mkdirSync(data, { mode: 0o700 });
   if (process.getuid?.() === 0) await exec(["chown", "-R", "postgres", dir]);
-  await exec(
-    asServer([
-      join(bin, "initdb"),
-      "-A",
-      "trust",
-      "-U",
-      "postgres",
-      "--no-sync",
-      "-E",
-      "UTF8",
-      "--locale=C",
-      "-D",
-      data,
-    ]),
-  );
+  const init = [
+    join(bin, "initdb"),
+    "-A",
+    "trust",
+    "-U",
+    "postgres",
+    "--no-sync",
+    "-E",
+    "UTF8",
+    "--locale=C",
+  ];
+  const copy = [
+    join(bin, "pg_basebackup"),
+    "-R",
+    "-X",
+    "stream",
+    "-c",
+    "fast",
+    "--no-sync",
+    "-U",
+    "postgres",
+  ];
+  const make = of === null ? init : [...copy, "-h", "127.0.0.1", "-p", String(of)];
+  await exec(asServer([...make, "-D", data]));
   const port = freePort();
   let child: ReturnType<typeof Bun.spawn> | null = null;
   let count = 0;
 
-  const start = async (): Promise<void> => {
+  const run = async (): Promise<void> => {
     const options = `${syncs ? "" : "fsync=off full_page_writes=off "}listen_addresses=127.0.0.1 unix_socket_directories=${dir} max_connections=200 shared_buffers=64MB port=${port}`;
     const flags = options.split(" ").flatMap((option) => ["-c", option]);
     child = Bun.spawn(asServer([join(bin, "postgres"), "-D", data, ...flags]), {
@@ -91,7 +112,7 @@ export async function startCluster({ syncs = false } = {}): Promise<Cluster> {
     child = null;
   };
 
-  await start();
+  await run();
   return {
     port,
     async database(parameters = "") {
@@ -119,7 +140,7 @@ export async function startCluster({ syncs = false } = {}): Promise<Cluster> {
       return stdout.toString().trim();
     },
     stop,
-    start,
+    start: run,
     pid: () => child?.pid ?? 0,
     async remove() {
       await stop();

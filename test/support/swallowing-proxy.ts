@@ -6,11 +6,14 @@ export interface SwallowingProxy {
   port: number;
   /** From now on nothing passes, on new connections neither. */
   swallow(): void;
+  /** New connections go to another port. */
+  lead(port: number): void;
   /** New connections pass again; those from before stay as dead as they are. */
   pass(): void;
 }
 
 export async function startSwallowingProxy(port: number): Promise<SwallowingProxy> {
+  let behind = port;
   let isSwallowing = false;
   const dead = new WeakSet<Socket>();
   const open = new Set<Socket>();
@@ -22,7 +25,7 @@ export async function startSwallowingProxy(port: number): Promise<SwallowingProx
       client.resume();
       return;
     }
-    const upstream = connect({ port, host: "127.0.0.1" });
+    const upstream = connect({ port: behind, host: "127.0.0.1" });
     upstream.on("error", () => client.destroy());
     client.on("data", (bytes) => !dead.has(client) && upstream.write(bytes));
     upstream.on("data", (bytes) => !dead.has(client) && client.write(bytes));
@@ -40,6 +43,9 @@ export async function startSwallowingProxy(port: number): Promise<SwallowingProx
     swallow() {
       isSwallowing = true;
       for (const socket of open) dead.add(socket);
+    },
+    lead(next) {
+      behind = next;
     },
     pass() {
       isSwallowing = false;

@@ -5,6 +5,7 @@ import { createUnreadBytes, type UnreadBytes } from "./unread-bytes.ts";
  * Reads one HTTP/1.1 response (RFC 9112) as it arrives, keeping only what a delivery needs: the status, how long
  * to wait, and the first bytes of the body. The outcome is known once the head was read: whatever is wrong with
  * the body after that only ends the connection. What a receiver sends is bounded here in every dimension.
+ * Over 250 lines: one machine whose phases are read together.
  */
 export interface ResponseParser {
   /** Makes ready for the next response on the same connection. */
@@ -51,7 +52,7 @@ export function createResponseParser(): ResponseParser {
   return new HeldResponseParser();
 }
 
-/** A class: there is one for each connection, and functions of its own for each took 3 KB (connection.ts). */
+/** A class: there is one for each connection, and functions of its own for each took 3 KB (socket-connection.ts). */
 class HeldResponseParser implements ResponseParser {
   #response = emptyResponse();
   #phase: Phase = "head";

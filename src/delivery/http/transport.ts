@@ -1,4 +1,4 @@
-import { type Connection, type ConnectionFailure, type ConnectionOutcome, connect } from "./connection.ts";
+import type { Connection, ConnectionFailure, ConnectionOutcome } from "./connection.ts";
 import type { Destination, DestinationAddress } from "./destination.ts";
 import { type Dial, type DialProgress, dial } from "./dial.ts";
 import { createPool, createPooled, type Pooled } from "./pool.ts";
@@ -6,6 +6,7 @@ import { PROXY_REFUSALS, proxyRefusal } from "./proxy.ts";
 import { placeOf } from "./reasons.ts";
 import type { ParsedResponse } from "./response-parser.ts";
 import { createSharedTimer } from "./shared-timer.ts";
+import { connect } from "./socket-connection.ts";
 
 export interface TransportRequest {
   destination: Destination;

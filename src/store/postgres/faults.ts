@@ -32,3 +32,16 @@ export function outward(error: unknown): unknown {
   if (isStoreFault(error) || !isPostgresFault(error)) return error;
   return new StoreFault(messageOf(error), { cause: error });
 }
+
+/** Of those: a password, role or database that is refused. */
+const LASTING_CLASSES: ReadonlySet<string> = new Set(["28", "3D"]);
+/** In the codes of the client, where encryption or authentication cannot be had, or a file of certificates not be read. */
+const LASTING_CODES = /^ENOENT$|^EACCES$|TLS|SSL|CERT|VERIFY|AUTH|PASSWORD|SASL/;
+
+/** Whether a fault may be over by itself, as when the server or the network is not there yet; others are for a person. */
+export function mayPass(fault: StoreFault): boolean {
+  const { cause } = fault;
+  const state = sqlState(cause);
+  if (state !== null) return !LASTING_CLASSES.has(state.slice(0, 2));
+  return !LASTING_CODES.test(String((cause as { code?: unknown } | undefined)?.code ?? ""));
+}

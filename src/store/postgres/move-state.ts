@@ -5,9 +5,13 @@ import type { Query } from "./pool.ts";
 export interface MoveState {
   /** Of the installation. */
   tag: string;
+  /** The one move that goes on here: after another beginning, what has arrived may no longer be what is there. */
+  move: string;
   table: "small" | LargeTable | "done";
   /** All rows of the table up to this id have arrived. */
   id: number;
+  /** Of the large tables, how many rows have arrived. */
+  rows: number;
   /** Whether all has arrived and was counted. */
   isDone: boolean;
 }

@@ -6,10 +6,8 @@ import { parseAddress } from "./address.ts";
 import { createPostgresDatabase, type PostgresDatabase } from "./database.ts";
 import { makeDays } from "./days.ts";
 import { migrate } from "./migrations.ts";
-import { readMove, writeMove } from "./move-state.ts";
-import type { Query } from "./pool.ts";
-import { DELIVERED, FAILED, PENDING } from "./schema.ts";
-import { storable } from "./text.ts";
+import { WRITE } from "./move-rows.ts";
+import { type MoveState, readMove, writeMove } from "./move-state.ts";
 
 /** Rows of one transaction. */
 const STEP = 5_000;
@@ -18,22 +16,37 @@ const EPOCH = Date.UTC(2020, 0, 1);
 const DAY_MS = 86_400_000;
 const LARGE: readonly LargeTable[] = ["events", "deliveries", "attempts"];
 
+export interface MoveToOptions {
+  /** A postgres:// URL. */
+  url: string;
+  source: MoveSource;
+  /** Of the secret key. */
+  keyId: string;
+  /** The same for as long as the source has not changed since the beginning. */
+  move: string;
+  /** Called once the database can take it, before anything is there; with the address, without password. */
+  onBegin: (to: string) => void;
+  onProgress: MoveProgress;
+}
+
+/** How a database is called in what people read. Throws UsageError. */
+export function shownAddress(url: string): string {
+  return parseAddress(url).shown;
+}
+
 /**
  * Takes everything from a data directory to an empty database, in steps of one transaction each: cut short, it goes
  * on where it was. Until all of it is there and counted, no daemon starts on that database. Rejects with UsageError.
  */
-export async function moveTo(
-  url: string,
-  source: MoveSource,
-  keyId: string,
-  onProgress: MoveProgress,
-): Promise<Moved> {
-  const address = parseAddress(url);
+export async function moveTo(options: MoveToOptions): Promise<Moved> {
+  const { source, onProgress } = options;
+  const address = parseAddress(options.url);
   const database = createPostgresDatabase({ address, resident: false });
   try {
     await migrate(database.main);
-    const tag = source.meta("installation_tag") ?? "";
-    const state = await begin(database, tag, keyId);
+    const state = await begin(database, options, address.shown);
+    // Only the mark was not written: by now daemons may be at work there.
+    if (state.isDone) return { to: address.shown, counts: countsOf(source) };
     if (state.table === "small") await moveSmall(database, source);
     await makeDays(
       database.main,
@@ -51,14 +64,16 @@ export async function moveTo(
   }
 }
 
-async function begin({ main }: PostgresDatabase, tag: string, keyId: string) {
+async function begin(
+  { main }: PostgresDatabase,
+  { source, keyId, move, onBegin }: MoveToOptions,
+  to: string,
+): Promise<MoveState> {
+  const tag = source.meta("installation_tag") ?? "";
   const known = await readMove(main.query);
   if (known) {
-    if (known.tag === tag && !known.isDone) return known;
-    throw new UsageError(
-      known.isDone ? "everything was moved there already" : "another installation is being moved there",
-      1,
-    );
+    if (known.tag === tag && known.move === move) return known;
+    throw new UsageError(refusalOf(known, tag), 1);
   }
   return main.transaction(async (query) => {
     await query("LOCK TABLE organizations IN EXCLUSIVE MODE");
@@ -68,10 +83,18 @@ async function begin({ main }: PostgresDatabase, tag: string, keyId: string) {
       "INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
     await query(put, ["installation_tag", tag]);
     await query(put, ["key_id", keyId]);
-    const state = { tag, table: "small" as const, id: 0, isDone: false };
+    const state = { tag, move, table: "small" as const, id: 0, rows: 0, isDone: false };
     await writeMove(query, state);
+    onBegin(to);
     return state;
   });
+}
+
+function refusalOf(known: MoveState, tag: string): string {
+  if (known.tag !== tag) return "another installation is being moved there, or was; name an empty database";
+  return known.isDone
+    ? "everything was moved there already; name an empty database"
+    : "an earlier move there was given up; name an empty database";
 }
 
 // ── small tables: in one transaction ────────────────────────────────────────────────────────────────
@@ -131,9 +154,9 @@ async function moveLarge(
   onProgress: MoveProgress,
 ): Promise<void> {
   const total = LARGE.reduce((sum, table) => sum + source.count(table), 0);
-  let moved = 0;
   for (;;) {
     const state = await readMove(database.main.query);
+    onProgress(Math.min(state?.rows ?? 0, total), total);
     if (!state || state.table === "done" || state.table === "small") return;
     const { table, id } = state;
     const rows = source.after(table, id, STEP);
@@ -142,116 +165,12 @@ async function moveLarge(
     await database.main.transaction(async (query) => {
       if (rows.length > 0) await WRITE[table](query, rows, source.clockOffset);
       const reached = Number(last?.[table === "attempts" ? "delivery_id" : "id"] ?? 0);
-      await writeMove(query, { ...state, ...(last ? { id: reached } : { table: next, id: 0 }) });
+      const at: Partial<MoveState> = last
+        ? { id: reached, rows: state.rows + rows.length }
+        : { table: next, id: 0 };
+      await writeMove(query, { ...state, ...at });
     }, LIMIT_MS);
-    moved += rows.length;
-    onProgress(Math.min(moved, total), total);
   }
-}
-
-type Write = (query: Query, rows: readonly SourceRow[], offset: number) => Promise<void>;
-
-const column = (rows: readonly SourceRow[], name: string): unknown[] => rows.map((row) => row[name] ?? null);
-const texts = (rows: readonly SourceRow[], name: string): unknown[] =>
-  rows.map((row) => storable((row[name] as string | null) ?? null));
-
-const WRITE: Record<LargeTable, Write> = {
-  async events(query, rows) {
-    await query(
-      `INSERT INTO events (id, organization_id, external_id, type, body, received_at)
-       SELECT * FROM unnest($1::bigint[], $2::int[], $3::text[], $4::smallint[], $5::text[], $6::bigint[])`,
-      ["id", "organization_id", "external_id", "type", "body", "received_at"].map((name) =>
-        column(rows, name),
-      ),
-    );
-    const named = rows.filter((row) => row["external_id"] !== null);
-    await query(
-      `INSERT INTO external_ids (organization_id, external_id, event_id)
-       SELECT * FROM unnest($1::int[], $2::text[], $3::bigint[]) ON CONFLICT DO NOTHING`,
-      ["organization_id", "external_id", "id"].map((name) => column(named, name)),
-    );
-  },
-
-  async deliveries(query, rows, offset) {
-    const pending = rows.filter(({ status }) => status === PENDING);
-    await query(
-      `INSERT INTO queue (webhook_id, id, event_id, attempt_count, budget_from, due_at, tried, created_at,
-         last_status, last_error, last_detail, last_started_at)
-       SELECT webhook_id, id, event_id, attempt_count, budget_from, coalesce(due_at, 0) - $11::bigint,
-         attempt_count > 0 OR last_error IS NOT NULL, created_at, last_status, last_error, last_detail, last_started_at
-       FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::int[], $5::int[], $6::bigint[], $7::bigint[],
-         $8::int[], $9::text[], $10::text[], $12::bigint[])
-         AS t(webhook_id, id, event_id, attempt_count, budget_from, due_at, created_at, last_status, last_error, last_detail, last_started_at)`,
-      [
-        ...[
-          "webhook_id",
-          "id",
-          "event_id",
-          "attempt_count",
-          "budget_from",
-          "next_attempt_at",
-          "created_at",
-          "last_status",
-          "last_error",
-        ].map((name) => column(pending, name)),
-        texts(pending, "last_detail"),
-        offset,
-        column(pending, "last_started_at"),
-      ],
-    );
-    // The latest attempt of one that is pending lies with those before.
-    await writeAttempts(
-      query,
-      pending
-        .filter((row) => row["last_started_at"] !== null)
-        .map((row) => ({
-          delivery_id: row["id"] ?? null,
-          number: row["attempt_count"] ?? null,
-          started_at: row["last_started_at"] ?? null,
-          duration_ms: row["last_duration_ms"] ?? null,
-          status: row["last_status"] ?? null,
-          error: row["last_error"] ?? null,
-          detail: row["last_detail"] ?? null,
-          response_excerpt: row["last_excerpt"] ?? null,
-        })),
-    );
-    const finished = rows.filter(({ status }) => status === DELIVERED || status === FAILED);
-    await query(
-      `INSERT INTO deliveries (webhook_id, id, event_id, status, attempt_count, budget_from, created_at, finished_at,
-         last_status, last_error, last_started_at, last_duration_ms, last_detail, last_excerpt)
-       SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::smallint[], $5::int[], $6::int[], $7::bigint[],
-         $8::bigint[], $9::int[], $10::text[], $11::bigint[], $12::int[], $13::text[], $14::text[])`,
-      [
-        ...["webhook_id", "id", "event_id", "status", "attempt_count", "budget_from", "created_at"].map(
-          (name) => column(finished, name),
-        ),
-        finished.map((row) => row["finished_at"] ?? row["created_at"]),
-        ...["last_status", "last_error", "last_started_at", "last_duration_ms"].map((name) =>
-          column(finished, name),
-        ),
-        texts(finished, "last_detail"),
-        texts(finished, "last_excerpt"),
-      ],
-    );
-  },
-
-  attempts: (query, rows) => writeAttempts(query, rows),
-};
-
-async function writeAttempts(query: Query, rows: readonly SourceRow[]): Promise<void> {
-  if (rows.length === 0) return;
-  await query(
-    `INSERT INTO attempts (delivery_id, number, started_at, duration_ms, status, error, detail, response_excerpt)
-     SELECT * FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::int[], $5::int[], $6::text[], $7::text[], $8::text[])
-     ON CONFLICT DO NOTHING`,
-    [
-      ...["delivery_id", "number", "started_at", "duration_ms", "status", "error"].map((name) =>
-        column(rows, name),
-      ),
-      texts(rows, "detail"),
-      texts(rows, "response_excerpt"),
-    ],
-  );
 }
 
 // ── the end ─────────────────────────────────────────────────────────────────────────────────────────
@@ -263,8 +182,18 @@ async function compare({ main }: PostgresDatabase, source: MoveSource): Promise<
        (SELECT count(*) FROM webhooks)::int4 AS webhooks, (SELECT count(*) FROM events)::int4 AS events,
        (SELECT count(*) FROM queue)::int4 AS pending, (SELECT count(*) FROM deliveries)::int4 AS finished`,
   );
+  const here = countsOf(source);
+  for (const [name, count] of Object.entries(here)) {
+    const arrived = there?.[name as keyof MovedCounts] ?? 0;
+    if (arrived !== count)
+      throw new UsageError(`${arrived} of ${count} ${name} have arrived; nothing was changed here`, 1);
+  }
+  return here;
+}
+
+function countsOf(source: MoveSource): MovedCounts {
   const pending = source.count("pending");
-  const here: MovedCounts = {
+  return {
     organizations: source.all("organizations").length,
     keys: source.all("api_keys").length,
     webhooks: source.all("webhooks").length,
@@ -272,12 +201,6 @@ async function compare({ main }: PostgresDatabase, source: MoveSource): Promise<
     pending,
     finished: source.count("deliveries") - pending,
   };
-  for (const [name, count] of Object.entries(here)) {
-    const arrived = there?.[name as keyof MovedCounts] ?? 0;
-    if (arrived !== count)
-      throw new UsageError(`${arrived} of ${count} ${name} have arrived; nothing was changed here`, 1);
-  }
-  return here;
 }
 
 async function finish({ main }: PostgresDatabase): Promise<void> {

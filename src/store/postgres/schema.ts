@@ -16,6 +16,8 @@ import {
  * Times are milliseconds since 1970 on the database's clock, except those of leases. What drizzle cannot say is in the
  * migration: `events`, `deliveries` and `attempts` are partitioned by day of their ids (days.ts), `external_ids` has
  * a BRIN index, `queue` and the tables that are updated in place have room for that and are vacuumed early.
+ *
+ * Over 250 lines: drizzle-kit makes migrations of all tables of one database, which refer to each other.
  */
 
 const bytes = customType<{ data: Buffer }>({ dataType: () => "bytea" });

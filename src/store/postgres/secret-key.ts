@@ -13,7 +13,7 @@ import { createSecretBox, type SecretBox } from "../../secrets/secret-box.ts";
 import type { PostgresDatabase } from "./database.ts";
 import { raiseVersion } from "./directory.ts";
 import type { Query } from "./pool.ts";
-import { headersLabel } from "./webhooks.ts";
+import { headersLabel } from "./webhook-rows.ts";
 
 /**
  * The box for a store's secrets. The first daemon notes which key it has, and whoever comes with another is refused.

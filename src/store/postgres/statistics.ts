@@ -6,6 +6,7 @@ import {
   packHistogram,
 } from "../../latency-histogram.ts";
 import type { AttemptRecord } from "../delivery-queue.ts";
+import { isStoreFault } from "../faults.ts";
 import type { Statistics, StepRange, WebhookSteps } from "../statistics.ts";
 import type { PostgresDatabase } from "./database.ts";
 
@@ -62,6 +63,7 @@ interface StepRow {
 
 export function createStatistics({ main }: PostgresDatabase): PostgresStatistics {
   let counted = new Map<string, Counts>();
+  let writing: Promise<void> = Promise.resolve();
 
   const countsIn = (webhookId: number, minute: number): Counts => {
     const key = `${webhookId} ${minute}`;
@@ -82,8 +84,7 @@ export function createStatistics({ main }: PostgresDatabase): PostgresStatistics
     }
   };
 
-  const flush = async (): Promise<void> => {
-    if (counted.size === 0) return;
+  const write = async (): Promise<void> => {
     const rows = [...counted.values()];
     counted = new Map();
     try {
@@ -101,6 +102,13 @@ export function createStatistics({ main }: PostgresDatabase): PostgresStatistics
     }
   };
 
+  /** What another call is writing is waited for: whoever reads next is to find it. */
+  const flush = async (): Promise<void> => {
+    await writing.catch(() => {});
+    if (counted.size > 0) writing = write();
+    await writing;
+  };
+
   return {
     count(attempts) {
       for (const { webhookId, startedAt, durationMs, status } of attempts) {
@@ -115,12 +123,14 @@ export function createStatistics({ main }: PostgresDatabase): PostgresStatistics
     },
     flush,
     async prune(before) {
+      await flush();
       await main.slowQuery(LIMIT_MS, "DELETE FROM webhook_minutes WHERE minute < $1", [
         Math.floor(before / MINUTE_MS),
       ]);
     },
     async steps({ organizationId, webhookUuid, from, to, stepMs }: StepRange): Promise<WebhookSteps[]> {
-      await flush();
+      // What cannot be written now is shown later; all else can be read.
+      await flush().catch(ignoreFault);
       const rows = await main.slowQuery<StepRow>(LIMIT_MS, STEPS, [
         organizationId,
         webhookUuid,
@@ -137,4 +147,8 @@ export function createStatistics({ main }: PostgresDatabase): PostgresStatistics
       return [...byWebhook.values()];
     },
   };
+}
+
+function ignoreFault(error: unknown): void {
+  if (!isStoreFault(error)) throw error;
 }

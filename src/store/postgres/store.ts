@@ -1,9 +1,10 @@
+import { lookup } from "node:dns/promises";
 import { messageOf, UsageError } from "../../errors.ts";
-import { createIdFormat, newInstallationTag } from "../../ids.ts";
+import { createIdFormat } from "../../ids.ts";
 import type { Logger } from "../../log.ts";
 import type { SecretKeySource } from "../../secrets/key-file.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
-import { isStoreFault } from "../faults.ts";
+import { isStoreFault, type StoreFault } from "../faults.ts";
 import type { Store } from "../store.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { type Announcement, createAnnouncer, createListener } from "./announcements.ts";
@@ -18,15 +19,15 @@ import { createDeliveryQueue, type PostgresDeliveryQueue } from "./delivery-queu
 import { createDirectory } from "./directory.ts";
 import { createEventHistory } from "./event-history.ts";
 import { createEventLog } from "./event-log.ts";
+import { mayPass } from "./faults.ts";
 import { createHistory } from "./history.ts";
 import { createDaemonIds } from "./ids.ts";
 import { createLeases } from "./leases.ts";
 import { createMembership } from "./members.ts";
-import { migrate } from "./migrations.ts";
-import { readMove } from "./move-state.ts";
 import { createOrganizations } from "./organizations.ts";
 import { createOverview } from "./overview.ts";
 import { createPartitions } from "./partitions.ts";
+import { prepareDatabase } from "./prepare-database.ts";
 import { createPulse } from "./pulse.ts";
 import { createRetention } from "./retention.ts";
 import { openSecretBox, rotateSecretKey } from "./secret-key.ts";
@@ -41,22 +42,56 @@ export interface PostgresStoreOptions {
   secretKey?: SecretKeySource;
   /** Whether the store stays open for long, as a daemon's. */
   resident?: boolean;
+  /** For tests: milliseconds to wait for a database that is away. */
+  patienceMs?: number;
   /** For tests: milliseconds by which the database's clock is ahead of what it says. */
   clockSkew?: () => number;
 }
 
-/** Opens the store of a database, making its tables when missing. Rejects with UsageError: a sentence for the operator. */
+/**
+ * Opens the store of a database, making its tables when missing; for a daemon, a database that is away is waited for.
+ * Rejects with UsageError: a sentence for the operator.
+ */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
   const address = parseAddress(options.url);
   const resident = options.resident ?? false;
-  const database = createPostgresDatabase({ address, log: options.log, resident });
-  try {
-    return await assemble(database, address, { ...options, resident });
-  } catch (error) {
-    await database.close();
-    if (!isStoreFault(error)) throw error;
-    throw new UsageError(`cannot use the database ${address.shown}: ${messageOf(error)}`, 1);
+  const { log, patienceMs = resident ? PATIENCE_MS : 0 } = options;
+  const end = performance.now() + patienceMs;
+  for (let isFirst = true; ; isFirst = false) {
+    const database = createPostgresDatabase({ address, log, resident });
+    try {
+      const store = await assemble(database, address, { ...options, resident });
+      if (!isFirst) log?.info("the database is there");
+      return store;
+    } catch (error) {
+      await database.close();
+      if (!isStoreFault(error)) throw error;
+      const why = await reasonOf(error, address);
+      if (!mayPass(error) || performance.now() > end)
+        throw new UsageError(`cannot use the database ${address.shown}: ${why}`, 1);
+      if (isFirst) {
+        const wait = { database: address.shown, error: why, seconds: Math.round(patienceMs / 1_000) };
+        log?.warn("the database is away; trying again", wait);
+        log?.flush();
+      }
+      await Bun.sleep(AGAIN_MS);
+    }
   }
+}
+
+/** A server that starts, or whose replica takes over, takes less; then whoever started this one is to know. */
+const PATIENCE_MS = 60_000;
+const AGAIN_MS = 500;
+
+/** The client says the same of a name that nobody knows as of a server that is not there. */
+async function reasonOf(fault: StoreFault, { options: { hostname = "" } }: Address): Promise<string> {
+  if (!mayPass(fault)) return fault.message;
+  try {
+    if (!hostname.startsWith("/")) await lookup(hostname);
+  } catch (error) {
+    return `the name ${hostname} cannot be looked up (${messageOf(error)}); mend the name in --database, or the DNS`;
+  }
+  return `${fault.message}; see whether the server runs there, and lets this machine in`;
 }
 
 async function assemble(
@@ -65,18 +100,9 @@ async function assemble(
   { log, secretKey, resident, clockSkew }: PostgresStoreOptions & { resident: boolean },
 ): Promise<Store> {
   const { main, pulse: pulsePool } = database;
-  await requireServer(database);
-  await migrate(main);
-  const move = await readMove(main.query);
-  if (move && !move.isDone) {
-    throw new UsageError(
-      "an installation is being moved to this database; run armorhooks move again to its end",
-      1,
-    );
-  }
+  const tag = await prepareDatabase(main);
   const clock = createDatabaseClock(clockSkew);
   await readClock(main.query, clock);
-  const tag = await installationTag(database);
   const opened = { box: secretKey ? await openSecretBox(database, secretKey) : null };
   const box = (): SecretBox => {
     if (!opened.box) throw new UsageError("no secret key is loaded");
@@ -216,26 +242,3 @@ async function assemble(
 
 /** They are made days ahead. */
 const DAYS_MS = 3_600_000;
-const OLDEST_SERVER = 140_000;
-
-async function requireServer({ main }: PostgresDatabase): Promise<void> {
-  const [row] = await main.query<{ number: number; name: string; encoding: string }>(
-    `SELECT current_setting('server_version_num')::int4 AS number, current_setting('server_version') AS name,
-     current_setting('server_encoding') AS encoding`,
-  );
-  if (!row) return;
-  if (row.number < OLDEST_SERVER) {
-    throw new UsageError(`the database server is PostgreSQL ${row.name}; armorhooks needs 14 or newer`, 1);
-  }
-  if (row.encoding !== "UTF8") {
-    throw new UsageError(`the database's encoding is ${row.encoding}; armorhooks needs UTF8`, 1);
-  }
-}
-
-async function installationTag({ main }: PostgresDatabase): Promise<string> {
-  await main.query("INSERT INTO meta (key, value) VALUES ('installation_tag', $1) ON CONFLICT DO NOTHING", [
-    newInstallationTag(),
-  ]);
-  const [row] = await main.query<{ value: string }>("SELECT value FROM meta WHERE key = 'installation_tag'");
-  return row?.value ?? "";
-}

@@ -1,21 +1,22 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../clock.ts";
-import type { EventType } from "../../event-types.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
 import { enabledFields, isAnotherReceiver } from "../../webhook-changes.ts";
-import type { WebhookHeaders } from "../../webhook-headers.ts";
 import { MAX_SIGNATURES } from "../../webhook-secrets.ts";
-import type {
-  RotatedSecret,
-  TooManySecrets,
-  Webhook,
-  WebhookChanges,
-  Webhooks,
-  WebhookWithSecret,
-} from "../webhooks.ts";
+import type { RotatedSecret, TooManySecrets, Webhook, Webhooks, WebhookWithSecret } from "../webhooks.ts";
 import type { PostgresDatabase } from "./database.ts";
 import { type Directory, raiseVersion } from "./directory.ts";
 import type { Query } from "./pool.ts";
+import {
+  bare,
+  COLUMNS,
+  columnsOf,
+  headerColumns,
+  openHeaders,
+  toWebhook,
+  type Values,
+  type WebhookRow,
+} from "./webhook-rows.ts";
 
 export interface WebhookParts {
   /** Throws UsageError when no secret key is loaded. */
@@ -28,47 +29,9 @@ export interface WebhookParts {
   changed: () => Promise<void>;
 }
 
-const COLUMNS = `id, uuid, organization_id AS "organizationId", url, events, format, enabled,
-  disabled_reason AS "disabledReason", failure_count AS "failureCount", last_triggered_at::float8 AS "lastTriggeredAt",
-  last_success_at::float8 AS "lastSuccessAt", name, filter, rate_limit_per_minute AS "rateLimitPerMinute",
-  grouped AS "group", header_names AS "headerNames", created_at::float8 AS "createdAt"`;
-
-type WebhookRow = Omit<Webhook, "events" | "filter" | "headerNames"> & {
-  events: string;
-  filter: string | null;
-  headerNames: string | null;
-};
-
-function toWebhook(row: WebhookRow): Webhook {
-  return {
-    ...row,
-    events: JSON.parse(row.events) as EventType[],
-    filter: row.filter === null ? null : JSON.parse(row.filter),
-    headerNames: row.headerNames === null ? [] : JSON.parse(row.headerNames),
-  };
-}
-
 /** 64 lower-case hex digits from 32 random bytes. */
 function newSecret(): string {
   return randomBytes(32).toString("hex");
-}
-
-/** Values by column. */
-type Values = Record<string, unknown>;
-
-/** What a webhook is given or changed to, as its columns. */
-function columnsOf({ events, filter, group, ...changes }: Omit<WebhookChanges, "headers">): Values {
-  const values: Values = {
-    url: changes.url,
-    format: changes.format,
-    enabled: changes.enabled,
-    name: changes.name,
-    rate_limit_per_minute: changes.rateLimitPerMinute,
-    grouped: group,
-    events: events && JSON.stringify(events),
-    filter: filter === undefined ? undefined : filter && JSON.stringify(filter),
-  };
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }
 
 export function createWebhooks(database: PostgresDatabase, parts: WebhookParts): Webhooks {
@@ -239,34 +202,5 @@ export function createWebhooks(database: PostgresDatabase, parts: WebhookParts):
         await main.query<WebhookRow>(`SELECT ${COLUMNS} FROM webhooks WHERE deleted_at IS NULL ORDER BY id`)
       ).map(toWebhook),
     subscribers: directory.subscribers,
-  };
-}
-
-function bare({
-  headers: _headers,
-  secret: _secret,
-  ...webhook
-}: Webhook & { headers: unknown; secret: unknown }): Webhook {
-  return webhook;
-}
-
-/** Bound to the webhook like its secret, but never to be taken for it. */
-export function headersLabel(uuid: string): string {
-  return `${uuid}/headers`;
-}
-
-function openHeaders(
-  { headers, uuid }: { headers: Buffer | null; uuid: string },
-  box: SecretBox,
-): WebhookHeaders {
-  return headers === null ? {} : JSON.parse(box.open(headers, headersLabel(uuid)));
-}
-
-function headerColumns(headers: WebhookHeaders, uuid: string, box: SecretBox): Values {
-  const names = Object.keys(headers);
-  if (names.length === 0) return { headers: null, header_names: null };
-  return {
-    headers: box.seal(JSON.stringify(headers), headersLabel(uuid)),
-    header_names: JSON.stringify(names),
   };
 }

@@ -6,12 +6,13 @@ import { StoreFault } from "../faults.ts";
 import type { CopyFailure } from "./checkpoint-thread.ts";
 import { createCheckpoints, failureOf } from "./checkpoints.ts";
 import { openChecked, prepareFile, refusal } from "./database-file.ts";
+import { BUSY_TIMEOUT_MS, configure, SHORT_BUSY_TIMEOUT_MS, waitForLocks } from "./database-settings.ts";
 import { isSqliteFault, outward } from "./faults.ts";
 import { MIGRATIONS, migrate } from "./migrations.ts";
 import { createRewrite } from "./rewrite.ts";
 import * as schema from "./schema.ts";
 import { createWalSync, type Durable, type WalSync } from "./wal-sync.ts";
-import { rollback, sizeOf, stateOf, writeAgain } from "./write-again.ts";
+import { rollback, stateOf, writeAgain } from "./write-again.ts";
 
 export type Orm = BunSQLiteDatabase<typeof schema>;
 
@@ -83,29 +84,6 @@ export function openDatabase({
     sqlite.close();
     throw isSqliteFault(error) ? refusal(path, error) : error;
   }
-}
-
-/** The command line may write beside the daemon; its transactions take milliseconds. */
-const BUSY_TIMEOUT_MS = 2_000;
-/** Waiting holds up everything else: once it was in vain, it is short until a write succeeds. */
-const SHORT_BUSY_TIMEOUT_MS = 20;
-
-function waitForLocks(sqlite: Database, milliseconds: number): void {
-  sqlite.exec(`PRAGMA busy_timeout = ${milliseconds}`);
-}
-
-function configure(sqlite: Database): void {
-  waitForLocks(sqlite, BUSY_TIMEOUT_MS);
-  // Takes effect on an empty file only, before journal_mode writes its header; on another it would be a write.
-  if (sizeOf(sqlite) === 0) sqlite.exec("PRAGMA auto_vacuum = INCREMENTAL");
-  sqlite.exec("PRAGMA journal_mode = WAL");
-  sqlite.exec("PRAGMA synchronous = FULL");
-  sqlite.exec("PRAGMA foreign_keys = ON");
-  // The log is copied by checkpoints.ts only.
-  sqlite.exec("PRAGMA wal_autocheckpoint = 0");
-  sqlite.exec("PRAGMA journal_size_limit = 67108864");
-  sqlite.exec("PRAGMA cache_size = -16000");
-  sqlite.exec("PRAGMA temp_store = MEMORY");
 }
 
 interface Parts {

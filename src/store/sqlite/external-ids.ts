@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import type { StoreDatabase } from "./database.ts";
+import { findInBucket, forEachHash, toBuckets } from "./external-id-bucket.ts";
+import { createHash, type HashId } from "./external-id-hash.ts";
 import {
   BUCKET_SHIFT,
   BUCKETS,
-  ENTRY_BYTES,
-  HASH_BYTES,
   type NamedEvent,
   prepareExternalIdRows,
   type Run,
@@ -58,7 +58,7 @@ interface Loaded {
   runs: Run[];
   /** By number: run 70 is in filter 2. */
   filters: Map<number, RunFilter>;
-  hashOf: (organizationId: number, externalId: string) => number;
+  hashOf: HashId;
 }
 
 const filterOf = (runId: number): number => Math.floor(runId / RUNS_IN_FILTER);
@@ -111,10 +111,7 @@ export function createExternalIds(
   const fillFilter = (state: Loaded, runId: number): void => {
     const filter = filterFor(state, runId);
     for (let bucket = 0; bucket < BUCKETS; bucket += 1) {
-      const entries = rows.bucket(runId, bucket);
-      for (let at = 0; at < entries.byteLength; at += ENTRY_BYTES) {
-        filter.add(placeInFilter(runId), entries.getUint32(at));
-      }
+      forEachHash(rows.bucket(runId, bucket), (hash) => filter.add(placeInFilter(runId), hash));
     }
   };
 
@@ -172,19 +169,9 @@ export function createExternalIds(
   ): number | null => {
     for (let left = bits; left !== 0; ) {
       const place = 31 - Math.clz32(left);
-      const found = findInRun(first + place, hash, isIt);
+      const found = findInBucket(rows.bucket(first + place, hash >>> BUCKET_SHIFT), hash, isIt);
       if (found !== null) return found;
       left &= ~(1 << place);
-    }
-    return null;
-  };
-
-  const findInRun = (runId: number, hash: number, isIt: (eventId: number) => boolean): number | null => {
-    const entries = rows.bucket(runId, hash >>> BUCKET_SHIFT);
-    for (let at = 0; at < entries.byteLength; at += ENTRY_BYTES) {
-      if (entries.getUint32(at) !== hash) continue;
-      const eventId = entries.getFloat64(at + HASH_BYTES);
-      if (isIt(eventId)) return eventId;
     }
     return null;
   };
@@ -198,7 +185,7 @@ export function createExternalIds(
     const filter = filterFor(state, id);
     for (let i = 0; i < recent.size; i += 1) filter.add(placeInFilter(id), recent.hashAt(i));
     transaction("relaxed", () => {
-      rows.insertRun(run, split(recent));
+      rows.insertRun(run, toBuckets(recent));
       if (completesFilter(id)) rows.insertFilter(filterOf(id), filter.bytes());
     });
     runs.push(run);
@@ -238,33 +225,4 @@ export function createExternalIds(
   };
 
   return { load, claim, find, committed, rolledBack, dropOldRun };
-}
-
-/** For taking 32 bits of a BigInt: arithmetic on those is slow. */
-const wide = new BigUint64Array(1);
-const narrow = new Uint32Array(wide.buffer);
-
-/** 32 bits: an id in a hundred thousand shares its hash with one of a run. */
-function createHash(seed: bigint): Loaded["hashOf"] {
-  return (organizationId, externalId) => {
-    wide[0] = Bun.hash.xxHash3(`${organizationId}:${externalId}`, seed);
-    return narrow[0] as number;
-  };
-}
-
-/** A run's entries, by the upper bits of their hashes. */
-function split(recent: RecentIds): Uint8Array[] {
-  const ends = new Uint32Array(BUCKETS);
-  const bucketAt = (index: number): number => recent.hashAt(index) >>> BUCKET_SHIFT;
-  for (let i = 0; i < recent.size; i += 1) ends[bucketAt(i)] = (ends[bucketAt(i)] as number) + ENTRY_BYTES;
-  const buckets = Array.from(ends, (bytes) => new DataView(new ArrayBuffer(bytes)));
-  // From the last to the first, as the first must be found first.
-  for (let i = recent.size - 1; i >= 0; i -= 1) {
-    const bucket = bucketAt(i);
-    const at = (ends[bucket] as number) - ENTRY_BYTES;
-    ends[bucket] = at;
-    buckets[bucket]?.setUint32(at, recent.hashAt(i));
-    buckets[bucket]?.setFloat64(at + HASH_BYTES, recent.eventIdAt(i));
-  }
-  return buckets.map(({ buffer }) => new Uint8Array(buffer));
 }

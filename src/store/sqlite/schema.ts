@@ -15,7 +15,11 @@ import type { DisabledReason } from "../../outcomes.ts";
 import type { Plan } from "../../plans.ts";
 import type { WebhookFilter } from "../../webhook-filter.ts";
 
-/** Times are milliseconds since 1970: wall time, except where a comment says schedule time (see clock.ts). */
+/**
+ * Times are milliseconds since 1970: wall time, except where a comment says schedule time (see clock.ts).
+ *
+ * Over 250 lines: drizzle-kit makes migrations of all tables of one database, which refer to each other.
+ */
 
 /** Delivery states as stored: positions in DELIVERY_STATUSES. */
 export const PENDING = 0;

@@ -15,6 +15,9 @@ export interface World {
   /** Has every write of `store` fail, as on a full disk or with the database away, until mended. */
   breakWrites(): void;
   mendWrites(): void;
+  /** Has every read of `store` fail, as on a disk that fails or with the database away, until mended. */
+  breakReads(): void;
+  mendReads(): void;
   /** Lets so many milliseconds pass on the wall and the schedule clock, at once. */
   skipTime(milliseconds: number): void;
   /** Closes everything and removes the data. */
