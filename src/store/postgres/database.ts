@@ -55,6 +55,7 @@ export function createPostgresDatabase({ address, log, resident }: DatabaseOptio
     failed(new Error("the database does not answer"));
     for (const pool of pools) pool.renew();
   };
+  let hasPulseHung = false;
   const pool = (name: string, max: number, more: Partial<PoolOptions> = {}): Pool =>
     createPool({ address, name, max, onHung, ...more });
   const main = pool("main", resident ? 4 : 2);
@@ -68,7 +69,26 @@ export function createPostgresDatabase({ address, log, resident }: DatabaseOptio
   // Of arrays the planner knows nothing: as nested loops their joins would take the square of the time.
   const ingest = own("ingest", 1, { settings: { enable_nestloop: "off" } });
   const worker = own("worker", 3);
-  const pulse = own("pulse", 1, { limitMs: PULSE_LIMIT_MS });
+  const pulsePool = own("pulse", 1, {
+    limitMs: PULSE_LIMIT_MS,
+    onHung() {
+      hasPulseHung = true;
+      onHung();
+    },
+  });
+  /**
+   * Once it comes through again, whatever the others still wait for was asked into the void: that it has no answer
+   * would be taken for another outage, seconds after this one.
+   */
+  const pulse: Pool = {
+    ...pulsePool,
+    async query(text, values) {
+      const rows = await pulsePool.query(text, values);
+      if (hasPulseHung) for (const one of pools) if (one !== pulsePool) one.renew();
+      hasPulseHung = false;
+      return rows as never;
+    },
+  };
 
   return {
     main,
