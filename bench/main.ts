@@ -15,6 +15,7 @@ import { millionPendingRow } from "./rows/million-pending.ts";
 import { pageRow } from "./rows/page.ts";
 import { postgresRow } from "./rows/postgres.ts";
 import { receiversRow } from "./rows/receivers.ts";
+import { soakRow } from "./rows/soak.ts";
 import { wholeWayRow } from "./rows/whole-way.ts";
 import { type Line, type Row, runRow } from "./support/bench.ts";
 import { formatTable, machine } from "./support/table.ts";
@@ -37,16 +38,18 @@ const ROWS: readonly Row[] = [
   receiversRow,
   pageRow,
   postgresRow,
+  soakRow,
 ];
 
 const HELP = `Measures the compiled daemon beside the limits of this machine.
 
-usage: bun bench/main.ts [row…] [--quick] [--json] [--profile DIR]
+usage: bun bench/main.ts [row…] [--quick] [--json] [--minutes N] [--profile DIR]
 
 rows: ${ROWS.map(({ name }) => name).join(", ")} (default: all)
 
   --quick        small sizes, one round: shows that everything runs, not how fast
   --json         print the numbers as JSON
+  --minutes N    how long the soak goes on (default 2; hours on demand)
   --profile DIR  run the daemon from its sources and leave CPU profiles in DIR
 
 Each row checks what it timed, as far as it applies: every request counted once,
@@ -61,6 +64,7 @@ const { values, positionals } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
+    minutes: { type: "string" },
     profile: { type: "string" },
     help: { type: "boolean", default: false },
   },
@@ -73,6 +77,11 @@ if (values.help) {
 const unknown = positionals.filter((name) => !ROWS.some((row) => row.name === name));
 if (unknown.length > 0) {
   console.error(`no row is called ${unknown.join(", ")}; see --help`);
+  process.exit(2);
+}
+const minutes = values.minutes === undefined ? (values.quick ? 0.1 : 2) : Number(values.minutes);
+if (!(minutes > 0)) {
+  console.error(`--minutes must be a number above 0, not ${values.minutes}`);
   process.exit(2);
 }
 // Ending by a signal would leave children and files behind.
@@ -99,6 +108,7 @@ async function runAll(rows: readonly Row[]): Promise<boolean> {
       lines.push(
         ...(await runRow(row, {
           quick: values.quick,
+          minutes,
           profileDir: values.profile ?? null,
           progress,
           interrupted,

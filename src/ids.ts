@@ -42,7 +42,10 @@ export function createIdSource(now: () => number, last = 0): IdSource {
 
 /** Bytes of an id's text, which is ASCII. */
 export const ID_LENGTH = 36;
+const TIME_LOW_AT = 9;
 const COUNTER_AT = 15;
+/** A UUID has the time's last 16 bits in a group of their own. */
+const TIME_LOW = 0x1_0000;
 const HEX_DIGITS = Buffer.from("0123456789abcdef");
 const ID_PATTERN = /^([0-9a-f]{8})-([0-9a-f]{4})-7([0-9a-f]{3})-([0-9a-f]{4})-([0-9a-f]{12})$/;
 
@@ -59,7 +62,7 @@ export function createIdFormat(tag: InstallationTag): IdFormat {
   const ending = `-${tag.slice(0, 4)}-${tag.slice(4)}`;
   /** What the ids of the latest millisecond share: ids come in runs. */
   let latest = { time: -1, text: "" };
-  let image = { time: -1, bytes: new Uint8Array() };
+  const image = Buffer.from(`00000000-0000-7000${ending}`);
 
   const format = (id: number): string => {
     const time = Math.floor(id / PER_MILLISECOND);
@@ -72,12 +75,11 @@ export function createIdFormat(tag: InstallationTag): IdFormat {
     format,
     write(id, into, at) {
       const time = Math.floor(id / PER_MILLISECOND);
-      if (image.time !== time) image = { time, bytes: Buffer.from(format(id)) };
-      into.set(image.bytes, at);
-      const counter = id - time * PER_MILLISECOND;
-      into[at + COUNTER_AT] = HEX_DIGITS[counter >> 8] as number;
-      into[at + COUNTER_AT + 1] = HEX_DIGITS[(counter >> 4) & 15] as number;
-      into[at + COUNTER_AT + 2] = HEX_DIGITS[counter & 15] as number;
+      const high = Math.floor((time + EPOCH) / TIME_LOW);
+      into.set(image, at);
+      writeHex(high, into, at, 8);
+      writeHex(time + EPOCH - high * TIME_LOW, into, at + TIME_LOW_AT, 4);
+      writeHex(id - time * PER_MILLISECOND, into, at + COUNTER_AT, 3);
     },
     parse(text) {
       const match = ID_PATTERN.exec(text);
@@ -86,6 +88,12 @@ export function createIdFormat(tag: InstallationTag): IdFormat {
       return Number.isSafeInteger(id) && id > 0 ? id : null;
     },
   };
+}
+
+function writeHex(value: number, into: Uint8Array, at: number, digits: number): void {
+  for (let i = digits - 1, rest = value; i >= 0; i -= 1, rest >>>= 4) {
+    into[at + i] = HEX_DIGITS[rest & 15] as number;
+  }
 }
 
 function formatTime(milliseconds: number): string {

@@ -33,6 +33,9 @@ export interface Observer extends DeliveryObserver {
 
 export type WebhookChange = "created" | "updated" | "deleted" | "disabled";
 
+/** Webhooks whose lines are kept: with ten thousand of them it is the lines that would take most of the memory. */
+const MAX_FORMS = 1_024;
+
 /** The lines that tell of attempts of one webhook that came to the same: receivers answer alike for long. */
 interface Forms extends Pick<AttemptRecord, "number" | "httpStatus" | "error" | "detail" | "status"> {
   made: LineForm;
@@ -88,7 +91,7 @@ export function createObserver(options: ObserverOptions): Observer {
     } else if (record.status === "failed") metrics.finished.add("failed");
   };
 
-  const forms = new WeakMap<Target, Forms>();
+  const forms = new Map<Target, Forms>();
 
   const formsOf = ({ webhook, target, record }: AttemptOutcome): Forms => {
     const { number, httpStatus, error, detail, status } = record;
@@ -115,6 +118,7 @@ export function createObserver(options: ObserverOptions): Observer {
       finished: createLineForm("delivery finished", `${ids}${end}`, store.ids.write),
     };
     forms.set(target, made);
+    if (forms.size > MAX_FORMS) forms.delete(forms.keys().next().value as Target);
     return made;
   };
 

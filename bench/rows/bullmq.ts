@@ -1,6 +1,6 @@
 import { type Bench, check, type Line, type Row, within } from "../support/bench.ts";
 import { SECRET } from "../support/fetch-loop.ts";
-import { measurePairs } from "../support/pairs.ts";
+import { formatRatio, measurePairs } from "../support/pairs.ts";
 import type { BullmqMethods } from "../support/programs/bullmq.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import { startRedis } from "../support/redis.ts";
@@ -30,7 +30,7 @@ export const bullmqRow: Row = {
         name,
         figure: formatRate(pairs.ours),
         limit: `BullMQ ${formatRate(pairs.limit)}`,
-        ratio: pairs.ratio.toFixed(2),
+        ratio: formatRatio(pairs),
         goal: `≥ ${GOAL}`,
         reached: pairs.ratio >= GOAL,
         values: { ...pairs },

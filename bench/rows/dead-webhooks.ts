@@ -1,6 +1,6 @@
 import { type Bench, check, type Row } from "../support/bench.ts";
 import { install, type WebhookInput } from "../support/installation.ts";
-import { measurePairs } from "../support/pairs.ts";
+import { formatRatio, measurePairs } from "../support/pairs.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import { connectScanner } from "../support/scanner.ts";
 import { webhooksAt } from "../support/scenarios.ts";
@@ -33,7 +33,7 @@ export const deadWebhooksRow: Row = {
         name: `${dead.length} dead webhooks, 1 healthy at ${RATE} events/s: its p99`,
         figure: formatMs(pairs.ours),
         limit: `alone ${formatMs(pairs.limit)}`,
-        ratio: pairs.ratio.toFixed(2),
+        ratio: formatRatio(pairs),
         goal: `≤ ${GOAL}`,
         reached: pairs.ratio <= GOAL,
         note: `${median(requests)} requests went to the ${HANGING} that hang`,

@@ -1,7 +1,7 @@
 import type { Line, Row } from "../support/bench.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { bareFetch, SECRET } from "../support/fetch-loop.ts";
-import { measurePairs } from "../support/pairs.ts";
+import { formatRatio, measurePairs } from "../support/pairs.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { drain, webhooksAt } from "../support/scenarios.ts";
 import { skipped } from "../support/skipped.ts";
@@ -27,7 +27,7 @@ export const drainHttpsRow: Row = {
       const result = await drain(bench, { receiver, events, webhooks, args });
       started.push(result.rateWithoutStart);
       handshakes.push(result.report.handshakes);
-      return result.rate;
+      return result;
     };
     const pairs = await measurePairs(bench.rounds, ours, () => loop.rate(events));
     const withoutStart = median(started);
@@ -36,7 +36,7 @@ export const drainHttpsRow: Row = {
         name,
         figure: formatRate(pairs.ours),
         limit: `bare fetch ${formatRate(pairs.limit)}`,
-        ratio: pairs.ratio.toFixed(2),
+        ratio: formatRatio(pairs),
         goal: `≥ ${GOAL}`,
         reached: pairs.ratio >= GOAL,
         note: `from the first request on ${formatRate(withoutStart)}; ${median(handshakes)} TLS handshakes`,

@@ -1,6 +1,6 @@
 import type { Row } from "../support/bench.ts";
 import { bareFetch, SECRET } from "../support/fetch-loop.ts";
-import { measurePairs } from "../support/pairs.ts";
+import { formatCost, formatRatio, measurePairs } from "../support/pairs.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { webhooksAt, wholeWay } from "../support/scenarios.ts";
 import { formatRate } from "../support/statistics.ts";
@@ -26,7 +26,8 @@ export const fanOutRow: Row = {
         name: `fan-out of ${events.toLocaleString("en")} events to ${PORTS} webhooks`,
         figure: formatRate(pairs.ours),
         limit: `bare fetch ${formatRate(pairs.limit)}`,
-        ratio: pairs.ratio.toFixed(2),
+        ratio: formatRatio(pairs),
+        cost: formatCost(pairs),
         goal: `≥ ${GOAL}`,
         reached: pairs.ratio >= GOAL,
         values: { ...pairs },

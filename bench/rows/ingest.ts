@@ -1,6 +1,6 @@
 import { type Bench, check, type Row } from "../support/bench.ts";
 import { install } from "../support/installation.ts";
-import { measurePairs } from "../support/pairs.ts";
+import { formatRatio, measurePairs } from "../support/pairs.ts";
 import type { SqliteInsertsMethods } from "../support/programs/sqlite-inserts.ts";
 import { connectScanner } from "../support/scanner.ts";
 import { formatRate, perSecond } from "../support/statistics.ts";
@@ -22,7 +22,7 @@ export const ingestRow: Row = {
         name: `acked ingest of ${events.toLocaleString("en")} events, ${CONNECTIONS} connections`,
         figure: formatRate(pairs.ours),
         limit: `SQLite ${formatRate(pairs.limit)}`,
-        ratio: pairs.ratio.toFixed(2),
+        ratio: formatRatio(pairs),
         goal: `≥ ${GOAL}`,
         reached: pairs.ratio >= GOAL,
         values: { ...pairs },

@@ -3,7 +3,7 @@ import type { Line, Row } from "../support/bench.ts";
 import { makeCertificates, manyNames } from "../support/certificates.ts";
 import { bareFetch, SECRET } from "../support/fetch-loop.ts";
 import type { WebhookInput } from "../support/installation.ts";
-import { measurePairs } from "../support/pairs.ts";
+import { formatRatio, type Measured, measurePairs } from "../support/pairs.ts";
 import type { FetchTarget } from "../support/programs/fetch-loop.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { wholeWay } from "../support/scenarios.ts";
@@ -31,7 +31,7 @@ export const manyNamesRow: Row = {
       secret: SECRET,
     }));
     const handshakes = { ours: [] as number[], limit: [] as number[] };
-    const counting = async (side: "ours" | "limit", rate: Promise<number>): Promise<number> => {
+    const counting = async (side: "ours" | "limit", rate: Promise<Measured>): Promise<Measured> => {
       const result = await rate;
       handshakes[side].push((await receiver.report()).handshakes);
       return result;
@@ -49,7 +49,7 @@ export const manyNamesRow: Row = {
         name: `${HOSTS} HTTPS hosts, ${events} events to each`,
         figure: formatRate(pairs.ours),
         limit: `bare fetch ${formatRate(pairs.limit)}`,
-        ratio: pairs.ratio.toFixed(2),
+        ratio: formatRatio(pairs),
         goal: "",
         reached: null,
         note: `TLS handshakes ${ours}, of bare fetch ${limit}; hosts differ by ${named ? "name" : "port"}`,

@@ -5,7 +5,7 @@ import { hasPostgres } from "../../test/support/postgres.ts";
 import { type Bench, type Line, type Row, within } from "../support/bench.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { install } from "../support/installation.ts";
-import { measurePairs } from "../support/pairs.ts";
+import { formatRatio, measurePairs } from "../support/pairs.ts";
 import { bareInserts, databaseArgs, startPostgres } from "../support/postgres.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { connectScanner } from "../support/scanner.ts";
@@ -54,7 +54,7 @@ export const postgresRow: Row = {
         name: `whole way of ${shown} events over PostgreSQL, one daemon`,
         figure: formatRate(pairs.ours),
         limit: `on its own file ${formatRate(pairs.limit)}`,
-        ratio: pairs.ratio.toFixed(2),
+        ratio: formatRatio(pairs),
         goal: `≥ ${GOAL}`,
         reached: pairs.ratio >= GOAL,
         values: { ...pairs },

@@ -1,5 +1,5 @@
 import type { Bench, Line, Row } from "../support/bench.ts";
-import { measurePairs } from "../support/pairs.ts";
+import { formatRatio, measurePairs } from "../support/pairs.ts";
 import type { Behaviour } from "../support/programs/receiver.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { drain, webhooksAt } from "../support/scenarios.ts";
@@ -44,7 +44,7 @@ async function manyFarAway(bench: Bench): Promise<Line> {
     name: "50 webhooks 100 ms away",
     figure: formatRate(pairs.ours),
     limit: `the same at 0 ms ${formatRate(pairs.limit)}`,
-    ratio: pairs.ratio.toFixed(2),
+    ratio: formatRatio(pairs),
     goal: "≥ 0.8",
     reached: pairs.ratio >= 0.8,
     values: { ...pairs },

@@ -10,6 +10,8 @@ export interface Line {
   /** What was measured beside it in the same run. */
   limit: string;
   ratio: string;
+  /** Microseconds of processor time for each event, ours beside the limit's, where that was measured. */
+  cost?: string;
   /** What the ratio, or the figure, is meant to reach. */
   goal: string;
   reached: boolean | null;
@@ -31,6 +33,8 @@ export interface Bench {
   readonly quick: boolean;
   /** Pairs of measurements, ours and the limit in turn. */
   readonly rounds: number;
+  /** How long a row goes on that does so for minutes. */
+  readonly minutes: number;
   /** Where the daemon, run from its sources, leaves CPU profiles; null to run the compiled binary. */
   readonly profileDir: string | null;
   size(full: number, quick: number): number;
@@ -43,6 +47,7 @@ export interface Bench {
 
 export interface BenchOptions {
   quick: boolean;
+  minutes: number;
   profileDir: string | null;
   progress: (text: string) => void;
   /** Rejects when the user ends the run. */
@@ -51,10 +56,11 @@ export interface BenchOptions {
 
 /** Runs a row and clears up after it, whether it worked or not. */
 export async function runRow(row: Row, options: BenchOptions): Promise<Line[]> {
-  const { quick, profileDir, progress, interrupted } = options;
+  const { quick, minutes, profileDir, progress, interrupted } = options;
   const deferred: (() => unknown)[] = [];
   const bench: Bench = {
     quick,
+    minutes,
     profileDir,
     rounds: quick ? 1 : 3,
     progress,

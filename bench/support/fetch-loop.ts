@@ -1,4 +1,6 @@
 import { type Bench, check, within } from "./bench.ts";
+import type { Measured } from "./pairs.ts";
+import { costOf, processorTime } from "./processor-time.ts";
 import type { FetchLoopMethods, FetchTarget } from "./programs/fetch-loop.ts";
 import type { Receiver } from "./receiver.ts";
 import { perSecond } from "./statistics.ts";
@@ -6,7 +8,7 @@ import { perSecond } from "./statistics.ts";
 /** The bare `fetch` loop in a process of its own, sending to the same receiver. */
 export interface FetchLoop {
   /** Requests a second, from the first one begun until the last one received. */
-  rate(count: number): Promise<number>;
+  rate(count: number): Promise<Measured>;
   /** Milliseconds from each request begun to its arrival. */
   latencies(input: { rate: number; count: number }): Promise<number[]>;
 }
@@ -35,13 +37,15 @@ export function bareFetch(bench: Bench, { receiver, targets, ca }: FetchLoopOpti
   return {
     async rate(count) {
       await receiver.expect(count);
-      const { call, stop } = await prepared();
+      const { pid, call, stop } = await prepared();
+      const used = processorTime(pid);
       const flood = call("flood", { count, inFlight: IN_FLIGHT });
       const { startedAt, failed } = await within("the bare fetch loop", LONGEST_MS, flood);
       check(`no request of the bare loop failed (${failed})`, failed === 0);
       const { lastAt } = await receiver.reached(perPort);
+      const cpuUs = costOf(pid, used, count);
       await stop();
-      return perSecond(count, lastAt - startedAt);
+      return { rate: perSecond(count, lastAt - startedAt), cpuUs };
     },
     async latencies({ rate, count }) {
       await receiver.expect(count, { sequences: true });

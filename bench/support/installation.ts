@@ -25,7 +25,9 @@ export interface Installation {
   /** Starts the daemon once more, after it was stopped. */
   start(more?: readonly string[]): Promise<Daemon>;
   /** Another organization with its own webhooks. */
-  addOrganization(webhooks: readonly WebhookInput[]): Promise<{ id: string; webhooks: Registered[] }>;
+  addOrganization(
+    webhooks: readonly WebhookInput[],
+  ): Promise<{ id: string; key: string; webhooks: Registered[] }>;
 }
 
 export interface InstallationOptions {
@@ -65,7 +67,8 @@ export async function install(bench: Bench, options: InstallationOptions): Promi
       const id = String(organization?.id);
       // A running daemon learns of it within a second.
       await Bun.sleep(1_000);
-      return { id, webhooks: await register(daemon, createKey(dataDir, id), webhooks) };
+      const own = createKey(dataDir, id);
+      return { id, key: own, webhooks: await register(daemon, own, webhooks) };
     },
   };
 }

@@ -1,5 +1,7 @@
 import { type Bench, check } from "./bench.ts";
 import { type Installation, install, type WebhookInput } from "./installation.ts";
+import type { Measured } from "./pairs.ts";
+import { costOf, processorTime } from "./processor-time.ts";
 import type { Report } from "./programs/receiver.ts";
 import type { Receiver } from "./receiver.ts";
 import { connectScanner } from "./scanner.ts";
@@ -13,8 +15,8 @@ export interface RunOptions {
   args?: readonly string[];
 }
 
-export interface DrainResult {
-  /** Deliveries a second from the start of the process. */
+export interface DrainResult extends Measured {
+  /** Deliveries a second from the start of the process; its processor time too is all that it used. */
   rate: number;
   /** The same from the first request on. */
   rateWithoutStart: number;
@@ -32,9 +34,11 @@ export async function drain(
   await receiver.expect(count);
   const daemon = await installation.start();
   const report = await receiver.reached(installation.webhooks.map(({ secret }) => secret));
+  const cpuUs = costOf(daemon.pid, 0, count);
   await allWritten(daemon);
   await daemon.stop();
   return {
+    cpuUs,
     rate: perSecond(count, report.lastAt - daemon.spawnedAt),
     rateWithoutStart: perSecond(count, report.lastAt - report.firstAt),
     report,
@@ -49,11 +53,15 @@ async function seed(bench: Bench, installation: Installation, events: number): P
 }
 
 /** Deliveries a second from the first byte on the socket until the receiver has the last request. */
-export async function wholeWay(bench: Bench, { receiver, events, ...options }: RunOptions): Promise<number> {
+export async function wholeWay(
+  bench: Bench,
+  { receiver, events, ...options }: RunOptions,
+): Promise<Measured> {
   const { daemon, organizationId, webhooks } = await install(bench, options);
   const scanner = await connectScanner(bench, daemon.socket);
   const count = events * webhooks.length;
   await receiver.expect(count);
+  const used = processorTime(daemon.pid);
   const { startedAt } = await scanner.flood({
     organizationIds: [organizationId],
     count: events,
@@ -61,8 +69,9 @@ export async function wholeWay(bench: Bench, { receiver, events, ...options }: R
   });
   const { lastAt } = await receiver.reached(webhooks.map(({ secret }) => secret));
   await allWritten(daemon);
+  const cpuUs = costOf(daemon.pid, used, count);
   await daemon.stop();
-  return perSecond(count, lastAt - startedAt);
+  return { rate: perSecond(count, lastAt - startedAt), cpuUs };
 }
 
 const WRITTEN_MS = 10_000;

@@ -12,6 +12,15 @@ export function percentile(values: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
 }
 
+/** How much `y` grows by for each one of `x`, by least squares. */
+export function slope(points: readonly (readonly [x: number, y: number])[]): number {
+  const mean = (values: readonly number[]): number =>
+    values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [meanX, meanY] = [mean(points.map(([x]) => x)), mean(points.map(([, y]) => y))];
+  const along = points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0);
+  return along / points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);
+}
+
 /** `count` things in so many milliseconds, per second. */
 export function perSecond(count: number, milliseconds: number): number {
   return (count / milliseconds) * 1000;

@@ -9,7 +9,7 @@ export function machine(): string {
   return `${date}, ${cpus().length} × ${first?.model.trim()}, ${memory} GiB, Linux ${release()}, Bun ${Bun.version}`;
 }
 
-const HEADER = ["row", "figure", "limit beside it", "ratio", "to reach", ""];
+const HEADER = ["row", "figure", "limit beside it", "ratio", "µs of processor each", "to reach", ""];
 
 /** The lines in aligned columns, as a Markdown table. */
 export function formatTable(lines: readonly Line[]): string {
@@ -23,6 +23,6 @@ export function formatTable(lines: readonly Line[]): string {
   return [format(header), rule, ...rest.map(format), ...(notes.length > 0 ? ["", ...notes] : [])].join("\n");
 }
 
-function cells({ name, figure, limit, ratio, goal, reached }: Line): string[] {
-  return [name, figure, limit, ratio, goal, reached === null ? "" : reached ? "yes" : "no"];
+function cells({ name, figure, limit, ratio, cost = "", goal, reached }: Line): string[] {
+  return [name, figure, limit, ratio, cost, goal, reached === null ? "" : reached ? "yes" : "no"];
 }

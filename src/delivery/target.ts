@@ -67,12 +67,18 @@ export function createTarget(
     logHost: quote(hostname),
     host: hostname.replace(/^\[|\]$/g, ""),
     port: port === "" ? (secure ? 443 : 80) : Number(port),
-    head:
+    head: inOnePiece(
       `POST ${proxy && !secure ? `http://${host}${path}` : path} HTTP/1.1\r\nHost: ${host}\r\n` +
-      `${linesOf(input.headers ?? {})}${proxy && !secure ? credentialsFor(proxy) : ""}` +
-      `content-type: application/json\r\nuser-agent: ${userAgent}\r\n`,
+        `${linesOf(input.headers ?? {})}${proxy && !secure ? credentialsFor(proxy) : ""}` +
+        `content-type: application/json\r\nuser-agent: ${userAgent}\r\n`,
+    ),
     sign: createSigner(secrets),
   };
+}
+
+/** The runtime keeps a text that was put together as its pieces, each with a header of its own, for as long as it lives. */
+function inOnePiece(text: string): string {
+  return Buffer.from(text).toString();
 }
 
 /** A webhook may have an `Accept` of its own. */

@@ -7,10 +7,12 @@ import { offer } from "../program.ts";
  * message id and answers a constant. An HTTP server in its place would be what is measured.
  */
 const ANSWER = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const FAILURE = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
+const FLAKY_ONE_IN = 5;
 const HEAD_END = Buffer.from("\r\n\r\n");
 
-/** Answers after so many milliseconds; or after so many for each request that it has; or takes one in so many and refuses the others. */
-export type Behaviour = { kind: "distant" | "loaded" | "limited"; milliseconds: number };
+/** Answers after so many milliseconds; or after so many for each request that it has; or takes one in so many and refuses the others; or answers 500 to one in five. */
+export type Behaviour = { kind: "distant" | "loaded" | "limited" | "flaky"; milliseconds: number };
 
 interface OpenOptions {
   ports: number;
@@ -45,7 +47,7 @@ export interface Report {
   lastAt: number;
   connections: number;
   handshakes: number;
-  /** Requests that were answered with 429; they are not counted above. */
+  /** Requests that were not taken (429, 500); they are not counted above. */
   refused: number;
   samples: Sample[];
 }
@@ -79,6 +81,15 @@ function respondLike({ kind, milliseconds }: Behaviour): Respond {
       const isTaken = now() - takenAt >= milliseconds;
       if (isTaken) takenAt = now();
       socket.write(isTaken ? ANSWER : refusal(milliseconds));
+      return isTaken;
+    };
+  }
+  if (kind === "flaky") {
+    let requests = 0;
+    return (socket) => {
+      requests += 1;
+      const isTaken = requests % FLAKY_ONE_IN !== 0;
+      socket.write(isTaken ? ANSWER : FAILURE);
       return isTaken;
     };
   }
