@@ -6,6 +6,10 @@ const NAME = "JITWorker";
 /** On a busy processor a tenth of it is left to them; an idle one they have to themselves. */
 const NICENESS = 10;
 const LOOK_EVERY_MS = 100;
+/** While the process does next to nothing it compiles nothing, and should not wake up for that. */
+const LOOK_IDLE_MS = 2_000;
+/** Processor time between two looks, microseconds, that the looks themselves and the timers of an idle daemon take. */
+const IDLE_US = 2_000;
 const LOOKS = 2;
 const TASKS = "/proc/self/task";
 
@@ -22,8 +26,16 @@ export function yieldToDeliveries(): void {
     looks = new Map(threads().map((thread) => [thread, (before.get(thread) ?? 0) + 1]));
     for (const [thread, count] of looks) if (count <= LOOKS) stepBack(thread);
   };
+  let used = process.cpuUsage();
+  const tick = (): void => {
+    const { user, system } = process.cpuUsage(used);
+    used = process.cpuUsage();
+    const isIdle = user + system < IDLE_US;
+    if (!isIdle) look();
+    setTimeout(tick, isIdle ? LOOK_IDLE_MS : LOOK_EVERY_MS).unref();
+  };
   look();
-  setInterval(look, LOOK_EVERY_MS).unref();
+  tick();
 }
 
 function threads(): string[] {

@@ -51,6 +51,19 @@ describe("webhooks that are ready", () => {
     expect(turns(many("untried", 5), 1, { slots: { ...OPEN, newestFirst: true } })).toEqual([5]);
   });
 
+  test("when all are to stop, the one that was looked at keeps its place", () => {
+    const ready = createReadyQueues();
+    for (const each of many("proven", 3)) ready.add(each);
+    const looked: number[] = [];
+    const stop = ({ webhookId }: WebhookQueue): Verdict => {
+      looked.push(webhookId);
+      return "stop";
+    };
+    expect(ready.next(stop, OPEN)).toBeNull();
+    expect(looked).toEqual([1]);
+    expect(ready.next(() => "take", OPEN)?.webhookId).toBe(1);
+  });
+
   test("those without slots are passed over, and stay", () => {
     const slots = { open: (trust: Trust) => trust !== "failing", newestFirst: false };
     expect(turns([...many("failing", 3), ...many("proven", 1, 9)], 3, { slots })).toEqual([9, 9, 9]);

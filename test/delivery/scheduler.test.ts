@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { Attempt } from "../../src/delivery/attempt.ts";
 import { createMemory, type Memory } from "../../src/delivery/memory.ts";
 import { createPace } from "../../src/delivery/pace.ts";
-import { createScheduler, type Scheduler } from "../../src/delivery/scheduler.ts";
+import { createScheduler, type Scheduler, type SchedulerOptions } from "../../src/delivery/scheduler.ts";
 import { createSlots } from "../../src/delivery/slots.ts";
 import type { WebhookQueue } from "../../src/delivery/webhook-queue.ts";
 import { deliveryOf, queueOf, settingsOf } from "../support/engine.ts";
@@ -16,21 +16,25 @@ let others: Set<number>;
 let memory: Memory;
 let scheduler: Scheduler;
 
+const slotsOf = (total: number) => createSlots({ total, timeoutMs: 10_000, now: () => performance.now() });
+
+const options = (): SchedulerOptions => ({
+  slots: slotsOf(64),
+  memory,
+  clock: { schedule: () => Math.floor(performance.now()), wall: () => 5_000_000 },
+  mayBegin: () => mayBegin,
+  maySendTo: (webhookId) => !others.has(webhookId),
+  fetch: ({ webhookId }, search) => fetches.push({ webhookId, search }),
+  begin: (attempt) => begun.push(attempt),
+  onFault: (error) => faults.push(error),
+});
+
 beforeEach(() => {
   [begun, fetches, faults] = [[], [], []];
   mayBegin = true;
   others = new Set();
   memory = createMemory();
-  scheduler = createScheduler({
-    slots: createSlots({ total: 64, timeoutMs: 10_000, now: () => performance.now() }),
-    memory,
-    clock: { schedule: () => Math.floor(performance.now()), wall: () => 5_000_000 },
-    mayBegin: () => mayBegin,
-    maySendTo: (webhookId) => !others.has(webhookId),
-    fetch: ({ webhookId }, search) => fetches.push({ webhookId, search }),
-    begin: (attempt) => begun.push(attempt),
-    onFault: (error) => faults.push(error),
-  });
+  scheduler = createScheduler(options());
   scheduler.start();
 });
 afterEach(() => {
@@ -77,6 +81,29 @@ describe("the scheduler", () => {
     expect(fetches).toEqual([]);
     await Bun.sleep(90);
     expect(queue.hasDueRetries).toBe(true);
+  });
+
+  test("begins a bounded number in one turn of the event loop, and goes on with the next by itself", async () => {
+    const queues = Array.from({ length: 100 }, (_, i) => withWaiting(1, { webhookId: i + 1 }));
+    const roomy = createScheduler({ ...options(), slots: slotsOf(1_000) });
+    roomy.start();
+    for (const queue of queues) roomy.markReady(queue);
+    roomy.pump();
+    roomy.pump();
+    expect(begun).toHaveLength(64);
+    await new Promise(setImmediate);
+    expect(begun).toHaveLength(100);
+    roomy.stop();
+  });
+
+  test("has a bounded number filled in one turn, so that a burst for thousands keeps nobody waiting", async () => {
+    pump(...Array.from({ length: 200 }, (_, i) => queueOf({ webhookId: i + 1, settings: null })));
+    expect(fetches).toHaveLength(64);
+    await new Promise(setImmediate);
+    expect(fetches).toHaveLength(128);
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    expect(fetches.map(({ webhookId }) => webhookId)).toEqual(Array.from({ length: 200 }, (_, i) => i + 1));
   });
 
   test("serves webhooks in turn", () => {

@@ -10,6 +10,7 @@ import attemptDetail from "../../../drizzle/0006_attempt_detail.sql" with { type
 import webhookOptions from "../../../drizzle/0007_webhook_options.sql" with { type: "text" };
 import eventsAndMinutes from "../../../drizzle/0008_events_and_minutes.sql" with { type: "text" };
 import pausedUntil from "../../../drizzle/0009_paused_until.sql" with { type: "text" };
+import deletedWebhooks from "../../../drizzle/0010_deleted_webhooks.sql" with { type: "text" };
 import journal from "../../../drizzle/meta/_journal.json";
 import { UsageError } from "../../errors.ts";
 
@@ -25,6 +26,7 @@ const SQL_BY_TAG: Readonly<Record<string, string>> = {
   "0007_webhook_options": webhookOptions,
   "0008_events_and_minutes": eventsAndMinutes,
   "0009_paused_until": pausedUntil,
+  "0010_deleted_webhooks": deletedWebhooks,
 };
 
 export interface Migration {

@@ -99,7 +99,11 @@ export const webhooks = sqliteTable(
     /** A deleted webhook stays until its deliveries are pruned, without its URL and secret. */
     deletedAt: integer("deleted_at"),
   },
-  (table) => [index("webhooks_organization").on(table.organizationId)],
+  (table) => [
+    index("webhooks_organization").on(table.organizationId),
+    // What is to be dropped is looked for every minute.
+    index("webhooks_deleted").on(table.id).where(sql`deleted_at IS NOT NULL`),
+  ],
 );
 
 /** Secrets that a webhook had before, until their overlap ends; sealed like the present one. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import type { ClaimedDelivery, Ending } from "../../../src/store/delivery-queue.ts";
 import { isStoreFault } from "../../../src/store/faults.ts";
 import type { Store } from "../../../src/store/store.ts";
-import type { WebhookChanges } from "../../../src/store/webhooks.ts";
+import type { Webhook, WebhookChanges } from "../../../src/store/webhooks.ts";
 import { append, attempt, claimAll, finishAll, historyOf, MANY, pendingOf, record } from "./deliveries.ts";
 import { addOrganization, addWebhook, eachWithWorld, type Harness } from "./harness.ts";
 
@@ -255,6 +255,26 @@ export function deliveryQueueConforms(harness: Harness): void {
       expect((await unfinishedIn(again)).ending).toEqual([]);
       expect((await historyOf(again, webhookId))[0]?.lastError).toBe("webhook_deleted");
     });
+
+    test("finds after a restart who has something pending, among thousands, and nobody who is switched off", async () => {
+      const organizationId = await addOrganization(under.store);
+      const all: Webhook[] = [];
+      for (let i = 0; i < 1_100; i += 1) all.push(await addWebhook(under.store, organizationId));
+      const [first, second, off, last] = [all[0], all[1], all[2], all.at(-1)] as Webhook[] as [
+        Webhook,
+        Webhook,
+        Webhook,
+        Webhook,
+      ];
+      await append(under.store, { organizationId, webhookIds: [first.id, off.id, last.id] });
+      await append(under.store, { organizationId, webhookIds: [second.id] });
+      await finishAll(under.store, second.id, "delivered");
+      await under.store.webhooks.update(organizationId, off.uuid, { enabled: false });
+      const again = await under.world.reopen();
+      const { pending, ending } = await unfinishedIn(again);
+      expect(pending).toEqual([first.id, last.id]);
+      expect(ending).toEqual([]);
+    }, 20_000);
 
     test("recovers what failed and what never had a delivery, of the range and the types, once", async () => {
       const { webhookId, organizationId } = await prepare(3);

@@ -64,6 +64,15 @@ describe("who gets an event", () => {
     expect(subscribers()).toEqual([]);
   });
 
+  test("is not looked up again when another organization's webhooks change", async () => {
+    await add();
+    const before = subscribers();
+    const other = await addOrganization(store);
+    const theirs = await add({ organizationId: other });
+    expect(subscribers()).toBe(before);
+    expect(subscribers("red_tier", other)).toEqual([theirs.id]);
+  });
+
   test("is nobody of another organization, nor who filters it out", async () => {
     const other = await addOrganization(store);
     const theirs = await add({ organizationId: other });

@@ -1,0 +1,1 @@
+CREATE INDEX `webhooks_deleted` ON `webhooks` (`id`) WHERE deleted_at IS NOT NULL;
