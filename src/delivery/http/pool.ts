@@ -69,9 +69,10 @@ export function createPool<Exchange>(maxIdle: number, idleMs: number): Pool<Exch
     const now = performance.now();
     for (const pooled of byAge) if (pooled.expiresAt <= now) close(pooled);
     for (const [key, list] of byKey) if (list.length === 0) byKey.delete(key);
+    timer = byKey.size > 0 ? setTimeout(sweep, SWEEP_MS).unref() : undefined;
   };
-  const timer = setInterval(sweep, SWEEP_MS);
-  timer.unref();
+  /** Only while there is something to be swept: an idle process is not woken up for it. */
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
   return {
     remove,
@@ -91,6 +92,7 @@ export function createPool<Exchange>(maxIdle: number, idleMs: number): Pool<Exch
       if (limit <= 0) return connection.destroy();
       pooled.expiresAt = performance.now() + limit;
       byAge.add(pooled);
+      timer ??= setTimeout(sweep, SWEEP_MS).unref();
       const list = byKey.get(key);
       if (list) list.push(pooled);
       else byKey.set(key, [pooled]);
@@ -99,7 +101,7 @@ export function createPool<Exchange>(maxIdle: number, idleMs: number): Pool<Exch
     closeOldest,
     size: () => byAge.size,
     close() {
-      clearInterval(timer);
+      clearTimeout(timer);
       for (const pooled of byAge) close(pooled);
     },
   };

@@ -12,7 +12,8 @@ export interface HousekeepingOptions {
   onFault: (error: unknown) => void;
 }
 
-const TIDY_MS = 250;
+/** What other processes change is honoured within a second (docs/CONTRACT.md, section 1). */
+const TIDY_MS = 500;
 const CLOCK_MS = 30_000;
 
 /** Answers what ends it, after one last time. */
