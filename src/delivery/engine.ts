@@ -12,7 +12,7 @@ import { createScheduler } from "./scheduler.ts";
 import type { AttemptResult, Message, Sender } from "./send.ts";
 import type { LoadSettings } from "./settings.ts";
 import { createSlots } from "./slots.ts";
-import { isOn, mayBeOn, noteDue, noteNew } from "./webhook-queue.ts";
+import { isOn, noteDue, noteNew } from "./webhook-queue.ts";
 
 export interface DeliveryEngine {
   /** Takes up what the store holds and begins to send. */
@@ -81,7 +81,6 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
     schedule: clock.schedule,
     isRunning: () => scheduler.isRunning,
     onSettings: (queue, settings) => registry.take(queue, settings),
-    onOff: (queue) => registry.park(queue),
     onFetched: (queue, nextLook) => {
       scheduler.wakeAt(queue, nextLook);
       if (isOn(queue)) scheduler.markReady(queue);
@@ -124,7 +123,6 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
   });
   let sweeping: ReturnType<typeof setInterval> | undefined;
   let onDrained: (() => void) | null = null;
-  let resumes = 0;
 
   // ── new deliveries ────────────────────────────────────────────────────────────────────────────────
 
@@ -133,7 +131,7 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
     const queue = registry.of(webhookId);
     const isFull = queue.waiting.length + queue.expected >= MAX_WAITING || memory.isFull;
     // What is in the store already must not be overtaken.
-    if (mayBeOn(queue) && !queue.hasBacklog && !queue.isFetching && !isFull) {
+    if (isOn(queue) && !queue.hasBacklog && !queue.isFetching && !isFull) {
       queue.expected += 1;
       memory.add(length);
       return true;
@@ -147,7 +145,7 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
     for (const delivery of claimed) {
       const queue = registry.of(delivery.webhookId);
       queue.expected = Math.max(0, queue.expected - 1);
-      if (mayBeOn(queue) && scheduler.isRunning) queue.waiting.push(delivery);
+      if (isOn(queue) && scheduler.isRunning) queue.waiting.push(delivery);
       else {
         // Switched off meanwhile.
         memory.remove(delivery.body.length);
@@ -169,24 +167,15 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
   /** Takes up what was left unfinished by the daemon before this one, or by others. */
   const resume = (): void => {
     if (!scheduler.isRunning) return;
-    resumes += 1;
-    const own = resumes;
-    registry.noteComplete(false);
     const found = ({ pending, ending }: Unfinished): void => {
       if (!scheduler.isRunning) return;
       ending.forEach(registry.endPending);
       pending.forEach(registry.look);
     };
-    store.unfinished(found).then(
-      () => {
-        // What was gained while this one looked is for the one after.
-        if (own === resumes) registry.noteComplete(true);
-      },
-      (error) => {
-        observer.fault("reading what is pending", error);
-        setTimeout(resume, FAULT_PAUSE_MS);
-      },
-    );
+    store.unfinished(found).catch((error) => {
+      observer.fault("reading what is pending", error);
+      setTimeout(resume, FAULT_PAUSE_MS);
+    });
   };
 
   return {

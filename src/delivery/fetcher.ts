@@ -21,8 +21,6 @@ export interface FetcherOptions {
   isRunning: () => boolean;
   /** Takes over settings that were just loaded. */
   onSettings: (queue: WebhookQueue, settings: WebhookSettings) => void;
-  /** The webhook is off: what waits of it is to be let go of. */
-  onOff: (queue: WebhookQueue) => void;
   /** The end of a fetch; `nextLook` is when (schedule time) the webhook is to be looked at again, though nobody asks. */
   onFetched: (queue: WebhookQueue, nextLook: number) => void;
   onFault: (error: unknown) => void;
@@ -62,12 +60,9 @@ export function createFetcher(options: FetcherOptions): Fetcher {
   const fill = async (queue: WebhookQueue, search: boolean): Promise<void> => {
     const { webhookId, generation } = queue;
     if (!queue.settings || queue.isStale) await fillSettings(queue);
-    if (generation !== queue.generation) return;
-    if (!isOn(queue)) return options.onOff(queue);
-    const { hastenBefore } = queue;
-    // Only the settings were missing: what waits came by itself.
-    if (!search && !queue.hasBacklog && !queue.hasDueRetries) return;
+    if (generation !== queue.generation || !isOn(queue)) return;
     const wanted = wantedOf(queue);
+    const { hastenBefore } = queue;
     const claim = await store.claim({
       webhookId,
       fresh: search ? 0 : Math.max(0, wanted - queue.waiting.length),

@@ -30,11 +30,6 @@ export interface QueueRegistry {
   endPending(ending: Ending): void;
   /** Lets go of webhooks that have nothing to do: the store knows all that counts of them. */
   sweep(): void;
-  /**
-   * Whether every webhook with something pending in the store has a queue, so that one without has nothing there: not
-   * before a start, or a take-over, has looked at all of them.
-   */
-  noteComplete(isComplete: boolean): void;
   /** How many webhooks wait because their receivers have asked for it. */
   paused(): number;
 }
@@ -54,13 +49,11 @@ const FAULT_PAUSE_MS = 1_000;
 export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistry {
   const { store, memory, clock, scheduler } = options;
   const queues = new Map<number, WebhookQueue>();
-  let isComplete = false;
 
   const queueOf = (webhookId: number): WebhookQueue => {
     const known = queues.get(webhookId);
     if (known) return known;
     const queue = createWebhookQueue(webhookId);
-    if (isComplete) Object.assign(queue, { hasBacklog: false, hasDueRetries: false });
     queues.set(webhookId, queue);
     return queue;
   };
@@ -86,10 +79,11 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
   };
 
   const reload = (webhookId: number): void => {
-    const queue = queueOf(webhookId);
-    queue.isStale = true;
-    // One that was switched off may have something that is older than all that comes now.
-    park(queue);
+    const queue = queues.get(webhookId);
+    if (queue) {
+      queue.isStale = true;
+      park(queue);
+    }
     applyChange(webhookId, queue).catch((error) => {
       options.onFault("reading a webhook", error);
       setTimeout(reload, FAULT_PAUSE_MS, webhookId);
@@ -105,10 +99,10 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
     }
   };
 
-  const applyChange = async (webhookId: number, queue: WebhookQueue): Promise<void> => {
+  const applyChange = async (webhookId: number, queue: WebhookQueue | undefined): Promise<void> => {
     const settings = await options.load(webhookId);
     if (settings) {
-      take(queue, settings);
+      if (queue) take(queue, settings);
       if (settings.enabled) look(webhookId);
       return;
     }
@@ -173,9 +167,6 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
     take,
     endPending,
     sweep,
-    noteComplete: (next) => {
-      isComplete = next;
-    },
     paused() {
       const monotonic = performance.now();
       let count = 0;

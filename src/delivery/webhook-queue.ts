@@ -113,11 +113,6 @@ export function isOn({ settings, isGivenUp }: WebhookQueue): boolean {
   return settings?.enabled === true && !isGivenUp;
 }
 
-/** Whether what is new may wait in memory: it is on, or nobody has looked yet. */
-export function mayBeOn(queue: WebhookQueue): boolean {
-  return isOn(queue) || (queue.settings === null && !queue.isGivenUp);
-}
-
 /** Something may be due in the store that is not in memory. */
 export function noteDue(queue: WebhookQueue): void {
   queue.hasBacklog = true;

@@ -117,58 +117,6 @@ function handOver(...deliveries: ClaimedDelivery[]): void {
 }
 
 describe("the delivery engine", () => {
-  test("takes the first event of a webhook into memory once the start has looked at all, and not before", async () => {
-    let look = (): void => {};
-    unfinished = () =>
-      new Promise((resolve) => {
-        look = () => resolve({ pending: [], ending: [] });
-      });
-    engine.start();
-    await soon();
-    expect(engine.wants(7, 10)).toBe(false);
-    look();
-    await soon();
-    handOver(deliveryOf(1, { webhookId: 8 }));
-    await soon();
-    expect(eventsSent()).toEqual(["1"]);
-    expect(asked).toEqual(["claim 7"]);
-    // What others make due is looked for all the same.
-    changes.due(9);
-    await soon();
-    expect(asked).toEqual(["claim 7", "claim 9"]);
-  });
-
-  test("looks at all again when it may send to more webhooks", async () => {
-    await loaded();
-    let look = (): void => {};
-    unfinished = () =>
-      new Promise((resolve) => {
-        look = () => resolve({ pending: [], ending: [] });
-      });
-    changes.gained();
-    expect(engine.wants(7, 10)).toBe(false);
-    look();
-    await soon();
-    expect(engine.wants(8, 10)).toBe(true);
-  });
-
-  test("gives back what it took of a webhook that turns out to be off", async () => {
-    await loaded();
-    settings = settingsOf({ enabled: false });
-    handOver(deliveryOf(1, { webhookId: 8 }));
-    await soon();
-    expect(asked).toEqual(["release 1"]);
-    expect(sent).toEqual([]);
-  });
-
-  test("overtakes nothing that waits of a webhook that is switched on again", async () => {
-    await loaded();
-    engine.reload(8);
-    expect(engine.wants(8, 10)).toBe(false);
-    await soon();
-    expect(asked).toEqual(["claim 8"]);
-  });
-
   test("takes up what the store holds: what is pending is sent, what was being ended is", async () => {
     unfinished = async () => ({
       pending: [1],

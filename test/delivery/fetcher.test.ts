@@ -19,8 +19,6 @@ let requests: ClaimRequest[];
 let released: number[];
 let fetched: { webhookId: number; nextLook: number }[];
 let faults: unknown[];
-/** Webhooks that were found to be off. */
-let off: number[];
 let answer: () => Promise<Claim>;
 let load: () => Promise<WebhookSettings | null>;
 let pausedUntil: number | null;
@@ -28,7 +26,7 @@ let memory: Memory;
 let fetcher: Fetcher;
 
 beforeEach(() => {
-  [requests, released, fetched, faults, off] = [[], [], [], [], []];
+  [requests, released, fetched, faults] = [[], [], [], []];
   answer = async () => NOTHING;
   pausedUntil = null;
   load = async () => settingsOf();
@@ -47,7 +45,6 @@ beforeEach(() => {
     schedule: () => NOW,
     isRunning: () => true,
     onSettings: (queue, settings) => Object.assign(queue, { settings, isStale: false }),
-    onOff: ({ webhookId }) => off.push(webhookId),
     onFetched: ({ webhookId }, nextLook) => fetched.push({ webhookId, nextLook }),
     onFault: (error) => faults.push(error),
   });
@@ -96,7 +93,7 @@ describe("a fetch", () => {
 
   test("asks for few while memory is full", async () => {
     for (let i = 0; i < 8_000; i += 1) memory.add(1);
-    const queue = queueOf({ hasBacklog: true });
+    const queue = queueOf();
     queue.window.size = 256;
     await fetch(queue);
     expect(requests[0]?.fresh).toBe(8);
@@ -125,7 +122,7 @@ describe("a fetch", () => {
   test("that ends after the webhook was changed gives back what it claimed, and looks again", async () => {
     let release = (_claim: Claim): void => {};
     answer = () => new Promise((resolve) => (release = resolve));
-    const queue = queueOf({ hasBacklog: true });
+    const queue = queueOf();
     fetcher.fetch(queue, false);
     await Bun.sleep(1);
     queue.generation += 1;
@@ -143,28 +140,9 @@ describe("a fetch", () => {
     expect(queue.hasBacklog).toBe(true);
   });
 
-  test("that only the settings were missing for claims nothing", async () => {
-    const queue = queueOf({ settings: null, waiting: [deliveryOf(1)] });
-    await fetch(queue);
-    expect(queue.settings).not.toBeNull();
-    expect([requests, fetched]).toEqual([[], [{ webhookId: 1, nextLook: Number.POSITIVE_INFINITY }]]);
-  });
-
-  test.each([
-    ["is switched off", async () => settingsOf({ enabled: false })],
-    ["is gone", async () => null],
-  ])(
-    "of a webhook that %s says so, as something may have been handed over meanwhile",
-    async (_, settings) => {
-      load = settings;
-      await fetch(queueOf({ settings: null, waiting: [deliveryOf(1)] }));
-      expect([off, requests]).toEqual([[1], []]);
-    },
-  );
-
   test("that fails is told, and is due again after a while", async () => {
     answer = () => Promise.reject(new Error("disk"));
-    const queue = queueOf({ hasBacklog: true });
+    const queue = queueOf();
     await fetch(queue);
     expect(faults).toEqual([new Error("disk")]);
     expect(queue.hasBacklog).toBe(true);
