@@ -1,5 +1,4 @@
 import type { AttemptOutcome, DeliveryObserver } from "./delivery/observer.ts";
-import type { Target } from "./delivery/send.ts";
 import { messageOf } from "./errors.ts";
 import { timeOfId } from "./ids.ts";
 import { createLineForm, ID_HOLE, type LineForm, type Logger, quote } from "./log.ts";
@@ -38,6 +37,9 @@ const MAX_FORMS = 1_024;
 
 /** The lines that tell of attempts of one webhook that came to the same: receivers answer alike for long. */
 interface Forms extends Pick<AttemptRecord, "number" | "httpStatus" | "error" | "detail" | "status"> {
+  /** As they stand in the lines. */
+  host: string;
+  name: string | null;
   made: LineForm;
   finished: LineForm;
 }
@@ -91,13 +93,15 @@ export function createObserver(options: ObserverOptions): Observer {
     } else if (record.status === "failed") metrics.finished.add("failed");
   };
 
-  const forms = new Map<Target, Forms>();
+  const forms = new Map<string, Forms>();
 
   const formsOf = ({ webhook, target, record }: AttemptOutcome): Forms => {
     const { number, httpStatus, error, detail, status } = record;
-    const known = forms.get(target);
+    const known = forms.get(webhook.uuid);
     if (
       known &&
+      known.host === target.logHost &&
+      known.name === webhook.name &&
       known.number === number &&
       known.httpStatus === httpStatus &&
       known.error === error &&
@@ -109,6 +113,8 @@ export function createObserver(options: ObserverOptions): Observer {
     const outcome = `,"attempt":${number},"status":${httpStatus},"error":${error && `"${error}"`}${detail === null ? "" : `,"detail":${inForm(detail)}`},"duration_ms":`;
     const end = `,"status":"${status}","attempts":`;
     const made = {
+      host: target.logHost,
+      name: webhook.name,
       number,
       httpStatus,
       error,
@@ -117,8 +123,8 @@ export function createObserver(options: ObserverOptions): Observer {
       made: createLineForm("attempt made", `${ids},"host":${target.logHost}${outcome}`, store.ids.write),
       finished: createLineForm("delivery finished", `${ids}${end}`, store.ids.write),
     };
-    forms.set(target, made);
-    if (forms.size > MAX_FORMS) forms.delete(forms.keys().next().value as Target);
+    forms.set(webhook.uuid, made);
+    if (forms.size > MAX_FORMS) forms.delete(forms.keys().next().value as string);
     return made;
   };
 

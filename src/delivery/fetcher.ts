@@ -49,9 +49,10 @@ export function createFetcher(options: FetcherOptions): Fetcher {
   const fillSettings = async (queue: WebhookQueue): Promise<void> => {
     const { webhookId, generation } = queue;
     // What a daemon before this one was told.
-    const until = queue.settings === null ? await store.pausedUntil(webhookId) : null;
+    const until = queue.isPauseKnown ? null : await store.pausedUntil(webhookId);
     const settings = await load(webhookId);
     if (generation !== queue.generation) return;
+    queue.isPauseKnown = true;
     if (settings) options.onSettings(queue, settings);
     else Object.assign(queue, { settings: null, hasBacklog: false, hasDueRetries: false });
     if (until !== null) pause(queue.pace, performance.now() + until - schedule());
@@ -59,7 +60,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
 
   const fill = async (queue: WebhookQueue, search: boolean): Promise<void> => {
     const { webhookId, generation } = queue;
-    if (!queue.settings || queue.isStale) await fillSettings(queue);
+    if (!queue.settings || queue.isStale || !queue.isPauseKnown) await fillSettings(queue);
     if (generation !== queue.generation || !isOn(queue)) return;
     const wanted = wantedOf(queue);
     const { hastenBefore } = queue;

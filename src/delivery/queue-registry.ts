@@ -94,6 +94,7 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
     for (const [webhookId, queue] of queues) {
       if (!isLost(webhookId)) continue;
       queue.isStale = true;
+      queue.isPauseKnown = false;
       park(queue);
       if (queue.inFlight === 0 && !queue.isFetching) queues.delete(webhookId);
     }

@@ -110,6 +110,25 @@ describe("a fetch", () => {
     expect(queue.pace.pausedUntil).toBe(0);
   });
 
+  test("asks for that pause also when the webhook was changed during its first fetch", async () => {
+    pausedUntil = NOW + 60_000;
+    let loaded = (): void => {};
+    load = () =>
+      new Promise((resolve) => {
+        loaded = () => resolve(settingsOf());
+      });
+    const queue = createWebhookQueue(5);
+    fetcher.fetch(queue, false);
+    await Bun.sleep(1);
+    queue.generation += 1;
+    queue.settings = settingsOf();
+    loaded();
+    await Bun.sleep(1);
+    load = async () => settingsOf();
+    await fetch(queue);
+    expect(queue.pace.pausedUntil - performance.now()).toBeWithin(59_000, 60_001);
+  });
+
   test("of a webhook that is off claims nothing", async () => {
     load = async () => settingsOf({ enabled: false });
     await fetch(createWebhookQueue(1));

@@ -196,7 +196,8 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
         const after: number = through;
         const some = await promised(() => deliveries.pendingAfter(after, LOOK_STEP));
         if (some.through === null) return;
-        const ending = endingsAmong.all(after, some.through).map(toEnding);
+        const last = some.through;
+        const ending = await promised(() => endingsAmong.all(after, last).map(toEnding));
         if (some.webhookIds.length + ending.length > 0) found({ pending: some.webhookIds, ending });
         through = some.through;
       }

@@ -47,10 +47,8 @@ export function createSubscriptions({ orm }: StoreDatabase): Subscriptions {
       const passes = row.filter && compileFilter(row.filter);
       for (const event of row.events) addSubscriber(byType[EVENT_TYPES.indexOf(event)], row.id, passes);
     }
-    for (const oldest of known.keys()) {
-      if (known.size < MAX_KNOWN) break;
-      known.delete(oldest);
-    }
+    // With more of them than that, in turn, those that were asked for first would go right before they are asked for.
+    if (known.size >= MAX_KNOWN) known.clear();
     known.set(organizationId, byType);
     return byType;
   };
