@@ -137,7 +137,7 @@ export function isIdle(queue: WebhookQueue, monotonic: number): boolean {
   const { waiting, retries, inFlight, expected, isFetching, breaker, pace } = queue;
   if (waiting.length + retries.length + inFlight + expected > 0 || isFetching) return false;
   // One that is not loaded yet is not off: what it has waits for its first fetch.
-  if (queue.settings !== null && !isOn(queue)) return true;
+  if (queue.settings !== null && !isOn(queue)) return !queue.isStale;
   if (queue.hasBacklog || queue.hasDueRetries || queue.nextDueAt !== Number.POSITIVE_INFINITY) return false;
   if (breaker.isOpen || breaker.failingSince !== null) return false;
   if (pace.learned > 0 || pace.pausedUntil > monotonic) return false;

@@ -52,6 +52,11 @@ describe("a webhook's queue", () => {
       (queue) => Object.assign(queue, { settings: { ...ON, enabled: false }, hasBacklog: true }),
     ],
     [
+      "it was off, and a change of it is still being read",
+      false,
+      (queue) => Object.assign(queue, { settings: { ...ON, enabled: false }, isStale: true }),
+    ],
+    [
       "it is not loaded yet, and may have something",
       false,
       (queue) => Object.assign(queue, { settings: null, hasBacklog: true }),
