@@ -47,6 +47,7 @@ async function manyFarAway(bench: Bench): Promise<Line> {
     ratio: formatRatio(pairs),
     goal: "≥ 0.8",
     reached: pairs.ratio >= 0.8,
+    note: "3,072 of 4,096 requests may be in flight to webhooks that have some: at 100 ms that is 30,720/s at most",
     values: { ...pairs },
   };
 }
