@@ -10,7 +10,10 @@ export interface Pooled<Exchange> {
   expiresAt: number;
 }
 
-/** On its own, as what it listens with lives as long as the connection: all that is in sight of that does too. */
+/**
+ * Opens a connection for the pool. A function of its own, as its listener lives as long as the connection and keeps
+ * alive all that its scope has: where it was made beside the dial, each connection kept the dial that had opened it.
+ */
 export function createPooled<Exchange, Outcome>(
   key: string,
   settle: (pooled: Pooled<Exchange>, outcome: Outcome) => void,
