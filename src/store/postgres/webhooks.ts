@@ -1,8 +1,7 @@
-import { randomBytes } from "node:crypto";
 import type { Clock } from "../../clock.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
 import { enabledFields, isAnotherReceiver } from "../../webhook-changes.ts";
-import { MAX_SIGNATURES } from "../../webhook-secrets.ts";
+import { MAX_SIGNATURES, newSecret } from "../../webhook-secrets.ts";
 import type { RotatedSecret, TooManySecrets, Webhook, Webhooks, WebhookWithSecret } from "../webhooks.ts";
 import type { PostgresDatabase } from "./database.ts";
 import { type Directory, raiseVersion } from "./directory.ts";
@@ -27,11 +26,6 @@ export interface WebhookParts {
   ceiling: () => number;
   /** Told after a change that others keep in memory. */
   changed: () => Promise<void>;
-}
-
-/** 64 lower-case hex digits from 32 random bytes. */
-function newSecret(): string {
-  return randomBytes(32).toString("hex");
 }
 
 export function createWebhooks(database: PostgresDatabase, parts: WebhookParts): Webhooks {

@@ -1,10 +1,9 @@
-import { randomBytes } from "node:crypto";
 import { and, asc, count, desc, eq, isNull, sql } from "drizzle-orm";
 import type { Clock } from "../../clock.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
 import { enabledFields, isAnotherReceiver } from "../../webhook-changes.ts";
 import type { WebhookHeaders } from "../../webhook-headers.ts";
-import { MAX_SIGNATURES } from "../../webhook-secrets.ts";
+import { MAX_SIGNATURES, newSecret } from "../../webhook-secrets.ts";
 import type { LoadedWebhook, TooManySecrets, Webhook, Webhooks, WebhookWithSecret } from "../webhooks.ts";
 import type { StoreDatabase } from "./database.ts";
 import { promised } from "./faults.ts";
@@ -27,11 +26,6 @@ export interface WebhookParts {
   clock: Clock;
   /** The latest id that was given: what is pending now has ids up to this one. */
   lastId: () => number;
-}
-
-/** 64 lower-case hex digits from 32 random bytes (docs/CONTRACT.md, section 4). */
-function newSecret(): string {
-  return randomBytes(32).toString("hex");
 }
 
 /** A row without its secrets, and without what only the store needs to know. */
