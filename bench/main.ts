@@ -14,6 +14,7 @@ import { manyWebhooksRow } from "./rows/many-webhooks.ts";
 import { millionPendingRow } from "./rows/million-pending.ts";
 import { pageRow } from "./rows/page.ts";
 import { postgresRow } from "./rows/postgres.ts";
+import { postgresHistoryRow } from "./rows/postgres-history.ts";
 import { receiversRow } from "./rows/receivers.ts";
 import { soakRow } from "./rows/soak.ts";
 import { wholeWayRow } from "./rows/whole-way.ts";
@@ -38,6 +39,7 @@ const ROWS: readonly Row[] = [
   receiversRow,
   pageRow,
   postgresRow,
+  postgresHistoryRow,
   soakRow,
 ];
 

@@ -57,7 +57,16 @@ export async function wholeWay(
   bench: Bench,
   { receiver, events, ...options }: RunOptions,
 ): Promise<Measured> {
-  const { daemon, organizationId, webhooks } = await install(bench, options);
+  const installation = await install(bench, options);
+  return wholeWayThrough(bench, installation, { receiver, events });
+}
+
+/** The same through a daemon that runs already, which it stops. The webhooks are those that get the events. */
+export async function wholeWayThrough(
+  bench: Bench,
+  { daemon, organizationId, webhooks }: Pick<Installation, "daemon" | "organizationId" | "webhooks">,
+  { receiver, events }: Pick<RunOptions, "receiver" | "events">,
+): Promise<Measured> {
   const scanner = await connectScanner(bench, daemon.socket);
   const count = events * webhooks.length;
   await receiver.expect(count);
