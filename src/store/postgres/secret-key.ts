@@ -9,11 +9,11 @@ import {
   secretKeyExists,
   writeSecretKey,
 } from "../../secrets/key-file.ts";
+import { resealHeaders } from "../../secrets/sealed-headers.ts";
 import { createSecretBox, type SecretBox } from "../../secrets/secret-box.ts";
 import type { PostgresDatabase } from "./database.ts";
 import { raiseVersion } from "./directory.ts";
 import type { Query } from "./pool.ts";
-import { headersLabel } from "./webhook-rows.ts";
 
 /**
  * The box for a store's secrets. The first daemon notes which key it has, and whoever comes with another is refused.
@@ -79,7 +79,7 @@ async function reseal(query: Query, present: SecretBox, next: SecretBox): Promis
     await query("UPDATE webhooks SET secret = $2, headers = $3 WHERE id = $1", [
       id,
       next.seal(present.open(secret, uuid), uuid),
-      headers && next.seal(present.open(headers, headersLabel(uuid)), headersLabel(uuid)),
+      resealHeaders({ headers, uuid }, present, next),
     ]);
   }
   const rotated = await query<Pick<SealedRow, "id" | "uuid" | "secret">>(

@@ -1,4 +1,5 @@
 import type { EventType } from "../../event-types.ts";
+import { sealHeaders } from "../../secrets/sealed-headers.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
 import type { WebhookHeaders } from "../../webhook-headers.ts";
 import type { Webhook, WebhookChanges } from "../webhooks.ts";
@@ -51,23 +52,7 @@ export function bare({
   return webhook;
 }
 
-/** Bound to the webhook like its secret, but never to be taken for it. */
-export function headersLabel(uuid: string): string {
-  return `${uuid}/headers`;
-}
-
-export function openHeaders(
-  { headers, uuid }: { headers: Buffer | null; uuid: string },
-  box: SecretBox,
-): WebhookHeaders {
-  return headers === null ? {} : JSON.parse(box.open(headers, headersLabel(uuid)));
-}
-
-export function headerColumns(headers: WebhookHeaders, uuid: string, box: SecretBox): Values {
-  const names = Object.keys(headers);
-  if (names.length === 0) return { headers: null, header_names: null };
-  return {
-    headers: box.seal(JSON.stringify(headers), headersLabel(uuid)),
-    header_names: JSON.stringify(names),
-  };
+export function headerColumns(fields: WebhookHeaders, uuid: string, box: SecretBox): Values {
+  const { headers, headerNames } = sealHeaders(fields, uuid, box);
+  return { headers, header_names: headerNames && JSON.stringify(headerNames) };
 }

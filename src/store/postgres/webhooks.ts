@@ -1,4 +1,5 @@
 import type { Clock } from "../../clock.ts";
+import { openHeaders } from "../../secrets/sealed-headers.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
 import { enabledFields, isAnotherReceiver } from "../../webhook-changes.ts";
 import { MAX_SIGNATURES, newSecret } from "../../webhook-secrets.ts";
@@ -11,7 +12,6 @@ import {
   COLUMNS,
   columnsOf,
   headerColumns,
-  openHeaders,
   toWebhook,
   type Values,
   type WebhookRow,

@@ -1,8 +1,8 @@
 import { and, asc, count, desc, eq, isNull, sql } from "drizzle-orm";
 import type { Clock } from "../../clock.ts";
+import { openHeaders, resealHeaders, sealHeaders } from "../../secrets/sealed-headers.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
 import { enabledFields, isAnotherReceiver } from "../../webhook-changes.ts";
-import type { WebhookHeaders } from "../../webhook-headers.ts";
 import { MAX_SIGNATURES, newSecret } from "../../webhook-secrets.ts";
 import type { LoadedWebhook, TooManySecrets, Webhook, Webhooks, WebhookWithSecret } from "../webhooks.ts";
 import type { StoreDatabase } from "./database.ts";
@@ -109,7 +109,7 @@ export function createWebhooks(
         const values = {
           ...input,
           ...(group !== undefined && { grouped: group }),
-          ...(headers && headerFields(headers, uuid, box())),
+          ...(headers && sealHeaders(headers, uuid, box())),
           uuid,
           secret: box().seal(secret, uuid),
           createdAt: clock.wall(),
@@ -138,7 +138,7 @@ export function createWebhooks(
         const values: Partial<WebhookRow> = {
           ...changes,
           ...(group !== undefined && { grouped: group }),
-          ...(headers && headerFields(headers(openHeaders(row, box())), uuid, box())),
+          ...(headers && sealHeaders(headers(openHeaders(row, box())), uuid, box())),
           ...enabledFields(row, changes),
           ...(isAnotherReceiver(row, changes) && { pausedUntil: null }),
         };
@@ -193,10 +193,9 @@ export function createWebhooks(
       return writeNow(() => {
         const rows = orm.select().from(webhooks).where(isNull(webhooks.deletedAt)).all();
         for (const row of rows) {
-          const headers = openHeaders(row, present);
           const values = {
             secret: next.seal(present.open(row.secret, row.uuid), row.uuid),
-            ...headerFields(headers, row.uuid, next),
+            headers: resealHeaders(row, present, next),
           };
           orm.update(webhooks).set(values).where(eq(webhooks.id, row.id)).run();
           rotated.reseal(row, present, next);
@@ -205,19 +204,4 @@ export function createWebhooks(
       });
     },
   };
-}
-
-/** Bound to the webhook like its secret, but never to be taken for it. */
-function headersLabel(uuid: string): string {
-  return `${uuid}/headers`;
-}
-
-function openHeaders({ headers, uuid }: WebhookRow, box: SecretBox): WebhookHeaders {
-  return headers === null ? {} : JSON.parse(box.open(headers, headersLabel(uuid)));
-}
-
-function headerFields(headers: WebhookHeaders, uuid: string, box: SecretBox): Partial<WebhookRow> {
-  const headerNames = Object.keys(headers);
-  if (headerNames.length === 0) return { headers: null, headerNames: null };
-  return { headers: box.seal(JSON.stringify(headers), headersLabel(uuid)), headerNames };
 }
