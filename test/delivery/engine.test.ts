@@ -62,6 +62,7 @@ beforeEach(() => {
     },
     ending: async () => null,
     unfinished: async (found) => found(await unfinished()),
+    isRemote: false,
     mayBegin: () => true,
     watch: (told) => {
       changes = told;
