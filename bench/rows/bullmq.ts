@@ -1,15 +1,12 @@
-import { type Bench, check, type Line, type Row, within } from "../support/bench.ts";
-import { SECRET } from "../support/fetch-loop.ts";
+import type { Line, Row } from "../support/bench.ts";
+import { bullmqRate } from "../support/bullmq.ts";
 import { formatRatio, measurePairs } from "../support/pairs.ts";
-import type { BullmqMethods } from "../support/programs/bullmq.ts";
-import { type Receiver, startReceiver } from "../support/receiver.ts";
-import { startRedis } from "../support/redis.ts";
+import { startReceiver } from "../support/receiver.ts";
 import { webhooksAt, wholeWay } from "../support/scenarios.ts";
 import { skipped } from "../support/skipped.ts";
-import { formatRate, perSecond } from "../support/statistics.ts";
+import { formatRate } from "../support/statistics.ts";
 
 const GOAL = 4;
-const LONGEST_MS = 300_000;
 
 export const bullmqRow: Row = {
   name: "bullmq",
@@ -38,23 +35,3 @@ export const bullmqRow: Row = {
     ];
   },
 };
-
-interface BullmqInput {
-  server: string;
-  receiver: Receiver;
-  events: number;
-}
-
-async function bullmqRate(bench: Bench, { server, receiver, events: count }: BullmqInput): Promise<number> {
-  const redis = await startRedis(bench, server);
-  const url = webhooksAt(receiver)[0]?.url ?? "";
-  await receiver.expect(count);
-  const program = bench.program<BullmqMethods>("bullmq");
-  const run = program.call("run", { redisUrl: redis.url, url, secret: SECRET, count });
-  const { startedAt, remaining } = await within("BullMQ", LONGEST_MS, run);
-  check(`BullMQ has nothing left (${remaining})`, remaining === 0);
-  const { lastAt } = await receiver.reached([SECRET]);
-  await program.stop();
-  await redis.stop();
-  return perSecond(count, lastAt - startedAt);
-}

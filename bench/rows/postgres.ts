@@ -3,10 +3,12 @@ import { join } from "node:path";
 import type { Cluster } from "../../test/support/postgres.ts";
 import { hasPostgres } from "../../test/support/postgres.ts";
 import { type Bench, type Line, type Row, within } from "../support/bench.ts";
+import { bullmqRate } from "../support/bullmq.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { install } from "../support/installation.ts";
-import { formatRatio, measurePairs } from "../support/pairs.ts";
+import { formatCost, formatRatio, measurePairs, type Pairs } from "../support/pairs.ts";
 import { bareInserts, databaseArgs, startPostgres } from "../support/postgres.ts";
+import { postgresRows } from "../support/postgres-rows.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { connectScanner } from "../support/scanner.ts";
 import { allWritten, drain, webhooksAt, wholeWay } from "../support/scenarios.ts";
@@ -14,6 +16,8 @@ import { skipped } from "../support/skipped.ts";
 import { formatRate, perSecond } from "../support/statistics.ts";
 
 const GOAL = 0.5;
+/** Of what statements alone come to. */
+const GOAL_OF_STATEMENTS = 0.7;
 const SHARES_MS = 15_000;
 const WEBHOOKS = 6;
 const IDLE_MS = 10_000;
@@ -30,12 +34,12 @@ const BODY = JSON.stringify({
 export const postgresRow: Row = {
   name: "postgres",
   async run(bench): Promise<Line[]> {
-    const events = bench.size(20_000, 2_000);
+    const events = bench.size(50_000, 2_000);
     const shown = events.toLocaleString("en");
     if (!hasPostgres())
       return [skipped(`whole way of ${shown} events over PostgreSQL`, "no PostgreSQL server is installed")];
     const cluster = await startPostgres(bench);
-    const receiver = await startReceiver(bench);
+    const receiver = await startReceiver(bench, { cheap: true });
     const webhooks = webhooksAt(receiver);
     const args = async () => databaseArgs(bench, await cluster.database());
 
@@ -45,6 +49,15 @@ export const postgresRow: Row = {
       () => wholeWay(bench, { receiver, events, webhooks }),
     );
     const bare = await bareInserts(cluster, events, BODY);
+    const rows = await postgresRows(bench, cluster, events);
+    const redis = Bun.which("redis-server");
+    const beside =
+      redis &&
+      (await measurePairs(
+        bench.rounds,
+        async () => wholeWay(bench, { receiver, events, webhooks, args: await args() }),
+        () => bullmqRate(bench, { server: redis, receiver, events }),
+      ));
     const drained = await drain(bench, { receiver, events, webhooks, args: await args() });
     const several: number[] = [];
     for (const count of [1, 2, 3]) several.push(await shared(bench, { events, cluster, count }));
@@ -55,10 +68,28 @@ export const postgresRow: Row = {
         figure: formatRate(pairs.ours),
         limit: `on its own file ${formatRate(pairs.limit)}`,
         ratio: formatRatio(pairs),
+        cost: formatCost(pairs),
         goal: `≥ ${GOAL}`,
         reached: pairs.ratio >= GOAL,
         values: { ...pairs },
       },
+      part("bare inserts of events and places in a queue, 256 at once", { rate: bare }, pairs),
+      {
+        ...part("its own statements alone, from the event to the result", rows, pairs),
+        cost: rows.cpuUs.toFixed(1),
+        note: `the server took ${rows.serverUs.toFixed(1)} µs of processor for each`,
+      },
+      beside
+        ? {
+            name: `whole way of ${shown} events over PostgreSQL, beside BullMQ and Redis`,
+            figure: formatRate(beside.ours),
+            limit: `BullMQ ${formatRate(beside.limit)}`,
+            ratio: formatRatio(beside),
+            goal: "",
+            reached: null,
+            values: { ...beside },
+          }
+        : skipped(`whole way of ${shown} events over PostgreSQL, beside BullMQ`, "redis-server is missing"),
       ...several.map((rate, i) =>
         plain(`the same to six webhooks, ${i + 1} daemon${i === 0 ? "" : "s"}`, rate, bare),
       ),
@@ -75,6 +106,20 @@ export const postgresRow: Row = {
     ];
   },
 };
+
+/** A part of the whole way over PostgreSQL, which is what the whole can come close to. */
+function part(name: string, values: { rate: number }, { ours }: Pairs): Line {
+  const ratio = ours / values.rate;
+  return {
+    name,
+    figure: formatRate(values.rate),
+    limit: `the whole way ${formatRate(ours)}`,
+    ratio: ratio.toFixed(2),
+    goal: `≥ ${GOAL_OF_STATEMENTS}`,
+    reached: ratio >= GOAL_OF_STATEMENTS,
+    values: { ...values, ratio },
+  };
+}
 
 function plain(name: string, rate: number, bare: number): Line {
   return {

@@ -1,8 +1,9 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SQL } from "bun";
 import { type Cluster, startCluster } from "../../test/support/postgres.ts";
 import type { Bench } from "./bench.ts";
+import { processorTime } from "./processor-time.ts";
 
 /** A PostgreSQL server of the bench's own, which waits for the disk as it would anywhere. */
 export async function startPostgres(bench: Bench): Promise<Cluster> {
@@ -16,6 +17,13 @@ export function databaseArgs(bench: Bench, url: string): string[] {
   const key = join(bench.newDir(), "secret.key");
   writeFileSync(key, "3c".repeat(32));
   return ["--database", url, "--secret-key-file", key];
+}
+
+/** Milliseconds of processor time that the server's processes have used: its first one and those that it has started. */
+export function serverTime(cluster: Cluster): number {
+  const first = cluster.pid();
+  const children = readFileSync(`/proc/${first}/task/${first}/children`, "utf8").trim().split(" ");
+  return [first, ...children.map(Number)].reduce((sum, pid) => sum + processorTime(pid), 0);
 }
 
 const BATCH = 256;
