@@ -25,19 +25,27 @@ export interface SlotOptions {
 }
 
 /**
+ * What is kept free need not grow with the slots: thousands in flight free some hundred within a tenth of a second
+ * even where each answer takes a second.
+ */
+const KEPT_FOR_IDLE = 256;
+const KEPT_FOR_SMALL = 128;
+
+/**
  * Keeps one webhook, one organization, or everything that is broken from taking all slots:
  * - failing and untried webhooks together hold at most half;
  * - the last quarter of that half is for first tries, let in so slowly that time-outs free it again before it
  *   is full, the newest first: so a new webhook is tried within a fraction of a second even while hundreds hang;
- * - the last quarter is for webhooks that have no request in flight;
- * - the last eighth is for organizations that hold less than an eighth.
+ * - the last quarter, of many slots the last 256, is for webhooks that have no request in flight;
+ * - the last eighth, of many slots the last 128, is for organizations that hold less than an eighth.
  */
 export function createSlots({ total, timeoutMs, now }: SlotOptions): Slots {
   const half = Math.max(1, Math.floor(total / 2));
   const regular = half - Math.floor(half / 4);
   const firstTryPause = timeoutMs / Math.max(1, half - regular);
-  const quarter = Math.floor(total / 4);
   const eighth = Math.floor(total / 8);
+  const forIdle = Math.min(Math.floor(total / 4), KEPT_FOR_IDLE);
+  const forSmall = Math.min(eighth, KEPT_FOR_SMALL);
   const byOrganization = new Map<number, number>();
   let inUse = 0;
   let unproven = 0;
@@ -60,8 +68,8 @@ export function createSlots({ total, timeoutMs, now }: SlotOptions): Slots {
     admits(trust, organizationId, inFlight) {
       const free = total - inUse;
       if (!open(trust)) return false;
-      if (inFlight > 0 && free <= quarter) return false;
-      return free > eighth || (byOrganization.get(organizationId) ?? 0) < Math.max(1, eighth);
+      if (inFlight > 0 && free <= forIdle) return false;
+      return free > forSmall || (byOrganization.get(organizationId) ?? 0) < Math.max(1, eighth);
     },
     take(trust, organizationId) {
       inUse += 1;

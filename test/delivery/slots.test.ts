@@ -44,6 +44,21 @@ describe("the slots", () => {
     expect(slots.admits("proven", 2, 0)).toBe(true);
   });
 
+  test("keep no more than hundreds, however many there are", () => {
+    const { slots } = slotsOf(4_096);
+    for (let i = 0; i < 4_096 - 256; i += 1) {
+      expect(slots.admits("proven", 1, i)).toBe(true);
+      slots.take("proven", 1);
+    }
+    expect(slots.admits("proven", 1, 1)).toBe(false);
+    for (let i = 0; i < 128; i += 1) {
+      expect(slots.admits("proven", 1, 0)).toBe(true);
+      slots.take("proven", 1);
+    }
+    expect(slots.admits("proven", 1, 0)).toBe(false);
+    expect(slots.admits("proven", 2, 0)).toBe(true);
+  });
+
   test("work with a single one", () => {
     const { slots } = slotsOf(1);
     expect(slots.admits("untried", 1, 0)).toBe(true);
