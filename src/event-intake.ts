@@ -2,7 +2,7 @@ import type { DeliveryEngine } from "./delivery/engine.ts";
 import { EVENT_TYPES } from "./event-types.ts";
 import type { IngestEvent, IngestOrganization, StoredScan } from "./ingest/events.ts";
 import { type ScanEvent, TIERS } from "./ingest/scan-event.ts";
-import { createLineForm, ID_HOLE, type LineForm, type Logger } from "./log.ts";
+import { createLineForm, type Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { OutcomeStream } from "./outcome-stream.ts";
 import type { NewEvent, StoredEvent } from "./store/event-log.ts";
@@ -15,12 +15,6 @@ export interface EventIntakeOptions {
   metrics: Metrics;
   /** Whoever reads along. */
   stream: Pick<OutcomeStream, "isRead" | "tell">;
-}
-
-/** The lines that tell of one organization's events. */
-interface Forms {
-  received: LineForm;
-  duplicate: LineForm;
 }
 
 const NOBODY: readonly number[] = [];
@@ -38,18 +32,19 @@ export function createEventIntake({ store, engine, log, metrics, stream }: Event
       : NOBODY,
   });
 
-  const forms = new WeakMap<IngestOrganization, Forms>();
+  const lineOf = (message: string) =>
+    createLineForm(message, ["event_id"], { end: `,"deliveries":`, writeId: store.ids.write });
+  const received = lineOf("event received");
+  const duplicate = lineOf("duplicate event");
+  const named = new WeakMap<IngestOrganization, Uint8Array>();
 
-  const formsOf = (organization: IngestOrganization): Forms => {
-    const known = forms.get(organization);
+  /** The organization as its lines name it. */
+  const nameOf = (organization: IngestOrganization): Uint8Array => {
+    const known = named.get(organization);
     if (known) return known;
-    const fields = `,"event_id":"${ID_HOLE}","organization_id":"${organization.uuid}","deliveries":`;
-    const made = {
-      received: createLineForm("event received", fields, store.ids.write),
-      duplicate: createLineForm("duplicate event", fields, store.ids.write),
-    };
-    forms.set(organization, made);
-    return made;
+    const name = Buffer.from(`,"organization_id":"${organization.uuid}"`);
+    named.set(organization, name);
+    return name;
   };
 
   const tell = (scan: ScanEvent, { uuid }: IngestOrganization, stored: StoredEvent): void => {
@@ -67,8 +62,7 @@ export function createEventIntake({ store, engine, log, metrics, stream }: Event
       if (stream.isRead(organization.uuid)) tell(scan, organization, stored);
     }
     if (!log.enabled("info")) return;
-    const forms = formsOf(organization);
-    log.fill(stored.duplicate ? forms.duplicate : forms.received, stored, stored.deliveries);
+    log.fill(stored.duplicate ? duplicate : received, stored, nameOf(organization), stored.deliveries);
   };
 
   return async (batch: readonly IngestEvent[]): Promise<StoredScan[]> => {

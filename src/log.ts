@@ -10,41 +10,49 @@ export interface Logger {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
-  /** Fills in a line that comes by the thousand: the ids in the order of its form's, and the number that it ends with. */
-  fill(form: LineForm, ids: LineIds, number: number): void;
+  /** Writes a line that comes by the thousand: its form with the ids, whom it is about, and the number that it ends with. */
+  fill(form: LineForm, ids: LineIds, about: Uint8Array, number: number): void;
   /** Whether a line of this level would be written: lets hot paths skip building fields. */
   enabled(level: LogLevel): boolean;
   /** Writes what is buffered now; call before the process ends. */
   flush(): void;
 }
 
-/** A line of which all is known beforehand but its time, its ids and the number at its end. Its level is info. */
+/** What lines that come by the thousand share, whoever they are about. Their level is info. */
 export interface LineForm {
-  /** What stands between the time and that number. */
-  readonly bytes: Uint8Array;
-  /** Where in them the ids go. */
+  /** What stands between the time and whom it is about, and where in that the ids go. */
+  readonly head: Uint8Array;
   readonly idsAt: readonly number[];
+  /** What stands between that and the number at the end. */
+  readonly end: Uint8Array;
   readonly writeId: WriteId;
 }
 
 /** Writes an id as the outside sees it, ID_LENGTH bytes of ASCII. */
 export type WriteId = (id: number, into: Uint8Array, at: number) => void;
 
-/** The ids of one line; the second is left out where its form has but one. */
+/** The ids of one line; what its form has no place for is left out. */
 export interface LineIds {
   eventId: number;
   deliveryId?: number;
 }
 
-/** Stands in a form's fields where an id goes. */
-export const ID_HOLE = "?".repeat(ID_LENGTH);
+const ID_HOLE = "?".repeat(ID_LENGTH);
 
-/** `fields` is JSON (`,"name":value…`) up to the number at the end of the line. */
-export function createLineForm(message: string, fields: string, writeId: WriteId): LineForm {
-  const bytes = Buffer.from(`,"msg":"${message}"${fields}`);
+/** Lines with these ids, in the order of LineIds; `end` is JSON (`,"name":value…`) up to the number. */
+export function createLineForm(
+  message: string,
+  ids: readonly ("event_id" | "delivery_id")[],
+  { end, writeId }: { end: string; writeId: WriteId },
+): LineForm {
   const idsAt: number[] = [];
-  for (let at = bytes.indexOf(ID_HOLE); at >= 0; at = bytes.indexOf(ID_HOLE, at + ID_LENGTH)) idsAt.push(at);
-  return { bytes, idsAt, writeId };
+  let head = `,"msg":"${message}"`;
+  for (const name of ids) {
+    head += `,"${name}":"`;
+    idsAt.push(head.length);
+    head += `${ID_HOLE}"`;
+  }
+  return { head: Buffer.from(head), idsAt, end: Buffer.from(end), writeId };
 }
 
 /** Takes bytes that are to be written; they may be overwritten once `taken` was called. */
@@ -60,7 +68,7 @@ const CHUNK_BYTES = 64 * 1024;
 const FLUSH_DELAY_MS = 10;
 /** Chunks that are kept for what comes next. */
 const SPARE_CHUNKS = 2;
-/** Most that a form's line has besides its bytes: level and time before, a number and the line's end behind. */
+/** Most that such a line has besides: level and time before, a number and the line's end behind. */
 const FRAME_BYTES = 128;
 
 /**
@@ -115,17 +123,18 @@ export function createLogger({ level, write, now = Date.now }: LoggerOptions): L
     used += bytes.length;
   };
 
-  const fill = (form: LineForm, { eventId, deliveryId }: LineIds, number: number): void => {
+  const fill: Logger["fill"] = ({ head, idsAt, end, writeId }, { eventId, deliveryId }, about, number) => {
     if (!infoEnabled) return;
-    makeRoom(form.bytes.length + FRAME_BYTES);
+    makeRoom(head.length + about.length + end.length + FRAME_BYTES);
     const time = now();
     if (beginning.time !== time) beginning = { time, bytes: Buffer.from(`{"level":"info","time":${time}`) };
     put(beginning.bytes);
-    const { idsAt, writeId } = form;
     const at = used;
-    put(form.bytes);
+    put(head);
     writeId(eventId, chunk, at + (idsAt[0] as number));
     if (deliveryId !== undefined) writeId(deliveryId, chunk, at + (idsAt[1] as number));
+    put(about);
+    put(end);
     if (number >= 0 && number < 10) {
       chunk[used] = 48 + number;
       used += 1;

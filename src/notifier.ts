@@ -72,8 +72,12 @@ export async function createNotifier({
 
   return {
     attempted({
-      webhook: { uuid, name, organizationUuid },
-      target: { hostname },
+      webhook: {
+        uuid,
+        name,
+        organizationUuid,
+        target: { hostname },
+      },
       isOn,
       failures: { before, after },
     }) {

@@ -1,7 +1,8 @@
 import type { AttemptOutcome, DeliveryObserver } from "./delivery/observer.ts";
+import type { WebhookSettings } from "./delivery/settings.ts";
 import { messageOf } from "./errors.ts";
 import { timeOfId } from "./ids.ts";
-import { createLineForm, ID_HOLE, type LineForm, type Logger, quote } from "./log.ts";
+import { createLineForm, type LineForm, type Logger, quote } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { OutcomeStream } from "./outcome-stream.ts";
 import type { AttemptRecord } from "./store/delivery-queue.ts";
@@ -32,25 +33,39 @@ export interface Observer extends DeliveryObserver {
 
 export type WebhookChange = "created" | "updated" | "deleted" | "disabled";
 
-/** Webhooks whose lines are kept: with ten thousand of them it is the lines that would take most of the memory. */
-const MAX_FORMS = 1_024;
+/** What attempts may come to that lines are kept for: receivers answer alike for long. */
+const MAX_FORMS = 256;
 
-/** The lines that tell of attempts of one webhook that came to the same: receivers answer alike for long. */
-interface Forms extends Pick<AttemptRecord, "number" | "httpStatus" | "error" | "detail" | "status"> {
-  /** As they stand in the lines. */
-  host: string;
-  name: string | null;
+/** The lines that tell of attempts that came to the same, whoever was sent to. */
+interface Forms {
+  record: Outcome;
   made: LineForm;
   finished: LineForm;
 }
 
-function nameField(name: string | null): string {
-  return name === null ? "" : `,"webhook_name":${inForm(name)}`;
+type Outcome = Pick<AttemptRecord, "number" | "httpStatus" | "error" | "detail" | "status">;
+
+/** A webhook as lines name it: alone, and with the host of its receiver. */
+interface Names {
+  webhook: Uint8Array;
+  withHost: Uint8Array;
 }
 
-/** Text that others chose, quoted: it must not look like the hole that an id is put in. */
-function inForm(text: string): string {
-  return quote(text).replaceAll("?", "\\u003f");
+function namesOf({ uuid, name, organizationUuid, target }: WebhookSettings): Names {
+  const called = name === null ? "" : `,"webhook_name":${quote(name)}`;
+  const webhook = `,"webhook_id":"${uuid}"${called},"organization_id":"${organizationUuid}"`;
+  const withHost = Buffer.from(`${webhook},"host":${target.logHost}`);
+  return { webhook: withHost.subarray(0, Buffer.byteLength(webhook)), withHost };
+}
+
+function isSame(a: Outcome, b: Outcome): boolean {
+  return (
+    a.number === b.number &&
+    a.httpStatus === b.httpStatus &&
+    a.error === b.error &&
+    a.detail === b.detail &&
+    a.status === b.status
+  );
 }
 
 /** Turns what the delivery engine does into logs and metrics. A receiver's 500 is an outcome, not an error of ours. */
@@ -93,46 +108,38 @@ export function createObserver(options: ObserverOptions): Observer {
     } else if (record.status === "failed") metrics.finished.add("failed");
   };
 
+  const names = new WeakMap<WebhookSettings, Names>();
   const forms = new Map<string, Forms>();
+  let latest: Forms | null = null;
 
-  const formsOf = ({ webhook, target, record }: AttemptOutcome): Forms => {
+  const formsOf = (record: Outcome): Forms => {
     const { number, httpStatus, error, detail, status } = record;
-    const known = forms.get(webhook.uuid);
-    if (
-      known &&
-      known.host === target.logHost &&
-      known.name === webhook.name &&
-      known.number === number &&
-      known.httpStatus === httpStatus &&
-      known.error === error &&
-      known.detail === detail &&
-      known.status === status
-    )
-      return known;
-    const ids = `,"event_id":"${ID_HOLE}","delivery_id":"${ID_HOLE}","webhook_id":"${webhook.uuid}"${nameField(webhook.name)},"organization_id":"${webhook.organizationUuid}"`;
-    const outcome = `,"attempt":${number},"status":${httpStatus},"error":${error && `"${error}"`}${detail === null ? "" : `,"detail":${inForm(detail)}`},"duration_ms":`;
-    const end = `,"status":"${status}","attempts":`;
+    const key = JSON.stringify([number, httpStatus, error, detail, status]);
+    const known = forms.get(key);
+    if (known) return known;
+    const outcome = `,"attempt":${number},"status":${httpStatus},"error":${error && `"${error}"`}${detail === null ? "" : `,"detail":${quote(detail)}`},"duration_ms":`;
+    const lineOf = (message: string, end: string) =>
+      createLineForm(message, ["event_id", "delivery_id"], { end, writeId: store.ids.write });
     const made = {
-      host: target.logHost,
-      name: webhook.name,
-      number,
-      httpStatus,
-      error,
-      detail,
-      status,
-      made: createLineForm("attempt made", `${ids},"host":${target.logHost}${outcome}`, store.ids.write),
-      finished: createLineForm("delivery finished", `${ids}${end}`, store.ids.write),
+      record: { number, httpStatus, error, detail, status },
+      made: lineOf("attempt made", outcome),
+      finished: lineOf("delivery finished", `,"status":"${status}","attempts":`),
     };
-    forms.set(webhook.uuid, made);
+    forms.set(key, made);
     if (forms.size > MAX_FORMS) forms.delete(forms.keys().next().value as string);
     return made;
   };
 
   const write = (outcome: AttemptOutcome): void => {
-    const { made, finished } = formsOf(outcome);
-    const { durationMs, status, number } = outcome.record;
-    log.fill(made, outcome, durationMs);
-    if (status !== "pending") log.fill(finished, outcome, number);
+    const { webhook, record } = outcome;
+    if (latest === null || !isSame(latest.record, record)) latest = formsOf(record);
+    let named = names.get(webhook);
+    if (!named) {
+      named = namesOf(webhook);
+      names.set(webhook, named);
+    }
+    log.fill(latest.made, outcome, named.withHost, record.durationMs);
+    if (record.status !== "pending") log.fill(latest.finished, outcome, named.webhook, record.number);
   };
 
   return {

@@ -3,7 +3,6 @@ import { printable } from "../src/cli/output.ts";
 import {
   createLineForm,
   createLogger,
-  ID_HOLE,
   type LogFields,
   type LogLevel,
   type WriteId,
@@ -39,20 +38,22 @@ function formLogger(options: { level?: LogLevel; now?: () => number } = {}) {
     },
   });
   const writeId: WriteId = (id, into, at) => into.set(Buffer.from(String(id).padStart(36, "0")), at);
-  const form = createLineForm("made", `,"event_id":"${ID_HOLE}","delivery_id":"${ID_HOLE}","n":`, writeId);
+  const form = createLineForm("made", ["event_id", "delivery_id"], { end: `,"n":`, writeId });
   const written = (): string => Buffer.concat(pieces).toString();
   return { log, form, pieces, written };
 }
 
+const ABOUT = Buffer.from(`,"to":"é"`);
+
 describe("a line with a form", () => {
   test("is the line that its fields would make", () => {
     const { log, form, written } = formLogger();
-    for (const n of [0, 9, 10, 12_345, -1, 2 ** 52]) log.fill(form, { eventId: 7, deliveryId: 8 }, n);
+    for (const n of [0, 9, 10, 12_345, -1, 2 ** 52]) log.fill(form, { eventId: 7, deliveryId: 8 }, ABOUT, n);
     log.flush();
     const lines = written().trimEnd().split("\n");
     const start = '{"level":"info","time":1700000000000,"msg":"made"';
     const ids = `,"event_id":"${"7".padStart(36, "0")}","delivery_id":"${"8".padStart(36, "0")}"`;
-    expect(lines).toEqual([0, 9, 10, 12_345, -1, 2 ** 52].map((n) => `${start}${ids},"n":${n}}`));
+    expect(lines).toEqual([0, 9, 10, 12_345, -1, 2 ** 52].map((n) => `${start}${ids},"to":"é","n":${n}}`));
   });
 
   test("keeps its place among others, whatever their lengths, through many chunks", () => {
@@ -62,7 +63,7 @@ describe("a line with a form", () => {
     for (let n = 0; n < 5_000; n += 1) {
       time = Math.floor(n / 3);
       if (n % 10 === 3) log.warn("said", { n, text: "é".repeat(n % 100 === 3 ? 70_000 : n) });
-      else log.fill(form, { eventId: n, deliveryId: n + 1 }, n);
+      else log.fill(form, { eventId: n, deliveryId: n + 1 }, ABOUT, n);
       expected.push([n % 10 === 3 ? "said" : "made", time, n]);
     }
     log.flush();
@@ -79,7 +80,7 @@ describe("a line with a form", () => {
   test("is written within moments without a flush, and not at all below the level", async () => {
     const info = formLogger();
     const warn = formLogger({ level: "warn" });
-    for (const { log, form } of [info, warn]) log.fill(form, { eventId: 1, deliveryId: 2 }, 3);
+    for (const { log, form } of [info, warn]) log.fill(form, { eventId: 1, deliveryId: 2 }, ABOUT, 3);
     await Bun.sleep(50);
     expect(JSON.parse(info.written())).toMatchObject({ msg: "made", n: 3 });
     expect(warn.written()).toBe("");

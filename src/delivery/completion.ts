@@ -77,7 +77,6 @@ export function createCompletion(
       }
       observer.attempted({
         webhook: settings,
-        target: settings.target,
         deliveryId: delivery.id,
         eventId: delivery.eventId,
         record: records[i] as AttemptRecord,

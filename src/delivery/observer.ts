@@ -1,7 +1,6 @@
 import type { DisabledReason } from "../outcomes.ts";
 import type { AttemptRecord } from "../store/delivery-queue.ts";
 import type { WebhookLabel } from "../store/webhooks.ts";
-import type { Target } from "./send.ts";
 import type { WebhookSettings } from "./settings.ts";
 
 /** Told of what happens, after it is written; the daemon turns it into logs, metrics and notices. */
@@ -16,7 +15,6 @@ export interface DeliveryObserver {
 
 export interface AttemptOutcome {
   webhook: WebhookSettings;
-  target: Target;
   deliveryId: number;
   eventId: number;
   record: AttemptRecord;
