@@ -1,6 +1,5 @@
 import type { DeliveryQueue } from "../store/delivery-queue.ts";
 import type { Memory } from "./memory.ts";
-import { pause } from "./pace.ts";
 import type { LoadSettings, WebhookSettings } from "./settings.ts";
 import { isOn, noteDue, type WebhookQueue } from "./webhook-queue.ts";
 import { sizeOf } from "./window.ts";
@@ -12,7 +11,7 @@ export interface Fetcher {
 }
 
 export interface FetcherOptions {
-  store: Pick<DeliveryQueue, "claim" | "release" | "pausedUntil">;
+  store: Pick<DeliveryQueue, "claim" | "release">;
   load: LoadSettings;
   memory: Memory;
   /** Schedule time. */
@@ -48,19 +47,15 @@ export function createFetcher(options: FetcherOptions): Fetcher {
 
   const fillSettings = async (queue: WebhookQueue): Promise<void> => {
     const { webhookId, generation } = queue;
-    // What a daemon before this one was told.
-    const until = queue.isPauseKnown ? null : await store.pausedUntil(webhookId);
     const settings = await load(webhookId);
     if (generation !== queue.generation) return;
-    queue.isPauseKnown = true;
     if (settings) options.onSettings(queue, settings);
     else Object.assign(queue, { settings: null, hasBacklog: false, hasDueRetries: false });
-    if (until !== null) pause(queue.pace, performance.now() + until - schedule());
   };
 
   const fill = async (queue: WebhookQueue, search: boolean): Promise<void> => {
     const { webhookId, generation } = queue;
-    if (!queue.settings || queue.isStale || !queue.isPauseKnown) await fillSettings(queue);
+    if (!queue.settings || queue.isStale) await fillSettings(queue);
     if (generation !== queue.generation || !isOn(queue)) return;
     const wanted = wantedOf(queue);
     const { hastenBefore } = queue;

@@ -3,7 +3,7 @@ import type { DeliveryQueue, Ending } from "../store/delivery-queue.ts";
 import type { WebhookLabel } from "../store/webhooks.ts";
 import { createBreaker, resetBreaker } from "./breaker.ts";
 import type { Memory } from "./memory.ts";
-import { createPace, isPaused, withLimit } from "./pace.ts";
+import { createPace, isPaused, pause, withLimit } from "./pace.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { LoadSettings, WebhookSettings } from "./settings.ts";
 import { createWebhookQueue, isIdle, noteDue, type WebhookQueue } from "./webhook-queue.ts";
@@ -94,7 +94,6 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
     for (const [webhookId, queue] of queues) {
       if (!isLost(webhookId)) continue;
       queue.isStale = true;
-      queue.isPauseKnown = false;
       park(queue);
       if (queue.inFlight === 0 && !queue.isFetching) queues.delete(webhookId);
     }
@@ -132,6 +131,9 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
       queue.pace = createPace(settings.pace);
     }
     queue.pace = withLimit(queue.pace, settings.pace);
+    // What a daemon before this one was told, too.
+    if (settings.pausedUntil !== null)
+      pause(queue.pace, performance.now() + settings.pausedUntil - clock.schedule());
     queue.failureCount = settings.failureCount;
     queue.isGivenUp = false;
     queue.isStale = false;

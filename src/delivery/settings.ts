@@ -22,6 +22,8 @@ export interface WebhookSettings {
   failureCount: number;
   /** Schedule time. */
   lastSuccessAt: number | null;
+  /** Schedule time until which the receiver has asked to wait, as far as that is recorded; null when it has not. */
+  pausedUntil: number | null;
 }
 
 /** The paces that services ask for, requests a minute and at once (their public documents), where a webhook has none of its own. */
@@ -45,7 +47,7 @@ export function createSettingsLoader({ webhooks, sender }: SettingsOptions): Loa
   return async (webhookId) => {
     const loaded = await webhooks.load(webhookId);
     if (!loaded) return null;
-    const { webhook, secret, rotatedSecrets, headers, organizationUuid } = loaded;
+    const { webhook, secret, rotatedSecrets, headers, organizationUuid, pausedUntil } = loaded;
     const { rateLimitPerMinute } = webhook;
     return {
       uuid: webhook.uuid,
@@ -70,6 +72,7 @@ export function createSettingsLoader({ webhooks, sender }: SettingsOptions): Loa
       isGrouped: isGroupable(webhook.format) && webhook.group !== false,
       failureCount: webhook.failureCount,
       lastSuccessAt: webhook.lastSuccessAt,
+      pausedUntil,
     };
   };
 }

@@ -29,8 +29,6 @@ export interface WebhookQueue {
   settings: WebhookSettings | null;
   /** Whether the settings may have changed since they were loaded. */
   isStale: boolean;
-  /** Whether the store was asked what the receiver has told the daemon before this one to wait for. */
-  isPauseKnown: boolean;
   /** Never failed, in order of arrival; what a receiver has asked to wait for is put back in front. */
   waiting: ClaimedDelivery[];
   /** What failed before and is due again, in the order in which it became due. */
@@ -76,7 +74,6 @@ export function createWebhookQueue(webhookId: number): WebhookQueue {
     webhookId,
     settings: null,
     isStale: false,
-    isPauseKnown: false,
     waiting: [],
     retries: [],
     expected: 0,

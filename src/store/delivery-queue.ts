@@ -117,11 +117,6 @@ export interface DeliveryQueue {
    * what is to be ended now, as its webhook was given up with this batch.
    */
   record(attempts: readonly AttemptRecord[], webhooks: readonly WebhookDelta[]): Promise<Ending[]>;
-  /**
-   * Until when (schedule time) a webhook's receiver has asked to wait, as it was recorded: for who takes the webhook
-   * over. Null when it has not, or that is over.
-   */
-  pausedUntil(webhookId: number): Promise<number | null>;
   /** Gives claimed deliveries back untried. */
   release(deliveries: readonly ClaimedDelivery[]): void;
   /** Makes a delivery pending and due, with a fresh budget of attempts. */

@@ -77,6 +77,8 @@ export interface LoadedWebhook {
   /** Those that still count, the latest first. */
   rotatedSecrets: RotatedSecret[];
   headers: WebhookHeaders;
+  /** Schedule time until which the receiver has asked to wait, as it was recorded; null when it has not. */
+  pausedUntil: number | null;
 }
 
 /** A rotation would make one signature too many; until the wall time at which the next secret stops counting. */

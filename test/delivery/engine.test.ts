@@ -46,7 +46,6 @@ beforeEach(() => {
       asked.push(`record ${records.map(({ deliveryId }) => deliveryId)}`);
       return [];
     },
-    pausedUntil: async () => null,
     release: (deliveries) => {
       if (deliveries.length > 0) asked.push(`release ${deliveries.map(({ id }) => id)}`);
     },

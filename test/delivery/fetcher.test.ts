@@ -21,14 +21,12 @@ let fetched: { webhookId: number; nextLook: number }[];
 let faults: unknown[];
 let answer: () => Promise<Claim>;
 let load: () => Promise<WebhookSettings | null>;
-let pausedUntil: number | null;
 let memory: Memory;
 let fetcher: Fetcher;
 
 beforeEach(() => {
   [requests, released, fetched, faults] = [[], [], [], []];
   answer = async () => NOTHING;
-  pausedUntil = null;
   load = async () => settingsOf();
   memory = createMemory();
   fetcher = createFetcher({
@@ -37,7 +35,6 @@ beforeEach(() => {
         requests.push(request);
         return answer();
       },
-      pausedUntil: async () => pausedUntil,
       release: (deliveries: readonly ClaimedDelivery[]) => released.push(...deliveries.map(({ id }) => id)),
     },
     load: () => load(),
@@ -97,36 +94,6 @@ describe("a fetch", () => {
     queue.window.size = 256;
     await fetch(queue);
     expect(requests[0]?.fresh).toBe(8);
-  });
-
-  test("goes on with a pause that a daemon before this one was asked for, once", async () => {
-    pausedUntil = NOW + 60_000;
-    const queue = createWebhookQueue(5);
-    await fetch(queue);
-    expect(queue.pace.pausedUntil - performance.now()).toBeWithin(59_000, 60_001);
-    queue.pace.pausedUntil = 0;
-    queue.isStale = true;
-    await fetch(queue);
-    expect(queue.pace.pausedUntil).toBe(0);
-  });
-
-  test("asks for that pause also when the webhook was changed during its first fetch", async () => {
-    pausedUntil = NOW + 60_000;
-    let loaded = (): void => {};
-    load = () =>
-      new Promise((resolve) => {
-        loaded = () => resolve(settingsOf());
-      });
-    const queue = createWebhookQueue(5);
-    fetcher.fetch(queue, false);
-    await Bun.sleep(1);
-    queue.generation += 1;
-    queue.settings = settingsOf();
-    loaded();
-    await Bun.sleep(1);
-    load = async () => settingsOf();
-    await fetch(queue);
-    expect(queue.pace.pausedUntil - performance.now()).toBeWithin(59_000, 60_001);
   });
 
   test("of a webhook that is off claims nothing", async () => {

@@ -133,6 +133,19 @@ describe("the queues of webhooks", () => {
     ]);
   });
 
+  test("go on with a pause that a daemon before this one was asked for, and with a longer one of their own", () => {
+    const queue = registry.of(1);
+    const left = () => queue.pace.pausedUntil - performance.now();
+    registry.take(queue, settingsOf({ pausedUntil: 1_060_000 }));
+    expect(left()).toBeWithin(59_000, 60_001);
+    queue.pace.pausedUntil += 60_000;
+    registry.take(queue, settingsOf({ pausedUntil: 1_060_000 }));
+    expect(left()).toBeWithin(119_000, 120_001);
+    // Where the receiver is another one, the store has forgotten it.
+    registry.take(queue, settingsOf({ target: { url: "https://two.example" } as Target, pausedUntil: null }));
+    expect(left()).toBeLessThan(0);
+  });
+
   test("are swept when nothing is lost with them", () => {
     loaded(1);
     loaded(2).waiting = [deliveryOf(1)];

@@ -27,6 +27,7 @@ export function settingsOf(fields: Partial<WebhookSettings> = {}): WebhookSettin
     isGrouped: false,
     failureCount: 0,
     lastSuccessAt: null,
+    pausedUntil: null,
     ...fields,
   };
 }
@@ -36,7 +37,7 @@ export function queueOf(fields: Partial<WebhookQueue> = {}): WebhookQueue {
   const queue = createWebhookQueue(fields.webhookId ?? 1);
   return Object.assign(
     queue,
-    { settings: settingsOf(), isPauseKnown: true, hasBacklog: false, hasDueRetries: false },
+    { settings: settingsOf(), hasBacklog: false, hasDueRetries: false },
     fields,
   );
 }

@@ -82,13 +82,6 @@ export function createDeliveryQueue(
       if (written.due.size > 0) tellDue([...written.due]);
       return written.endings;
     },
-    async pausedUntil(webhookId) {
-      const [row] = await main.query<{ until: number }>(
-        "SELECT paused_until::float8 AS until FROM webhooks WHERE id = $1 AND paused_until > $2",
-        [webhookId, clock.schedule()],
-      );
-      return row?.until ?? null;
-    },
     release(released) {
       for (const { webhookId, id } of released) claims.free(webhookId, id);
     },

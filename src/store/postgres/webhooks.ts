@@ -175,20 +175,26 @@ export function createWebhooks(database: PostgresDatabase, parts: WebhookParts):
       }),
     load: async (id) => {
       const [row] = await main.query<
-        WebhookRow & { organizationUuid: string; secret: Buffer; headers: Buffer | null }
+        WebhookRow & {
+          organizationUuid: string;
+          secret: Buffer;
+          headers: Buffer | null;
+          pausedUntil: number | null;
+        }
       >(
-        `SELECT w.*, o.uuid AS "organizationUuid" FROM (SELECT ${COLUMNS}, secret, headers
+        `SELECT w.*, o.uuid AS "organizationUuid" FROM (SELECT ${COLUMNS}, secret, headers, paused_until::float8 AS "pausedUntil"
          FROM webhooks WHERE id = $1 AND deleted_at IS NULL) w JOIN organizations o ON o.id = w."organizationId"`,
         [id],
       );
       if (!row) return null;
-      const { organizationUuid, secret, headers, ...webhook } = row;
+      const { organizationUuid, secret, headers, pausedUntil, ...webhook } = row;
       return {
         webhook: toWebhook(webhook),
         organizationUuid,
         secret: box().open(secret, row.uuid),
         rotatedSecrets: await runningSecrets(main.query, id, row.uuid, clock.wall()),
         headers: openHeaders({ headers, uuid: row.uuid }, box()),
+        pausedUntil,
       };
     },
     all: async () =>

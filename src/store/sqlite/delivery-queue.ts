@@ -44,9 +44,6 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
     );
   const endingsAmong = ending("id > ? AND id <= ?");
   const endingOf = ending("id = ?");
-  const paused = sqlite.prepare<{ until: number }, [number, number]>(
-    "SELECT paused_until AS until FROM webhooks WHERE id = ? AND paused_until > ?",
-  );
   const label = sqlite.prepare<WebhookLabel, [number]>("SELECT uuid, name FROM webhooks WHERE id = ?");
   const watchers = new Set<Pick<QueueChanges, "due">>();
 
@@ -154,7 +151,6 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
   return {
     claim: (request) => promised(() => claim(request)),
     record: (attempts, deltas) => promised(() => record(attempts, deltas)),
-    pausedUntil: (webhookId) => promised(() => paused.get(webhookId, clock.schedule())?.until ?? null),
     release,
     retry: (webhookId, deliveryId) =>
       promised(() => {

@@ -97,6 +97,7 @@ export function createWebhooks(
       secret: box().open(row.webhook.secret, row.webhook.uuid),
       rotatedSecrets: rotated.running(row.webhook, clock.wall()),
       headers: openHeaders(row.webhook, box()),
+      pausedUntil: row.webhook.pausedUntil,
     };
   };
 
