@@ -1,12 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { printable } from "../src/cli/output.ts";
-import {
-  createLineForm,
-  createLogger,
-  type LogFields,
-  type LogLevel,
-  type WriteId,
-} from "../src/log.ts";
+import { createLineForm, createLogger, type LogFields, type LogLevel, type WriteId } from "../src/log.ts";
 
 /** Controls of both kinds, marks that turn text around, line separators, half a character. */
 const HOSTILE =

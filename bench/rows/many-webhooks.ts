@@ -1,16 +1,13 @@
-import { join } from "node:path";
 import { type Bench, check, type Line, type Row } from "../support/bench.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { createKey, LOOPBACK } from "../support/installation.ts";
-import type { StoreMethods } from "../support/programs/store.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
+import { EACH, registerMany } from "../support/registered.ts";
 import { connectScanner } from "../support/scanner.ts";
 import { allWritten } from "../support/scenarios.ts";
 import { formatBytes, formatMs, formatRate, median, perSecond } from "../support/statistics.ts";
 
 const PORTS = 100;
-/** Webhooks of one organization. */
-const EACH = 1_000;
 const SMALL = 100;
 const LISTS = 9;
 const SETTLE_MS = 1_000;
@@ -36,7 +33,8 @@ export const manyWebhooksRow: Row = {
     const receiver = await startReceiver(bench, { ports: PORTS, cheap: true });
     const sizes: Size[] = [];
     for (const count of [SMALL, bench.size(10_000, 1_000), bench.size(100_000, 3_000)]) {
-      sizes.push(await register(bench, receiver, count));
+      const { eachMs, ...registered } = await registerMany(bench, receiver, count);
+      sizes.push({ webhooks: count, ...registered, registerMs: eachMs, ready: [], rates: [], memory: [] });
     }
     const deliveries = bench.size(100_000, 3_000);
     for (let round = 0; round < bench.rounds; round += 1) {
@@ -59,31 +57,6 @@ export const manyWebhooksRow: Row = {
     ];
   },
 };
-
-async function register(bench: Bench, receiver: Receiver, webhooks: number): Promise<Size> {
-  bench.progress(`registering ${webhooks} webhooks`);
-  const dataDir = join(bench.newDir(), "data");
-  const store = bench.program<StoreMethods>("store");
-  await store.call("open", { dataDir });
-  const urls = receiver.ports.map((port) => `http://127.0.0.1:${port}/hook`);
-  const { organizationIds, secrets, eachMs } = await store.call("register", {
-    count: webhooks,
-    each: EACH,
-    urls,
-  });
-  await store.call("close");
-  await store.stop();
-  return {
-    webhooks,
-    dataDir,
-    organizationIds,
-    secrets,
-    registerMs: eachMs,
-    ready: [],
-    rates: [],
-    memory: [],
-  };
-}
 
 function start(bench: Bench, { dataDir }: Size): Promise<Daemon> {
   return startDaemon(bench, { dataDir, args: LOOPBACK });
