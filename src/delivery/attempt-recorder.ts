@@ -26,7 +26,7 @@ export interface AttemptRecorder {
 }
 
 export interface RecorderOptions {
-  queue: Pick<DeliveryQueue, "record" | "isRemote">;
+  queue: Pick<DeliveryQueue, "record">;
   /** Called after each transaction, when all of its `written` functions have run. */
   onWritten: () => void;
   /** A webhook was given up with a transaction. */
@@ -40,13 +40,6 @@ export interface RecorderOptions {
 const RETRY_MS = 250;
 /** Under load a result waits at most this long, since the last transaction, for others to share the next. */
 const GATHER_MS = 2;
-/**
- * Writes under way at once, where the store is remote: while it writes one half of what is in flight, the other half is
- * sent and answered. Else each would wait for the other, as the answers to all that was sent come while it is written.
- */
-const REMOTE_WRITES = 2;
-/** Fewer results than this are not worth a transaction of their own. */
-const LEAST_SHARE = 64;
 
 export function createAttemptRecorder({
   queue,
@@ -55,36 +48,27 @@ export function createAttemptRecorder({
   onFault,
   inFlight,
 }: RecorderOptions): AttemptRecorder {
-  const mostWrites = queue.isRemote ? REMOTE_WRITES : 1;
-  /** What waits, in order: batches that are full, and one that takes more. */
-  let waiting = [createBatch()];
-  const writing = new Set<Promise<void>>();
-  /** What could not be written, until all that is under way has ended: then it goes before what waits. */
-  let failed: Batch | null = null;
+  let waiting = createBatch();
   let isScheduled = false;
   let gathering: ReturnType<typeof setTimeout> | undefined;
-  /** What waits is to be written as soon as a write has ended. */
-  let isDue = false;
+  let writing: Promise<void> | null = null;
   let isStuck = false;
   let writtenAt = 0;
-  /** How many results there were, and how many of them are written. */
-  let [added, told] = [0, 0];
 
-  const store = async (batch: Batch): Promise<readonly Ending[] | null> => {
+  const write = async (batch: Batch): Promise<void> => {
+    let endings: Ending[];
     try {
-      const endings = await queue.record(batch.records, [...batch.deltas.values()]);
-      isStuck = failed !== null;
-      return endings;
+      endings = await queue.record(batch.records, [...batch.deltas.values()]);
     } catch (error) {
       // Nothing of it was written: keep everything, try again soon. The store itself says why it cannot write.
       if (!isStoreFault(error)) onFault(error);
       isStuck = true;
-      failed = failed ? joined(failed, batch) : batch;
-      return null;
+      waiting = joined(batch, waiting);
+      isScheduled = true;
+      setTimeout(flush, RETRY_MS);
+      return;
     }
-  };
-
-  const tell = (batch: Batch, endings: readonly Ending[]): void => {
+    isStuck = false;
     for (const written of batch.callbacks) {
       try {
         written();
@@ -93,89 +77,50 @@ export function createAttemptRecorder({
         onFault(error);
       }
     }
-    told += batch.callbacks.length;
     endings.forEach(onEnding);
     onWritten();
   };
 
-  const tryAgainLater = (batch: Batch): void => {
-    failed = null;
-    waiting = [waiting.reduce(joined, batch)];
-    isDue = false;
-    isScheduled = true;
-    setTimeout(begin, RETRY_MS);
-  };
-
-  const end = async (batch: Batch, endings: readonly Ending[] | null): Promise<void> => {
-    if (failed && writing.size === 0) tryAgainLater(failed);
-    if (!endings) return;
-    if (isDue) {
-      begin();
-      // A remote store is sent the next one at the end of this turn, before what this one has freed takes its time.
-      await new Promise(setImmediate);
-    }
-    tell(batch, endings);
-  };
-
-  /** Writes what waits, or has it written once a write has ended; what comes meanwhile shares the next. */
-  const begin = (): void => {
+  /** One write is under way at a time; what comes meanwhile shares the next. */
+  const flush = (): Promise<void> => {
     isScheduled = false;
     clearTimeout(gathering);
     gathering = undefined;
-    isDue = writing.size === mostWrites || failed !== null;
-    if (isDue || waiting[0]?.records.length === 0) return;
-    const batch = waiting.shift() as Batch;
-    if (waiting.length === 0) waiting.push(createBatch());
+    if (writing) return writing.then(flush);
+    if (waiting.records.length === 0) return Promise.resolve();
+    const batch = waiting;
+    waiting = createBatch();
     writtenAt = performance.now();
-    const write = store(batch).then((endings) => {
-      writing.delete(write);
-      return end(batch, endings);
+    writing = write(batch).finally(() => {
+      writing = null;
     });
-    writing.add(write);
-    if (waiting.length > 1) begin();
-    else if (waiting[0]?.records.length !== 0) gathering = gather();
+    return writing;
   };
-
-  /** Whether a result is to go into the next batch. */
-  const isFull = ({ callbacks }: Batch): boolean =>
-    mostWrites > 1 && callbacks.length >= LEAST_SHARE && callbacks.length >= inFlight() / mostWrites;
 
   const schedule = (): void => {
     isScheduled = true;
-    setImmediate(begin);
+    setImmediate(flush);
   };
 
   /** What is under way may hang: without load a result does not wait for it. */
   const gather = (): ReturnType<typeof setTimeout> | undefined => {
     const wait = writtenAt + GATHER_MS - performance.now();
-    if (wait > 0) return setTimeout(begin, wait);
+    if (wait > 0) return setTimeout(flush, wait);
     schedule();
     return undefined;
   };
 
   return {
     add(result, written) {
-      let batch = waiting[waiting.length - 1] as Batch;
-      if (isFull(batch)) {
-        batch = createBatch();
-        waiting.push(batch);
-      }
-      addTo(batch, result);
-      batch.callbacks.push(written);
-      added += 1;
-      if (isScheduled || isDue) return;
+      addTo(waiting, result);
+      waiting.callbacks.push(written);
+      if (isScheduled) return;
       // Worth a transaction once as many wait as are still under way: then the receivers are kept busy
       // while it is written.
-      if (batch.callbacks.length * 2 >= inFlight()) schedule();
+      if (waiting.callbacks.length * 2 >= inFlight()) schedule();
       else gathering ??= gather();
     },
-    async flush() {
-      const until = added;
-      while (told < until && !isStuck) {
-        begin();
-        await Promise.all(writing);
-      }
-    },
+    flush: () => (isStuck ? Promise.resolve() : flush()),
     get isStuck() {
       return isStuck;
     },

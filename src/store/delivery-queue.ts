@@ -106,8 +106,6 @@ export interface QueueChanges {
 
 /** Deliveries that wait, by webhook. Who may send one has claimed it. Rejects with store faults only. */
 export interface DeliveryQueue {
-  /** Whether another process writes: then two calls of `record` may be under way, which takes them in order. */
-  readonly isRemote: boolean;
   /** Hands out pending deliveries that nobody has claimed. */
   claim(request: ClaimRequest): Promise<Claim>;
   /**

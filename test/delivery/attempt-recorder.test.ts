@@ -46,13 +46,8 @@ beforeEach(() => {
   events = [];
   inFlight = 1;
   write = async () => [];
-  recorder = recorderOf({ isRemote: false });
-});
-
-const recorderOf = ({ isRemote }: { isRemote: boolean }): AttemptRecorder =>
-  createAttemptRecorder({
+  recorder = createAttemptRecorder({
     queue: {
-      isRemote,
       record: async (attempts, deltas) => {
         const endings = await write();
         batches.push({ ids: attempts.map(({ deliveryId }) => deliveryId), deltas });
@@ -64,6 +59,7 @@ const recorderOf = ({ isRemote }: { isRemote: boolean }): AttemptRecorder =>
     onEnding: ({ webhookId }) => events.push(`ending ${webhookId}`),
     onFault: (error) => events.push(String(error)),
   });
+});
 
 const add = (result: Result): void =>
   recorder.add(result, () => events.push(`result ${result.records[0]?.deliveryId}`));
@@ -190,94 +186,5 @@ describe("the attempt recorder", () => {
     add(resultOf(1));
     await soon();
     expect(events).toEqual(["result 1", "ending 7", "written"]);
-  });
-});
-
-describe("the attempt recorder of a remote store", () => {
-  /** Ends the writes under way, in order. */
-  let ends: ((error?: StoreFault) => void)[];
-
-  beforeEach(() => {
-    ends = [];
-    write = () =>
-      new Promise((resolve, reject) => ends.push((error) => (error ? reject(error) : resolve([]))));
-    recorder = recorderOf({ isRemote: true });
-    inFlight = 256;
-  });
-
-  const addMany = (from: number, to: number): void => {
-    for (let id = from; id <= to; id += 1) add(resultOf(id));
-  };
-  const ids = () => batches.map((batch) => [batch.ids[0], batch.ids.at(-1)]);
-  const told = () => events.filter((event) => event.startsWith("result")).length;
-
-  test("writes halves of what is in flight beside each other, and tells of each when it is written", async () => {
-    addMany(1, 256);
-    await soon();
-    expect(ends).toHaveLength(2);
-    ends[0]?.();
-    await soon();
-    expect([ids(), told()]).toEqual([[[1, 128]], 128]);
-    ends[1]?.();
-    await soon();
-    expect([ids(), told()]).toEqual([
-      [
-        [1, 128],
-        [129, 256],
-      ],
-      256,
-    ]);
-  });
-
-  test("has two writes under way at most, and begins the next before it tells of one that has ended", async () => {
-    addMany(1, 256);
-    await soon();
-    addMany(257, 384);
-    await soon();
-    expect(ends).toHaveLength(2);
-    ends[0]?.();
-    await Promise.resolve();
-    for (let turn = 0; ends.length < 3 && turn < 10; turn += 1) await Promise.resolve();
-    expect([ends.length, told()]).toEqual([3, 0]);
-    await soon();
-    expect(told()).toBe(128);
-  });
-
-  test("leaves nothing behind that was too little for a write of its own", async () => {
-    addMany(1, 140);
-    await soon();
-    for (const end of ends) end();
-    await soon();
-    expect(told()).toBe(140);
-  });
-
-  test("after a failed write keeps the order: what failed goes before what came since, once all has ended", async () => {
-    addMany(1, 256);
-    await soon();
-    addMany(257, 260);
-    ends[0]?.(new StoreFault("away"));
-    await soon();
-    expect(recorder.isStuck).toBe(true);
-    ends[1]?.(new StoreFault("away"));
-    await Bun.sleep(300);
-    expect(ends).toHaveLength(3);
-    ends[2]?.();
-    await soon();
-    expect(ids()).toEqual([[1, 260]]);
-    expect([recorder.isStuck, told()]).toEqual([false, 260]);
-  });
-
-  test("is stuck after a failed write even when the one beside it has worked", async () => {
-    addMany(1, 256);
-    await soon();
-    ends[0]?.(new StoreFault("away"));
-    await soon();
-    ends[1]?.();
-    await soon();
-    expect([ids(), told(), recorder.isStuck]).toEqual([[[129, 256]], 128, true]);
-    await Bun.sleep(300);
-    ends[2]?.();
-    await soon();
-    expect([ids().at(-1), told(), recorder.isStuck]).toEqual([[1, 128], 256, false]);
   });
 });

@@ -56,7 +56,6 @@ beforeEach(() => {
   };
   const recorder = createAttemptRecorder({
     queue: {
-      isRemote: false,
       record: async (written, changes) => {
         await writing;
         events.push(`wrote ${written.map(({ deliveryId }) => deliveryId)}`);

@@ -61,7 +61,6 @@ beforeEach(() => {
     },
     ending: async () => null,
     unfinished: async (found) => found(await unfinished()),
-    isRemote: false,
     mayBegin: () => true,
     watch: (told) => {
       changes = told;

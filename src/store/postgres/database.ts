@@ -13,10 +13,8 @@ export interface PostgresDatabase {
   main: Pool;
   /** New events. */
   ingest: Pool;
-  /** Claims. */
+  /** Claims and results. */
   worker: Pool;
-  /** What came of attempts: on one connection, where one statement waits for the other, as they change the same webhooks. */
-  results: Pool;
   /** Leases, and whether the database is there at all. */
   pulse: Pool;
   /** Null while writing works, otherwise why it does not. */
@@ -70,8 +68,7 @@ export function createPostgresDatabase({ address, log, resident }: DatabaseOptio
   };
   // Of arrays the planner knows nothing: as nested loops their joins would take the square of the time.
   const ingest = own("ingest", 1, { settings: { enable_nestloop: "off" } });
-  const worker = own("worker", 2);
-  const results = own("results", 1);
+  const worker = own("worker", 3);
   const pulsePool = own("pulse", 1, {
     limitMs: PULSE_LIMIT_MS,
     onHung() {
@@ -97,7 +94,6 @@ export function createPostgresDatabase({ address, log, resident }: DatabaseOptio
     main,
     ingest,
     worker,
-    results,
     pulse,
     fault: () => fault,
     failed,

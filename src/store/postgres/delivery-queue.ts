@@ -46,7 +46,7 @@ export function createDeliveryQueue(
   const { main, worker } = database;
   const { claims, partitions, announcer, clock, ceiling } = parts;
   const watchers = new Set<QueueChanges>();
-  const results = createResultWriter(database.results, { claims, clock, ceiling });
+  const results = createResultWriter(worker, { claims, clock, ceiling });
   const endings = createEndings(database, parts);
 
   const tellDue = (webhookIds: readonly number[]): void => {
@@ -70,7 +70,6 @@ export function createDeliveryQueue(
     }),
     endPending: endings.endPending,
     ending: endings.ending,
-    isRemote: true,
     mayBegin: (webhookId) => partitions.epochFor(webhookId) !== null,
     async record(attempts, deltas) {
       const written = await database.writing(() => results.write(attempts, deltas));

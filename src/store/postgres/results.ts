@@ -108,7 +108,7 @@ export interface ResultWriter {
 }
 
 export function createResultWriter(
-  pool: Pool,
+  worker: Pool,
   { claims, clock, ceiling }: { claims: Claims; clock: Clock; ceiling: () => number },
 ): ResultWriter {
   const inputOf = (attempts: readonly AttemptRecord[], deltas: readonly WebhookDelta[]): unknown[] => {
@@ -179,11 +179,11 @@ export function createResultWriter(
       const disabled = deltas.filter(({ disabledReason }) => disabledReason !== null);
       const split = rounds(attempts);
       if (split.length === 1 && disabled.length === 0) {
-        await writeRound(pool.query, attempts, deltas, due);
+        await writeRound(worker.query, attempts, deltas, due);
         return { endings: [], due, disabled: false };
       }
       const throughId = ceiling();
-      await pool.transaction(async (query) => {
+      await worker.transaction(async (query) => {
         due.clear();
         for (const [i, round] of split.entries()) await writeRound(query, round, i === 0 ? deltas : [], due);
         if (disabled.length === 0) return;

@@ -199,7 +199,6 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
       }
     },
     // One daemon has the data directory, and with it every webhook.
-    isRemote: false,
     mayBegin: () => true,
     watch: (changes) => {
       watchers.add(changes);
