@@ -66,8 +66,8 @@ export interface LoggerOptions {
 
 const CHUNK_BYTES = 64 * 1024;
 const FLUSH_DELAY_MS = 10;
-/** Chunks that are kept for what comes next: under load a few of them wait to be written. */
-const SPARE_CHUNKS = 4;
+/** Chunks that are kept for what comes next. */
+const SPARE_CHUNKS = 2;
 /** Most that such a line has besides: level and time before, a number and the line's end behind. */
 const FRAME_BYTES = 128;
 

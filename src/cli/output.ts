@@ -23,20 +23,11 @@ export interface Output {
   finish(): Promise<void>;
 }
 
-/** Bytes that wait to be written, and who may have them back then. */
-interface Piece {
-  bytes: Uint8Array;
-  taken: () => void;
-}
-
-/** Stands where lines were dropped: how much of them is said in their place. */
-const GAP: Piece = { bytes: new Uint8Array(), taken: () => {} };
-
 /** A writer to standard output that neither blocks the process nor grows without bound when nobody reads. */
 export function createOutput(
   send: Send = fstatSync(STDOUT).isFile() || isatty(STDOUT) ? sendFromThread : createStreamSend(),
 ): Output {
-  let backlog: Piece[] = [];
+  let backlog: Uint8Array[] = [];
   let backlogBytes = 0;
   let dropped = 0;
   let busy = false;
@@ -45,7 +36,7 @@ export function createOutput(
   let torn = false;
   let onIdle = (): void => {};
 
-  const begin = ({ bytes, taken }: Piece): void => {
+  const begin = (bytes: Uint8Array, taken: () => void): void => {
     busy = true;
     // What a full disk cut off must not spoil the next line too.
     const whole = torn ? Buffer.concat([LINE_BREAK, bytes]) : bytes;
@@ -53,7 +44,7 @@ export function createOutput(
       busy = false;
       if (written > 0) torn = whole[written - 1] !== LINE_BREAK[0];
       taken();
-      if (error === null) goOn();
+      if (error === null) writeBacklog();
       else fail(error, whole.length - written);
       if (!busy) onIdle();
     });
@@ -63,39 +54,33 @@ export function createOutput(
   const fail = ({ code }: NodeJS.ErrnoException, bytes: number): void => {
     if (code === "EPIPE") closed = true;
     dropped += bytes + backlogBytes;
-    for (const { taken } of backlog) taken();
     backlog = [];
     backlogBytes = 0;
   };
 
-  const goOn = (): void => {
-    const next = backlog.shift() ?? GAP;
-    if (next !== GAP) {
-      backlogBytes -= next.bytes.length;
-      begin(next);
-    } else if (dropped > 0) {
+  const writeBacklog = (): void => {
+    if (dropped > 0) {
       const line = `{"level":"warn","time":${Date.now()},"msg":"log lines dropped","bytes":${dropped}}\n`;
-      dropped = 0;
-      begin({ ...GAP, bytes: Buffer.from(line) });
-    } else if (backlog.length > 0) goOn();
+      backlog.push(Buffer.from(line));
+    }
+    dropped = 0;
+    if (backlog.length === 0) return;
+    const bytes = Buffer.concat(backlog);
+    backlog = [];
+    backlogBytes = 0;
+    begin(bytes, () => {});
   };
 
   return {
     write(bytes, taken) {
       if (closed) return taken();
-      if (!busy) return begin({ bytes, taken });
-      if (backlogBytes + bytes.length > MAX_BACKLOG) {
-        dropped += bytes.length;
-        if (backlog.at(-1) !== GAP) backlog.push(GAP);
-        return taken();
-      }
-      backlogBytes += bytes.length;
-      // A few lines must not keep all the memory that they were written into.
-      if (bytes.length * 2 > bytes.buffer.byteLength) backlog.push({ bytes, taken });
+      if (!busy) return begin(bytes, taken);
+      if (backlogBytes + bytes.length > MAX_BACKLOG) dropped += bytes.length;
       else {
-        backlog.push({ bytes: Buffer.from(bytes), taken: () => {} });
-        taken();
+        backlog.push(Buffer.from(bytes));
+        backlogBytes += bytes.length;
       }
+      taken();
     },
     async finish() {
       if (!busy) return;

@@ -33,27 +33,20 @@ export interface RecorderOptions {
   onEnding: (ending: Ending) => void;
   /** A fault of ours: a `written` function has thrown, or the store has refused what it should take. */
   onFault: (error: unknown) => void;
-  /** Requests under way, those whose results wait here included. */
-  inFlight: () => number;
 }
 
 const RETRY_MS = 250;
-/** Under load a result waits at most this long, since the last transaction, for others to share the next. */
-const GATHER_MS = 2;
 
 export function createAttemptRecorder({
   queue,
   onWritten,
   onEnding,
   onFault,
-  inFlight,
 }: RecorderOptions): AttemptRecorder {
   let waiting = createBatch();
   let isScheduled = false;
-  let gathering: ReturnType<typeof setTimeout> | undefined;
   let writing: Promise<void> | null = null;
   let isStuck = false;
-  let writtenAt = 0;
 
   const write = async (batch: Batch): Promise<void> => {
     let endings: Ending[];
@@ -65,7 +58,7 @@ export function createAttemptRecorder({
       isStuck = true;
       waiting = joined(batch, waiting);
       isScheduled = true;
-      setTimeout(flush, RETRY_MS);
+      setTimeout(begin, RETRY_MS);
       return;
     }
     isStuck = false;
@@ -82,45 +75,35 @@ export function createAttemptRecorder({
   };
 
   /** One write is under way at a time; what comes meanwhile shares the next. */
-  const flush = (): Promise<void> => {
+  const begin = (): void => {
     isScheduled = false;
-    clearTimeout(gathering);
-    gathering = undefined;
-    if (writing) return writing.then(flush);
-    if (waiting.records.length === 0) return Promise.resolve();
+    if (writing || waiting.records.length === 0) return;
     const batch = waiting;
     waiting = createBatch();
-    writtenAt = performance.now();
     writing = write(batch).finally(() => {
       writing = null;
+      scheduleIfAny();
     });
-    return writing;
   };
 
-  const schedule = (): void => {
+  const scheduleIfAny = (): void => {
+    if (isScheduled || writing || waiting.records.length === 0) return;
     isScheduled = true;
-    setImmediate(flush);
-  };
-
-  /** What is under way may hang: without load a result does not wait for it. */
-  const gather = (): ReturnType<typeof setTimeout> | undefined => {
-    const wait = writtenAt + GATHER_MS - performance.now();
-    if (wait > 0) return setTimeout(flush, wait);
-    schedule();
-    return undefined;
+    setImmediate(begin);
   };
 
   return {
     add(result, written) {
       addTo(waiting, result);
       waiting.callbacks.push(written);
-      if (isScheduled) return;
-      // Worth a transaction once as many wait as are still under way: then the receivers are kept busy
-      // while it is written.
-      if (waiting.callbacks.length * 2 >= inFlight()) schedule();
-      else gathering ??= gather();
+      scheduleIfAny();
     },
-    flush: () => (isStuck ? Promise.resolve() : flush()),
+    async flush() {
+      if (writing) await writing;
+      if (isStuck) return;
+      begin();
+      await writing;
+    },
     get isStuck() {
       return isStuck;
     },

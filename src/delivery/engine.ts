@@ -66,7 +66,6 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
   });
   const recorder = createAttemptRecorder({
     queue: store,
-    inFlight: () => slots.inUse,
     onWritten: () => {
       scheduler.pump();
       noteDrained();

@@ -71,28 +71,6 @@ describe("the log on standard output", () => {
     expect(lines.length * 100 + last.bytes).toBe(10_000_000);
   });
 
-  test("says in its place what was dropped, also when others came meanwhile", async () => {
-    const lines: string[] = [];
-    const waiting: (() => void)[] = [];
-    const output = createOutput((bytes, done) => {
-      lines.push(Buffer.from(bytes).toString().slice(0, 20));
-      waiting.push(() => done(null, bytes.length));
-    });
-    let taken = 0;
-    const say = (text: string) => output.write(Buffer.from(text.padEnd(1_000_000)), () => taken++);
-    for (const text of ["a", "b", "c", "d", "e", "dropped", "and this"]) say(text);
-    waiting.shift()?.();
-    say("f");
-    while (waiting.length > 0) waiting.shift()?.();
-    await output.finish();
-    expect(lines.map((line) => line.trim().slice(0, 17))).toEqual([
-      ..."abcde",
-      '{"level":"warn","',
-      "f",
-    ]);
-    expect(taken).toBe(8);
-  });
-
   test("ends with its reader, and the process goes on", async () => {
     const { said } = await run(200, 50, "| true");
     expect(said).toBe("written\nexit 0\n");

@@ -36,7 +36,6 @@ const resultOf = (deliveryId: number, { webhookId = 1, ...rest }: Partial<Result
 
 let batches: { ids: number[]; deltas: readonly WebhookDelta[] }[];
 let events: string[];
-let inFlight: number;
 /** What the next writes do: by default they succeed at once. */
 let write: () => Promise<Ending[]>;
 let recorder: AttemptRecorder;
@@ -44,7 +43,6 @@ let recorder: AttemptRecorder;
 beforeEach(() => {
   batches = [];
   events = [];
-  inFlight = 1;
   write = async () => [];
   recorder = createAttemptRecorder({
     queue: {
@@ -54,7 +52,6 @@ beforeEach(() => {
         return endings;
       },
     },
-    inFlight: () => inFlight,
     onWritten: () => events.push("written"),
     onEnding: ({ webhookId }) => events.push(`ending ${webhookId}`),
     onFault: (error) => events.push(String(error)),
@@ -72,24 +69,6 @@ describe("the attempt recorder", () => {
     await soon();
     expect(batches.map(({ ids }) => ids)).toEqual([[1, 2, 3]]);
     expect(events).toEqual(["result 1", "result 2", "result 3", "written"]);
-  });
-
-  test("does not wait for others that may hang", async () => {
-    inFlight = 100;
-    add(resultOf(1));
-    await soon();
-    expect(batches).toHaveLength(1);
-  });
-
-  test("under load gathers for a moment", async () => {
-    inFlight = 100;
-    add(resultOf(1));
-    await soon();
-    add(resultOf(2));
-    await soon();
-    for (const id of [3, 4, 5]) add(resultOf(id));
-    await soon();
-    expect(batches.map(({ ids }) => ids)).toEqual([[1], [2], [3, 4, 5]]);
   });
 
   test.each<[string, Partial<Result>[], Partial<WebhookDelta>]>([
@@ -138,6 +117,26 @@ describe("the attempt recorder", () => {
     expect(batches.map(({ ids }) => ids)).toEqual([[1, 2]]);
     expect(batches[0]?.deltas).toMatchObject([{ succeeded: true, failures: 1 }]);
     expect(events).toEqual(["result 1", "result 2", "written"]);
+  });
+
+  test("after a write that fails late waits too, whatever was added meanwhile", async () => {
+    let refuse = (): void => {};
+    let writes = 0;
+    write = () => {
+      writes += 1;
+      return new Promise((_, reject) => (refuse = () => reject(new StoreFault("gone"))));
+    };
+    add(resultOf(1));
+    await soon();
+    add(resultOf(2));
+    await soon();
+    void recorder.flush();
+    refuse();
+    await soon();
+    expect([writes, recorder.isStuck]).toEqual([1, true]);
+    write = async () => [];
+    await Bun.sleep(300);
+    expect(batches.map(({ ids }) => ids)).toEqual([[1, 2]]);
   });
 
   test("tells of a refusal that is no fault of the store, and keeps all the same", async () => {

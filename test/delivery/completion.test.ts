@@ -64,7 +64,6 @@ beforeEach(() => {
         return [];
       },
     },
-    inFlight: () => slots.inUse,
     onWritten: () => events.push("all told"),
     onEnding: () => {},
     onFault: (error) => faults.push(error),
