@@ -19,7 +19,7 @@ export interface DescriptorWatchOptions {
 
 /** A shortage is over when nobody has met it for so long. */
 const QUIET_MS = 10_000;
-const LOOK_EVERY_MS = 250;
+const LOOK_EVERY_MS = 1_000;
 
 export function createDescriptorWatch({
   log,
