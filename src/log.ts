@@ -31,7 +31,7 @@ export interface LineForm {
 /** Writes an id as the outside sees it, ID_LENGTH bytes of ASCII. */
 export type WriteId = (id: number, into: Uint8Array, at: number) => void;
 
-/** The ids of one line; what its form has no place for is left out. */
+/** The ids of one line: as many as its form has places for. */
 export interface LineIds {
   eventId: number;
   deliveryId?: number;

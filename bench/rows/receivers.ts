@@ -34,7 +34,7 @@ async function rateOf(bench: Bench, { ports, events, behaviour, args = [] }: Run
 }
 
 /** Requests that may be in flight to webhooks that have some already (src/delivery/slots.ts). */
-const SLOTS = 4_096 - 256;
+const SLOTS = 4_096 - 512;
 const FAR_MOST = (SLOTS * 1_000) / 100;
 
 async function manyFarAway(bench: Bench): Promise<Line> {

@@ -57,7 +57,6 @@ export function createAttemptRecorder({
       if (!isStoreFault(error)) onFault(error);
       isStuck = true;
       waiting = joined(batch, waiting);
-      isScheduled = true;
       setTimeout(begin, RETRY_MS);
       return;
     }
@@ -76,7 +75,6 @@ export function createAttemptRecorder({
 
   /** One write is under way at a time; what comes meanwhile shares the next. */
   const begin = (): void => {
-    isScheduled = false;
     if (writing || waiting.records.length === 0) return;
     const batch = waiting;
     waiting = createBatch();
@@ -86,10 +84,14 @@ export function createAttemptRecorder({
     });
   };
 
+  /** While the store has failed, only the pause's end begins a write. */
   const scheduleIfAny = (): void => {
-    if (isScheduled || writing || waiting.records.length === 0) return;
+    if (isScheduled || isStuck || writing || waiting.records.length === 0) return;
     isScheduled = true;
-    setImmediate(begin);
+    setImmediate(() => {
+      isScheduled = false;
+      if (!isStuck) begin();
+    });
   };
 
   return {

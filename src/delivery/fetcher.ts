@@ -55,7 +55,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
 
   const fill = async (queue: WebhookQueue, search: boolean): Promise<void> => {
     const { webhookId, generation } = queue;
-    if (!queue.settings || queue.isStale) await fillSettings(queue);
+    if (!queue.settings || queue.isStale || !queue.isTakenOver) await fillSettings(queue);
     if (generation !== queue.generation || !isOn(queue)) return;
     const wanted = wantedOf(queue);
     const { hastenBefore } = queue;

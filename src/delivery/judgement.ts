@@ -56,9 +56,10 @@ export function judge(
   options: JudgementOptions,
 ): Judgement {
   const { queue, deliveries } = attempt;
-  const meaning = meaningFor(attempt, result.meaning);
+  const isFormer = isOfFormerReceiver(attempt);
+  const meaning = isFormer ? ofFormer(result.meaning) : meaningFor(attempt, result.meaning);
   const before = queue.failureCount;
-  const counts = learn(attempt, meaning, result.status, moment, options);
+  const counts = isFormer ? countsAlone(meaning) : learn(attempt, meaning, result.status, moment, options);
   const records: AttemptRecord[] = [];
   const outcomes: Outcome[] = [];
   let disables: DisabledReason | null = null;
@@ -69,7 +70,7 @@ export function judge(
         : decide(attempt, delivery, { meaning, counts, pauses, moment, options });
     outcomes.push(outcome);
     records.push(recordOf(delivery, outcome, result, moment.wall));
-    disables ??= outcome.disables;
+    if (!isFormer) disables ??= outcome.disables;
   }
   return {
     records,
@@ -77,8 +78,22 @@ export function judge(
     counts,
     failures: { before, after: queue.failureCount },
     disables,
-    pausedUntil: meaning.kind === "wait" ? pauseEnd(queue, moment) : null,
+    pausedUntil: meaning.kind === "wait" && !isFormer ? pauseEnd(queue, moment) : null,
   };
+}
+
+/** Whether the webhook has got another URL since the attempt began: what was answered says nothing of who is there now. */
+function isOfFormerReceiver({ queue, settings }: Attempt): boolean {
+  return queue.settings?.target.url !== settings.target.url;
+}
+
+/** Its no may not be the present one's: the delivery goes there as one that failed, at once where no pause was asked for. */
+function ofFormer(meaning: Meaning): Meaning {
+  return meaning.kind === "disable" || meaning.kind === "dropped" ? { kind: "refused" } : meaning;
+}
+
+function countsAlone({ kind }: Meaning): Judgement["counts"] {
+  return kind === "delivered" ? "success" : "neither";
 }
 
 /** Schedule time until which a receiver has asked to wait, at least the present moment. */

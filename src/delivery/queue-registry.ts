@@ -6,7 +6,7 @@ import type { Memory } from "./memory.ts";
 import { createPace, isPaused, pause, withLimit } from "./pace.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { LoadSettings, WebhookSettings } from "./settings.ts";
-import { createWebhookQueue, isIdle, noteDue, type WebhookQueue } from "./webhook-queue.ts";
+import { createWebhookQueue, isHeld, isIdle, noteDue, type WebhookQueue } from "./webhook-queue.ts";
 import { narrow } from "./window.ts";
 
 /** The queues of all webhooks that have something to do, and what changes about their webhooks. */
@@ -35,7 +35,7 @@ export interface QueueRegistry {
 }
 
 export interface QueueRegistryOptions {
-  store: Pick<DeliveryQueue, "release" | "ending" | "endPending">;
+  store: Pick<DeliveryQueue, "release" | "ending" | "endPending" | "mayBegin">;
   load: LoadSettings;
   memory: Memory;
   clock: Clock;
@@ -94,6 +94,7 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
     for (const [webhookId, queue] of queues) {
       if (!isLost(webhookId)) continue;
       queue.isStale = true;
+      queue.isTakenOver = false;
       park(queue);
       if (queue.inFlight === 0 && !queue.isFetching) queues.delete(webhookId);
     }
@@ -123,7 +124,6 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
     if (!before) {
       queue.breaker = createBreaker(settings.failureCount, clock.schedule());
       queue.isProven = settings.lastSuccessAt !== null;
-      queue.lastSuccessAt = settings.lastSuccessAt;
     } else if (before.target.url !== settings.target.url || settings.enabled !== before.enabled) {
       // A new target, or one that was turned on again, starts with a clean record.
       resetBreaker(queue.breaker);
@@ -131,13 +131,18 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
       queue.pace = createPace(settings.pace);
     }
     queue.pace = withLimit(queue.pace, settings.pace);
-    // What a daemon before this one was told, too.
-    if (settings.pausedUntil !== null)
-      pause(queue.pace, performance.now() + settings.pausedUntil - clock.schedule());
+    if (!queue.isTakenOver) takeOver(queue, settings);
     queue.failureCount = settings.failureCount;
     queue.isGivenUp = false;
     queue.isStale = false;
     queue.settings = settings;
+  };
+
+  /** What daemons before this one were told. Only who may send to a webhook now is sure that it stays at that. */
+  const takeOver = (queue: WebhookQueue, { lastSuccessAt, pausedUntil }: WebhookSettings): void => {
+    if (lastSuccessAt !== null) queue.lastSuccessAt = Math.max(queue.lastSuccessAt ?? 0, lastSuccessAt);
+    if (pausedUntil !== null) pause(queue.pace, performance.now() + pausedUntil - clock.schedule());
+    queue.isTakenOver = store.mayBegin(queue.webhookId);
   };
 
   const endPending = (ending: Ending): void => {
@@ -151,7 +156,8 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
   const sweep = (): void => {
     const monotonic = performance.now();
     for (const queue of queues.values()) {
-      if (!isIdle(queue, monotonic)) continue;
+      const isOthers = !store.mayBegin(queue.webhookId) && !isHeld(queue);
+      if (!isOthers && !isIdle(queue, monotonic)) continue;
       queues.delete(queue.webhookId);
       scheduler.forget(queue);
     }

@@ -46,7 +46,7 @@ export interface SchedulerOptions {
  * So many requests and fetches begin in one turn of the event loop: what has arrived meanwhile is read before more is
  * begun. Far receivers still fill all slots within milliseconds; near ones answer within a turn or two, so that a burst
  * for thousands of webhooks does not open thousands of connections that only wait for us, nor keep others waiting while
- * all of their settings are loaded. Deliveries a second to 10,000 webhooks: 6,000 without, 9,700
+ * all of their settings are loaded. A burst for 10,000 webhooks takes 500 MB without it, 380
  * with it; with 64 the fan-out to 100 webhooks is a fifth slower, as fewer results share a transaction.
  */
 const MAX_IN_A_TURN = 256;
@@ -110,12 +110,14 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 
   const look = (queue: WebhookQueue): Verdict => {
     const { settings } = queue;
+    // What others send to is not even read: they may change it until it comes to this daemon.
+    if (!options.maySendTo(queue.webhookId)) return "drop";
     // Also once a rotated secret is no longer used.
     if (settings && settings.targetUntil <= clock.wall()) queue.isStale = true;
-    if (!settings || queue.isStale) {
+    if (!settings || queue.isStale || !queue.isTakenOver) {
       return queue.isFetching || queue.isGivenUp ? "drop" : fetch(queue, false);
     }
-    if (!isOn(queue) || !options.maySendTo(queue.webhookId)) return "drop";
+    if (!isOn(queue)) return "drop";
     const now = clock.schedule();
     const choice = choose(queue, now, performance.now());
     if (typeof choice === "object") {

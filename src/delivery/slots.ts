@@ -25,10 +25,10 @@ export interface SlotOptions {
 }
 
 /**
- * What is kept free need not grow with the slots: thousands in flight free some hundred within a tenth of a second
- * even where each answer takes a second.
+ * What is kept free need not grow with the slots: while answers come, thousands in flight free hundreds within a tenth
+ * of a second, and where none come, as many webhooks are tried beside those that hang.
  */
-const KEPT_FOR_IDLE = 256;
+const KEPT_FOR_IDLE = 512;
 const KEPT_FOR_SMALL = 128;
 
 /**
@@ -36,7 +36,7 @@ const KEPT_FOR_SMALL = 128;
  * - failing and untried webhooks together hold at most half;
  * - the last quarter of that half is for first tries, let in so slowly that time-outs free it again before it
  *   is full, the newest first: so a new webhook is tried within a fraction of a second even while hundreds hang;
- * - the last quarter, of many slots the last 256, is for webhooks that have no request in flight;
+ * - the last quarter, of many slots the last 512, is for webhooks that have no request in flight;
  * - the last eighth, of many slots the last 128, is for organizations that hold less than an eighth.
  */
 export function createSlots({ total, timeoutMs, now }: SlotOptions): Slots {

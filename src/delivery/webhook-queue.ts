@@ -29,6 +29,8 @@ export interface WebhookQueue {
   settings: WebhookSettings | null;
   /** Whether the settings may have changed since they were loaded. */
   isStale: boolean;
+  /** Whether what other daemons have learned of its receiver was taken over since the webhook came to this one. */
+  isTakenOver: boolean;
   /** Never failed, in order of arrival; what a receiver has asked to wait for is put back in front. */
   waiting: ClaimedDelivery[];
   /** What failed before and is due again, in the order in which it became due. */
@@ -74,6 +76,7 @@ export function createWebhookQueue(webhookId: number): WebhookQueue {
     webhookId,
     settings: null,
     isStale: false,
+    isTakenOver: false,
     waiting: [],
     retries: [],
     expected: 0,
@@ -131,14 +134,19 @@ const IDLE_AFTER_MS = 60_000;
 
 /** Whether nothing would be lost if it were forgotten: all is sent, nothing is known to be wrong. */
 export function isIdle(queue: WebhookQueue, monotonic: number): boolean {
-  const { waiting, retries, inFlight, expected, isFetching, breaker, pace } = queue;
-  if (waiting.length + retries.length + inFlight + expected > 0 || isFetching) return false;
+  const { breaker, pace } = queue;
+  if (isHeld(queue)) return false;
   // One that is not loaded yet is not off: what it has waits for its first fetch.
   if (queue.settings !== null && !isOn(queue)) return !queue.isStale;
   if (queue.hasBacklog || queue.hasDueRetries || queue.nextDueAt !== Number.POSITIVE_INFINITY) return false;
   if (breaker.isOpen || breaker.failingSince !== null) return false;
   if (pace.learned > 0 || pace.pausedUntil > monotonic) return false;
   return monotonic - pace.lastStartAt > IDLE_AFTER_MS;
+}
+
+/** Whether anything of it is in memory, or under way. */
+export function isHeld({ waiting, retries, inFlight, expected, isFetching }: WebhookQueue): boolean {
+  return waiting.length + retries.length + inFlight + expected > 0 || isFetching;
 }
 
 /** Puts deliveries back in front, in the order of their ids. */

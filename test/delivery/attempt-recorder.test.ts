@@ -139,6 +139,25 @@ describe("the attempt recorder", () => {
     expect(batches.map(({ ids }) => ids)).toEqual([[1, 2]]);
   });
 
+  test("after a write that fails at once waits too, though another was about to begin", async () => {
+    let writes = 0;
+    write = () => {
+      writes += 1;
+      return Promise.reject(new StoreFault("disk full"));
+    };
+    add(resultOf(1));
+    await recorder.flush();
+    await soon();
+    expect(writes).toBe(1);
+    add(resultOf(2));
+    await Bun.sleep(600);
+    // One chain of tries, a pause apart.
+    expect(writes).toBeWithin(2, 4);
+    write = async () => [];
+    await Bun.sleep(300);
+    expect(batches.map(({ ids }) => ids)).toEqual([[1, 2]]);
+  });
+
   test("tells of a refusal that is no fault of the store, and keeps all the same", async () => {
     write = () => Promise.reject(new TypeError("ours"));
     add(resultOf(1));

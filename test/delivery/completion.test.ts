@@ -79,7 +79,7 @@ beforeEach(() => {
     onFault: (error) => faults.push(error),
   });
   registry = createQueueRegistry({
-    store: { release, ending: async () => null, endPending: async () => {} },
+    store: { release, ending: async () => null, endPending: async () => {}, mayBegin },
     load: async () => loaded,
     memory,
     clock,

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { judge, NO_PAUSES, needsPauses, pausesOf, triedOnce } from "../../src/delivery/judgement.ts";
 import { spanOf } from "../../src/delivery/retry-policy.ts";
-import { attemptOf, deliveryOf, POLICY, queueOf, resultOf } from "../support/engine.ts";
+import type { AttemptResult } from "../../src/delivery/send.ts";
+import type { Target } from "../../src/delivery/target.ts";
+import { attemptOf, deliveryOf, POLICY, queueOf, resultOf, settingsOf } from "../support/engine.ts";
 
 const MOMENT = { now: 1_000_000, monotonic: 1_010, wall: 7_000_000 };
 const OPTIONS = { policy: POLICY, maxWindow: 256, span: spanOf(POLICY) };
@@ -72,6 +74,45 @@ describe("what an attempt came to", () => {
     );
     expect(alone.records.map(({ status }) => status)).toEqual(["failed"]);
     expect(alone.disables).toBeNull();
+  });
+
+  describe("whose webhook has got another URL meanwhile", () => {
+    const moved = () => {
+      const queue = queueOf();
+      const attempt = attemptOf(queue);
+      queue.settings = settingsOf({ target: { url: "https://two.example" } as Target });
+      return { queue, attempt };
+    };
+
+    test.each<[string, Partial<AttemptResult>]>([
+      ["asks to wait", { status: 429, meaning: { kind: "wait", milliseconds: 60_000 } }],
+      ["asks to wait with a 503", { status: 503, meaning: { kind: "wait", milliseconds: 60_000 } }],
+      ["fails", { status: 500, meaning: { kind: "failed" } }],
+      ["does not answer", { status: null, error: "timeout", meaning: { kind: "failed" } }],
+      ["refuses the event", { status: 400, meaning: { kind: "dropped" } }],
+      ["is gone", { status: 410, meaning: { kind: "disable", reason: "gone" } }],
+    ])("says nothing of the present receiver when it %s, and the delivery goes there", (_, answer) => {
+      const { queue, attempt } = moved();
+      const before = structuredClone({ ...queue, settings: null });
+      const result = resultOf({ error: "http_status", ...answer });
+      const judgement = judge(attempt, result, NO_PAUSES, MOMENT, OPTIONS);
+      expect(judgement).toMatchObject({ counts: "neither", disables: null, pausedUntil: null });
+      expect(judgement.records).toMatchObject([{ status: "pending", nextAttemptAt: MOMENT.now }]);
+      expect(structuredClone({ ...queue, settings: null, refusedSince: new Map() })).toEqual(before);
+    });
+
+    test("and the last of its attempts fails the delivery, not the webhook", () => {
+      const { attempt } = moved();
+      const deliveries = [deliveryOf(1, { attemptCount: 11 })];
+      const { records, disables } = judge({ ...attempt, deliveries }, failed, NO_PAUSES, MOMENT, OPTIONS);
+      expect([records[0]?.status, disables]).toEqual(["failed", null]);
+    });
+
+    test("counts as a success when it took the event", () => {
+      const { queue, attempt } = moved();
+      expect(judge(attempt, resultOf(), NO_PAUSES, MOMENT, OPTIONS).counts).toBe("success");
+      expect(queue.isProven).toBe(false);
+    });
   });
 
   test("what is put off stays in front until the time that was asked for, and uses up no attempt", () => {

@@ -15,8 +15,11 @@ let endings: number;
 let isRunning: boolean;
 let memory: Memory;
 let registry: QueueRegistry;
+/** Whether another daemon sends to all of them. */
+let isOthers: boolean;
 
 beforeEach(() => {
+  isOthers = false;
   [released, ready, forgotten, ended] = [[], [], [], []];
   settings = settingsOf();
   isRunning = true;
@@ -32,6 +35,7 @@ beforeEach(() => {
         ended.push(ending);
         onEnded({ uuid: "webhook", name: null }, 3);
       },
+      mayBegin: () => !isOthers,
     },
     load: async () => settings,
     memory,
@@ -133,17 +137,45 @@ describe("the queues of webhooks", () => {
     ]);
   });
 
-  test("go on with a pause that a daemon before this one was asked for, and with a longer one of their own", () => {
+  test("go on with what a daemon before this one was told, once, and keep what they know better", () => {
     const queue = registry.of(1);
     const left = () => queue.pace.pausedUntil - performance.now();
-    registry.take(queue, settingsOf({ pausedUntil: 1_060_000 }));
+    const told = settingsOf({ pausedUntil: 1_060_000, lastSuccessAt: 900_000 });
+    registry.take(queue, told);
     expect(left()).toBeWithin(59_000, 60_001);
-    queue.pace.pausedUntil += 60_000;
-    registry.take(queue, settingsOf({ pausedUntil: 1_060_000 }));
-    expect(left()).toBeWithin(119_000, 120_001);
-    // Where the receiver is another one, the store has forgotten it.
-    registry.take(queue, settingsOf({ target: { url: "https://two.example" } as Target, pausedUntil: null }));
+    expect(queue.lastSuccessAt).toBe(900_000);
+    // An answer of the receiver before may have been written after the webhook got another one.
+    registry.take(queue, settingsOf({ target: { url: "https://two.example" } as Target }));
+    registry.take(queue, { ...told, target: { url: "https://two.example" } as Target });
     expect(left()).toBeLessThan(0);
+    queue.lastSuccessAt = 990_000;
+    registry.take(queue, told);
+    expect(queue.lastSuccessAt).toBe(990_000);
+  });
+
+  test("of webhooks that others send to know nothing for sure: it is read again once they come to this daemon", () => {
+    isOthers = true;
+    const queue = registry.of(1);
+    registry.take(queue, settingsOf());
+    expect(queue.isTakenOver).toBe(false);
+    isOthers = false;
+    registry.take(queue, settingsOf({ pausedUntil: 1_060_000, lastSuccessAt: 950_000 }));
+    expect([queue.isTakenOver, queue.lastSuccessAt]).toEqual([true, 950_000]);
+    expect(queue.pace.pausedUntil - performance.now()).toBeWithin(59_000, 60_001);
+    queue.inFlight = 1;
+    registry.lose(() => true);
+    expect([registry.known(1), queue.isTakenOver, queue.isStale]).toEqual([queue, false, true]);
+  });
+
+  test("of webhooks that others send to are let go of, once nothing of them is under way", () => {
+    isOthers = true;
+    const queue = registry.of(1);
+    queue.inFlight = 1;
+    registry.sweep();
+    expect(registry.known(1)).toBe(queue);
+    queue.inFlight = 0;
+    registry.sweep();
+    expect(registry.known(1)).toBeNull();
   });
 
   test("are swept when nothing is lost with them", () => {

@@ -163,6 +163,17 @@ describe("the scheduler", () => {
     expect(idsBegun()).toEqual([1]);
   });
 
+  test("reads nothing of such a webhook either, and all of it anew once it comes to this daemon", () => {
+    const queue = withWaiting(1, { settings: null, isTakenOver: false });
+    others.add(queue.webhookId);
+    pump(queue);
+    expect(fetches).toEqual([]);
+    others.clear();
+    queue.settings = settingsOf();
+    pump(queue);
+    expect([fetches, idsBegun()]).toEqual([[{ webhookId: queue.webhookId, search: false }], []]);
+  });
+
   test("begins nothing while results cannot be written, while it rests, and once it is stopped", async () => {
     const queue = withWaiting(3);
     mayBegin = false;
