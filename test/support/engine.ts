@@ -35,7 +35,11 @@ export function settingsOf(fields: Partial<WebhookSettings> = {}): WebhookSettin
 /** A queue that is loaded and has nothing. */
 export function queueOf(fields: Partial<WebhookQueue> = {}): WebhookQueue {
   const queue = createWebhookQueue(fields.webhookId ?? 1);
-  return Object.assign(queue, { settings: settingsOf(), isTakenOver: true, hasBacklog: false, hasDueRetries: false }, fields);
+  return Object.assign(
+    queue,
+    { settings: settingsOf(), isTakenOver: true, hasBacklog: false, hasDueRetries: false },
+    fields,
+  );
 }
 
 export function attemptOf(queue: WebhookQueue, fields: Partial<Attempt> = {}): Attempt {
