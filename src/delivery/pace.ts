@@ -3,12 +3,13 @@
  * pace that was learned from 429s. Times are monotonic milliseconds. Requests are spaced as in GCRA ("generic cell
  * rate algorithm", ITU-T I.371): `nextAt` is when the next request is expected, and a burst may be so much early.
  *
- *                 429, or 503 with a time                    time is over
+ *                        429                                 time is over
  *   free ────────────────────────────────────▶ paused ─────────────────────▶ learned
  *     ▲                                           ▲                             │ │
  *     │ faster until nothing is left to learn     └──────── 429 again ──────────┘ │
  *     └───────────────────────────────────────────────────────────────────────────┘
  *
+ * A 503 with a time, or a pause that a daemon before this one was told, pauses too, and teaches nothing.
  * While a pace is learned, so many successes in a row (`patience`) make it a quarter faster, as TCP probes for
  * room, and the next step comes sooner; a refusal takes the step back and doubles the patience.
  */

@@ -20,7 +20,7 @@ import { createWindow, type Window } from "./window.ts";
  *   calls the scheduler. What becomes due meanwhile (`missed`) leads to another fetch.
  * - ready: `waiting` or `retries` has something; whether it may be sent now is for window, pace, breaker and slots.
  *
- * The scheduler makes every move. A webhook that is off (disabled or deleted) is idle with `settings` null or not
+ * The scheduler and the fetcher make every move. A webhook that is off (disabled or deleted) is idle with `settings` null or not
  * enabled; what it held is released.
  */
 export interface WebhookQueue {
@@ -102,7 +102,7 @@ export function createWebhookQueue(webhookId: number): WebhookQueue {
   };
 }
 
-/** How much a webhook is trusted with request slots: only one that has just answered well is `proven`. */
+/** How much a webhook is trusted with request slots: one whose receiver has ever answered, and does not fail now, is `proven`. */
 export type Trust = "proven" | "untried" | "failing";
 
 export function trustOf({ breaker, isProven }: WebhookQueue): Trust {
