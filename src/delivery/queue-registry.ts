@@ -156,7 +156,8 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
   const sweep = (): void => {
     const monotonic = performance.now();
     for (const queue of queues.values()) {
-      const isOthers = !store.mayBegin(queue.webhookId) && !isHeld(queue);
+      // Where only the lease is in doubt for a moment, what was learned of it stays.
+      const isOthers = !queue.isTakenOver && !store.mayBegin(queue.webhookId) && !isHeld(queue);
       if (!isOthers && !isIdle(queue, monotonic)) continue;
       queues.delete(queue.webhookId);
       scheduler.forget(queue);

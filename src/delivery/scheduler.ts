@@ -115,7 +115,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     // Also once a rotated secret is no longer used.
     if (settings && settings.targetUntil <= clock.wall()) queue.isStale = true;
     if (!settings || queue.isStale || !queue.isTakenOver) {
-      return queue.isFetching || queue.isGivenUp ? "drop" : fetch(queue, false);
+      // One that is being given up is read again once that is written, or was refused as the webhook had gone to others.
+      const isEnding = queue.isGivenUp && queue.inFlight > 0;
+      return queue.isFetching || isEnding ? "drop" : fetch(queue, false);
     }
     if (!isOn(queue)) return "drop";
     const now = clock.schedule();

@@ -176,6 +176,14 @@ describe("the queues of webhooks", () => {
     queue.inFlight = 0;
     registry.sweep();
     expect(registry.known(1)).toBeNull();
+    isOthers = false;
+    const ours = registry.of(2);
+    registry.take(ours, settingsOf());
+    ours.pace.learned = 1_000;
+    // The lease is in doubt, and nobody has taken anything.
+    isOthers = true;
+    registry.sweep();
+    expect(registry.known(2)).toBe(ours);
   });
 
   test("are swept when nothing is lost with them", () => {

@@ -174,6 +174,15 @@ describe("the scheduler", () => {
     expect([fetches, idsBegun()]).toEqual([[{ webhookId: queue.webhookId, search: false }], []]);
   });
 
+  test("reads one anew that was being given up while it went to others and came back, but only once that has ended", () => {
+    const queue = withWaiting(0, { isStale: true, isGivenUp: true, hasBacklog: true, inFlight: 1 });
+    pump(queue);
+    expect(fetches).toEqual([]);
+    queue.inFlight = 0;
+    pump(queue);
+    expect(fetches).toEqual([{ webhookId: queue.webhookId, search: false }]);
+  });
+
   test("begins nothing while results cannot be written, while it rests, and once it is stopped", async () => {
     const queue = withWaiting(3);
     mayBegin = false;
