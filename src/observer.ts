@@ -132,6 +132,7 @@ export function createObserver(options: ObserverOptions): Observer {
 
   const write = (outcome: AttemptOutcome): void => {
     const { webhook, record } = outcome;
+    // Nearly always the same again: its key need not be made.
     if (latest === null || !isSame(latest.record, record)) latest = formsOf(record);
     let named = names.get(webhook);
     if (!named) {

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { type Bench, check, type Line, type Row } from "../support/bench.ts";
 import { startDaemon } from "../support/daemon.ts";
 import { install, LOOPBACK } from "../support/installation.ts";
-import { loadDuring, loadOf } from "../support/process-load.ts";
+import { AT_REST_AFTER_MS, loadDuring, loadOf } from "../support/process-load.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { registerMany } from "../support/registered.ts";
 import { connectScanner } from "../support/scanner.ts";
@@ -12,8 +12,6 @@ import { countSyncs } from "../support/syncs.ts";
 
 const SETTLE_MS = 2_000;
 const [GOAL_BYTES, GOAL_MS] = [70e6, 250];
-/** The runtime collects garbage each second until nothing has changed for thirty. */
-const AT_REST_AFTER_MS = 45_000;
 const GOAL_SHARE = 0.002;
 const GOAL_EVENT_MS = 1;
 

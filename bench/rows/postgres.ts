@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Cluster } from "../../test/support/postgres.ts";
 import { hasPostgres } from "../../test/support/postgres.ts";
@@ -9,6 +8,7 @@ import { install } from "../support/installation.ts";
 import { formatCost, formatRatio, measurePairs, type Pairs } from "../support/pairs.ts";
 import { bareInserts, databaseArgs, startPostgres } from "../support/postgres.ts";
 import { postgresRows } from "../support/postgres-rows.ts";
+import { AT_REST_AFTER_MS, loadOf } from "../support/process-load.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { connectScanner } from "../support/scanner.ts";
 import { allWritten, drain, webhooksAt, wholeWay } from "../support/scenarios.ts";
@@ -95,7 +95,7 @@ export const postgresRow: Row = {
       ),
       plain(`drain of ${shown} stored events from PostgreSQL, start included`, drained.rate, bare),
       {
-        name: "three daemons idle: share of a processor, commits a second",
+        name: "three daemons idle: share of a processor together, commits a second",
         figure: `${(idle.share * 100).toFixed(1)} %, ${idle.commits.toFixed(1)}/s`,
         limit: "",
         ratio: "",
@@ -190,28 +190,20 @@ async function shared(bench: Bench, { events, cluster, count }: SharedInput): Pr
   return perSecond(deliveries, lastAt - Math.min(...floods.map(({ startedAt }) => startedAt)));
 }
 
-/** Each daemon's share of a processor while nothing happens, and the transactions a second that write something. */
+/** The share of a processor that all of them take together while nothing happens, and the transactions a second that write something. */
 async function idleLoad(bench: Bench, cluster: Cluster): Promise<{ share: number; commits: number }> {
   const url = await cluster.database();
   const args = databaseArgs(bench, url);
   const first = await startDaemon(bench, { dataDir: join(bench.newDir(), "data"), args });
   const daemons = await startAll(bench, first, args, 3);
-  await Bun.sleep(SETTLE_MS);
-  const used = (): number => daemons.reduce((sum, { pid }) => sum + processorMs(pid), 0);
+  await Bun.sleep(bench.size(AT_REST_AFTER_MS, SETTLE_MS));
+  const used = (): number => daemons.reduce((sum, { pid }) => sum + loadOf(pid).processorMs, 0);
   // Each transaction that writes takes the next number.
   const written = (): number => Number(cluster.run(url, "SELECT pg_snapshot_xmax(pg_current_snapshot())"));
   const before = { used: used(), written: written() };
   await Bun.sleep(IDLE_MS);
-  const share = (used() - before.used) / IDLE_MS / daemons.length;
+  const share = (used() - before.used) / IDLE_MS;
   const commits = ((written() - before.written) * 1000) / IDLE_MS;
   for (const daemon of daemons) await daemon.stop();
   return { share, commits };
-}
-
-const TICKS_PER_SECOND = 100;
-
-/** Processor time that a process has used, from /proc. */
-function processorMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
 }

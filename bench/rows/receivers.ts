@@ -5,7 +5,7 @@ import { startReceiver } from "../support/receiver.ts";
 import { drain, webhooksAt } from "../support/scenarios.ts";
 import { formatRate } from "../support/statistics.ts";
 
-const FAR: Behaviour = { kind: "distant", milliseconds: 100 };
+const FAR = { kind: "distant", milliseconds: 100 } as const satisfies Behaviour;
 const LOADED: Behaviour = { kind: "loaded", milliseconds: 1 };
 const FIXED_WINDOWS = [1, 2, 4, 8, 16, 32] as const;
 
@@ -35,7 +35,7 @@ async function rateOf(bench: Bench, { ports, events, behaviour, args = [] }: Run
 
 /** Requests that may be in flight to webhooks that have some already (src/delivery/slots.ts). */
 const SLOTS = 4_096 - 512;
-const FAR_MOST = (SLOTS * 1_000) / 100;
+const FAR_MOST = (SLOTS * 1_000) / FAR.milliseconds;
 
 async function manyFarAway(bench: Bench): Promise<Line> {
   const run = { ports: 50, events: bench.size(6_000, 200) };
@@ -50,8 +50,8 @@ async function manyFarAway(bench: Bench): Promise<Line> {
     figure: formatRate(pairs.ours),
     limit: `the same at 0 ms ${formatRate(pairs.limit)}`,
     ratio: formatRatio(pairs),
-    goal: "≥ 0.8, or of what may be in flight",
-    reached: Math.max(pairs.ratio, ofMost) >= 0.8,
+    goal: "≥ 0.8",
+    reached: pairs.ratio >= 0.8,
     note: `${ofMost.toFixed(2)} of ${formatRate(FAR_MOST)}: what ${SLOTS.toLocaleString("en")} requests in flight come to at 100 ms`,
     values: { ...pairs, ofMost },
   };

@@ -51,7 +51,7 @@ function fillDay(fromId: number, step: number, count: number): string {
         last_status, last_error, last_started_at, last_duration_ms)
       SELECT webhook_id, id + 64, id, CASE WHEN failed THEN ${FAILED} ELSE ${DELIVERED} END,
         CASE WHEN failed THEN ${ATTEMPTS} ELSE 1 END, 0, at, at + 5, CASE WHEN failed THEN 500 ELSE 200 END,
-        CASE WHEN failed THEN 'http_error' END, at + 1, 4 FROM made;
+        CASE WHEN failed THEN 'http_status' END, at + 1, 4 FROM made;
     INSERT INTO attempts (delivery_id, number, started_at, duration_ms, status, error)
-      SELECT id + 64, k, at + k, 4, 500, 'http_error' FROM made, generate_series(1, ${ATTEMPTS - 1}) k WHERE failed`;
+      SELECT id + 64, k, at + k, 4, 500, 'http_status' FROM made, generate_series(1, ${ATTEMPTS - 1}) k WHERE failed`;
 }

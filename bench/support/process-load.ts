@@ -1,5 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 
+/** A daemon is at rest: after a start the runtime collects garbage each second until nothing has changed for thirty. */
+export const AT_REST_AFTER_MS = 45_000;
+
 /** What the threads of a process have used so far. */
 export interface ProcessLoad {
   /** Milliseconds of processor time, more finely than proc(5)'s ticks. */

@@ -1,7 +1,7 @@
 import type { DeliveryQueue } from "../store/delivery-queue.ts";
 import type { Memory } from "./memory.ts";
 import type { LoadSettings, WebhookSettings } from "./settings.ts";
-import { isOn, noteDue, type WebhookQueue } from "./webhook-queue.ts";
+import { isOn, mustLoad, noteDue, type WebhookQueue } from "./webhook-queue.ts";
 import { sizeOf } from "./window.ts";
 
 /** Fills a webhook's queue from the store: its settings, when they are not known, and what may be sent. */
@@ -55,7 +55,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
 
   const fill = async (queue: WebhookQueue, search: boolean): Promise<void> => {
     const { webhookId, generation } = queue;
-    if (!queue.settings || queue.isStale || !queue.isTakenOver) await fillSettings(queue);
+    if (mustLoad(queue)) await fillSettings(queue);
     if (generation !== queue.generation || !isOn(queue)) return;
     const wanted = wantedOf(queue);
     const { hastenBefore } = queue;

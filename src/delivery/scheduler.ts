@@ -6,7 +6,7 @@ import type { Memory } from "./memory.ts";
 import { noteStart } from "./pace.ts";
 import { createReadyQueues, type Verdict } from "./ready-queues.ts";
 import type { Slots } from "./slots.ts";
-import { isOn, trustOf, type WebhookQueue } from "./webhook-queue.ts";
+import { isOn, mustLoad, trustOf, type WebhookQueue } from "./webhook-queue.ts";
 
 /**
  * Decides when an attempt begins: the only one that does, for first tries, short pauses and long ones. It never reads
@@ -114,7 +114,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     if (!options.maySendTo(queue.webhookId)) return "drop";
     // Also once a rotated secret is no longer used.
     if (settings && settings.targetUntil <= clock.wall()) queue.isStale = true;
-    if (!settings || queue.isStale || !queue.isTakenOver) {
+    if (!settings || mustLoad(queue)) {
       // One that is being given up is read again once that is written, or was refused as the webhook had gone to others.
       const isEnding = queue.isGivenUp && queue.inFlight > 0;
       return queue.isFetching || isEnding ? "drop" : fetch(queue, false);

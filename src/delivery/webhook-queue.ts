@@ -116,6 +116,11 @@ export function isOn({ settings, isGivenUp }: WebhookQueue): boolean {
   return settings?.enabled === true && !isGivenUp;
 }
 
+/** Whether its settings, or what others have learned of its receiver, must be read before anything is sent. */
+export function mustLoad({ settings, isStale, isTakenOver }: WebhookQueue): boolean {
+  return settings === null || isStale || !isTakenOver;
+}
+
 /** Something may be due in the store that is not in memory. */
 export function noteDue(queue: WebhookQueue): void {
   queue.hasBacklog = true;

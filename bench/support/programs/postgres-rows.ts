@@ -8,7 +8,8 @@ import { offer } from "../program.ts";
 
 /**
  * What is left of the whole way without ingest, requests, scheduling and log: the statements that store events with
- * their deliveries, and those that write results, by the daemon's own store and in batches as large as under load.
+ * their deliveries, and those that write results, by the daemon's own store and in batches as large as under load. Two
+ * writes of results are under way at once, where the daemon has one, so that the server is never idle: it is a limit.
  */
 const APPENDED = 1_024;
 const RECORDED = 128;
