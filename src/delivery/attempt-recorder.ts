@@ -5,6 +5,8 @@ import { isStoreFault } from "../store/faults.ts";
 /** What one request came to: a record for each delivery that it carried, written together. */
 export interface Result {
   webhookId: number;
+  /** Where it was sent to. */
+  url: string;
   records: readonly AttemptRecord[];
   /** Whether it got through, or counts among the webhook's failures in a row, or neither. */
   counts: "success" | "failure" | "neither";
@@ -15,10 +17,12 @@ export interface Result {
   disabledReason: DisabledReason | null;
 }
 
+type Written = (givenUp: ReadonlySet<number>) => void;
+
 /** Writes attempt results, all that are waiting in one transaction. */
 export interface AttemptRecorder {
-  /** `written` is called once the result is in the store. */
-  add(result: Result, written: () => void): void;
+  /** `written` is called once the result is in the store, with the webhooks that were given up in the same transaction. */
+  add(result: Result, written: Written): void;
   /** Resolves once what was added so far is in the store, or the store has failed: then it is tried again by itself. */
   flush(): Promise<void>;
   /** True after a failed write until one succeeds: nothing new should be attempted meanwhile. */
@@ -61,9 +65,10 @@ export function createAttemptRecorder({
       return;
     }
     isStuck = false;
+    const givenUp = new Set(endings.map(({ webhookId }) => webhookId));
     for (const written of batch.callbacks) {
       try {
-        written();
+        written(givenUp);
       } catch (error) {
         // The others' slots must be given back all the same.
         onFault(error);
@@ -115,7 +120,7 @@ export function createAttemptRecorder({
 interface Batch {
   records: AttemptRecord[];
   deltas: Map<number, WebhookDelta>;
-  callbacks: (() => void)[];
+  callbacks: Written[];
 }
 
 function createBatch(): Batch {
@@ -123,18 +128,22 @@ function createBatch(): Batch {
 }
 
 function addTo({ records, deltas }: Batch, result: Result): void {
-  const { webhookId, counts, endedAt } = result;
+  const { webhookId, url, counts, endedAt } = result;
   let delta = deltas.get(webhookId);
   if (!delta) {
-    delta = unchanged(webhookId);
+    delta = unchanged(webhookId, url);
     deltas.set(webhookId, delta);
   }
   for (const record of result.records) {
     records.push(record);
     delta.lastTriggeredAt = Math.max(delta.lastTriggeredAt, record.startedAt);
   }
-  delta.pausedUntil = result.pausedUntil ?? delta.pausedUntil;
-  delta.disabledReason ??= result.disabledReason;
+  if (saysOfReceiver(result)) {
+    // What the receiver before has said counts no more.
+    if (delta.url !== url) Object.assign(delta, { url, pausedUntil: null, disabledReason: null });
+    delta.pausedUntil = result.pausedUntil ?? delta.pausedUntil;
+    delta.disabledReason ??= result.disabledReason;
+  }
   if (counts === "failure") delta.failures += 1;
   if (counts !== "success") return;
   delta.succeeded = true;
@@ -142,9 +151,17 @@ function addTo({ records, deltas }: Batch, result: Result): void {
   delta.lastSuccessAt = endedAt;
 }
 
-function unchanged(webhookId: number): WebhookDelta {
+function saysOfReceiver({
+  pausedUntil,
+  disabledReason,
+}: Pick<Result, "pausedUntil" | "disabledReason">): boolean {
+  return pausedUntil !== null || disabledReason !== null;
+}
+
+function unchanged(webhookId: number, url: string): WebhookDelta {
   return {
     webhookId,
+    url,
     succeeded: false,
     failures: 0,
     lastTriggeredAt: 0,
@@ -155,14 +172,17 @@ function unchanged(webhookId: number): WebhookDelta {
 }
 
 function merged(before: WebhookDelta, after: WebhookDelta): WebhookDelta {
+  const latest = saysOfReceiver(after) ? after : before;
+  const isSame = before.url === after.url;
   return {
     webhookId: after.webhookId,
+    url: latest.url,
     succeeded: before.succeeded || after.succeeded,
     failures: after.succeeded ? after.failures : before.failures + after.failures,
     lastTriggeredAt: Math.max(before.lastTriggeredAt, after.lastTriggeredAt),
     lastSuccessAt: after.lastSuccessAt ?? before.lastSuccessAt,
-    pausedUntil: after.pausedUntil ?? before.pausedUntil,
-    disabledReason: before.disabledReason ?? after.disabledReason,
+    pausedUntil: isSame ? (after.pausedUntil ?? before.pausedUntil) : latest.pausedUntil,
+    disabledReason: isSame ? (before.disabledReason ?? after.disabledReason) : latest.disabledReason,
   };
 }
 

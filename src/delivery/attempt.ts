@@ -12,6 +12,8 @@ export interface Attempt {
   trust: Trust;
   /** Of the circuit breaker. */
   epoch: number;
+  /** Of the queue. */
+  generation: number;
   /** Whether its first delivery had never failed. */
   isFirst: boolean;
   /** Whether its first delivery is sent before its own time: to look for a receiver, or as that has asked to come again. */
@@ -34,6 +36,7 @@ export function createAttempt(
     deliveries,
     trust: trustOf(queue),
     epoch: queue.breaker.epoch,
+    generation: queue.generation,
     isFirst: first.attemptCount === first.budgetFrom,
     isEarly: first.dueAt > now,
     startedAt,

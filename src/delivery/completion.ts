@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { DisabledReason } from "../outcomes.ts";
 import type { AttemptRecord, ClaimedDelivery, DeliveryQueue } from "../store/delivery-queue.ts";
+import { spared } from "../store/spared.ts";
 import type { Attempt } from "./attempt.ts";
 import type { AttemptRecorder } from "./attempt-recorder.ts";
 import {
@@ -59,14 +60,23 @@ export function createCompletion(
     const { queue } = attempt;
     if (disables) queue.isGivenUp = true;
     const { webhookId } = queue;
+    const { url } = attempt.settings.target;
     const change = { endedAt: moment.now, pausedUntil, disabledReason: disables };
-    recorder.add({ webhookId, records, counts, ...change }, () => written(attempt, judgement));
+    recorder.add({ webhookId, url, records, counts, ...change }, (givenUp) =>
+      written(attempt, judgement, givenUp.has(webhookId)),
+    );
   };
 
   /** After the commit: what was held is free, and what is to be known is told. */
-  const written = (attempt: Attempt, { records, outcomes, failures, disables }: Judgement): void => {
+  const written = (
+    attempt: Attempt,
+    { records, outcomes, failures, disables }: Judgement,
+    isGivenUp: boolean,
+  ): void => {
     const { queue, settings, deliveries } = attempt;
     scheduler.release(attempt);
+    const isSpared = disables !== null && !isGivenUp;
+    if (isSpared) spare(queue);
     const kept: ClaimedDelivery[] = [];
     for (let i = 0; i < deliveries.length; i += 1) {
       const delivery = deliveries[i] as ClaimedDelivery;
@@ -79,21 +89,24 @@ export function createCompletion(
         webhook: settings,
         deliveryId: delivery.id,
         eventId: delivery.eventId,
-        record: records[i] as AttemptRecord,
+        record: isSpared
+          ? spared(records[i] as AttemptRecord, clock.schedule())
+          : (records[i] as AttemptRecord),
         isOn: isOn(queue),
         failures,
       });
     }
-    keep(queue, kept);
-    if (disables) giveUp(attempt, disables);
+    keep(attempt, kept);
+    if (disables && isGivenUp) giveUp(attempt, disables);
     scheduler.wakeAt(queue, queue.nextDueAt);
     scheduler.markReady(queue);
   };
 
-  /** Puts deliveries back in front, unless the webhook went off meanwhile, or to another daemon. */
-  const keep = (queue: WebhookQueue, kept: readonly ClaimedDelivery[]): void => {
+  /** Puts deliveries back in front, unless the webhook went off meanwhile, or to another daemon, also if it is back. */
+  const keep = ({ queue, generation }: Attempt, kept: readonly ClaimedDelivery[]): void => {
     if (kept.length === 0) return;
-    const isOurs = isOn(queue) && !queue.isStale && store.mayBegin(queue.webhookId);
+    const isSame = generation === queue.generation && !queue.isStale;
+    const isOurs = isOn(queue) && isSame && store.mayBegin(queue.webhookId);
     if (!isOurs || !scheduler.isRunning || registry.known(queue.webhookId) !== queue) {
       store.release(kept);
       noteDue(queue);
@@ -106,10 +119,17 @@ export function createCompletion(
   /** Nothing was sent, and it is nobody's failure: all of it stays where it was, and nothing begins for a moment. */
   const giveBack = (attempt: Attempt): void => {
     scheduler.release(attempt);
-    keep(attempt.queue, attempt.deliveries);
+    keep(attempt, attempt.deliveries);
     scheduler.markReady(attempt.queue);
     scheduler.rest();
     options.onReleased();
+  };
+
+  /** The store has not given it up: it has another receiver by now, or was another daemon's when that was to be written. */
+  const spare = (queue: WebhookQueue): void => {
+    queue.isGivenUp = false;
+    queue.isStale = true;
+    noteDue(queue);
   };
 
   /** The webhook was disabled in the same transaction as the attempt that decided it. */

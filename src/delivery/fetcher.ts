@@ -104,9 +104,11 @@ export function createFetcher(options: FetcherOptions): Fetcher {
       queue.missed = "nothing";
       void run(queue, search).then((nextLook) => {
         queue.isFetching = false;
-        if (generation !== queue.generation || queue.missed === "anything") noteDue(queue);
+        const isOutdated = generation !== queue.generation;
+        if (isOutdated || queue.missed === "anything") noteDue(queue);
         else if (queue.missed === "new deliveries") queue.hasBacklog = true;
-        options.onFetched(queue, nextLook);
+        // Whoever looked at it meanwhile has left it to this fetch, which brought nothing.
+        options.onFetched(queue, isOutdated ? schedule() : nextLook);
       });
     },
   };

@@ -180,7 +180,7 @@ function judged(
 
 function recordOf(
   { id, webhookId, attemptCount }: ClaimedDelivery,
-  { state, nextAttemptAt, isCharged, staysInFront }: Outcome,
+  { state, nextAttemptAt, isCharged, staysInFront, disables }: Outcome,
   { startedAt, durationMs, status, error, detail, excerpt }: AttemptResult,
   wall: number,
 ): AttemptRecord {
@@ -199,5 +199,7 @@ function recordOf(
     finishedAt: state === "pending" ? null : wall,
     isCharged,
     keepsClaim: staysInFront,
+    // One that has used up its attempts has failed in any case.
+    failsWithWebhook: disables !== null && disables !== "attempts_exhausted",
   };
 }

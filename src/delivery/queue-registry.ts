@@ -101,9 +101,13 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
   };
 
   const applyChange = async (webhookId: number, queue: WebhookQueue | undefined): Promise<void> => {
+    // Others may change what is read now until it comes to this daemon, which reads all of it then.
+    if (!store.mayBegin(webhookId)) return;
+    const generation = queue?.generation;
     const settings = await options.load(webhookId);
     if (settings) {
-      if (queue) take(queue, settings);
+      // What has let go of it meanwhile, a change or a hand-over, has it read again.
+      if (queue && generation === queue.generation) take(queue, settings);
       if (settings.enabled) look(webhookId);
       return;
     }

@@ -43,7 +43,7 @@ export interface WebhookQueue {
   isFetching: boolean;
   /** What became due in the store during the fetch under way. */
   missed: "nothing" | "new deliveries" | "anything";
-  /** Grows when all that was in memory is let go, so that the end of an older fetch is told from a newer one's. */
+  /** Grows when all that was in memory is let go, so that the ends of older fetches and attempts are told from newer ones'. */
   generation: number;
   /** Schedule time at which the store will hold due deliveries again. */
   nextDueAt: number;

@@ -63,11 +63,15 @@ export interface AttemptRecord {
   isCharged: boolean;
   /** Whether whoever has the claim keeps it, to try again. */
   keepsClaim: boolean;
+  /** Whether it has failed only because its webhook is given up with it. */
+  failsWithWebhook: boolean;
 }
 
 /** What a batch of attempts changes about one webhook. */
 export interface WebhookDelta {
   webhookId: number;
+  /** The URL whose receiver has asked to wait, or shown that the webhook is to be given up: neither holds for another one. */
+  url: string;
   /** Whether there was a success: failures before it count no more. */
   succeeded: boolean;
   /** Failures since the latest success of the batch, or all of the batch's when there was none. */
@@ -111,8 +115,9 @@ export interface DeliveryQueue {
   /**
    * Writes attempts, their deliveries' next states and what they change about their webhooks, all together or not
    * at all, and frees the claims (but for `keepsClaim`). A late result takes nothing back: what was delivered stays
-   * so, what was ended with its webhook stays ended, and what was retried by hand meanwhile is due at once. Answers
-   * what is to be ended now, as its webhook was given up with this batch.
+   * so, what was ended with its webhook stays ended, and what was retried by hand meanwhile is due at once. A webhook
+   * that has another URL by now is neither paused nor given up, and what failed only with it is pending and due.
+   * Answers what is to be ended now, as its webhook was given up with this batch.
    */
   record(attempts: readonly AttemptRecord[], webhooks: readonly WebhookDelta[]): Promise<Ending[]>;
   /** Gives claimed deliveries back untried. */

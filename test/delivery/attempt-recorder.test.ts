@@ -22,10 +22,12 @@ const recordOf = (deliveryId: number, webhookId: number): AttemptRecord => ({
   finishedAt: 1_001,
   isCharged: true,
   keepsClaim: false,
+  failsWithWebhook: false,
 });
 
 const resultOf = (deliveryId: number, { webhookId = 1, ...rest }: Partial<Result> = {}): Result => ({
   webhookId,
+  url: "https://one.example",
   records: [recordOf(deliveryId, webhookId)],
   counts: "success",
   endedAt: 2_000 + deliveryId,
@@ -90,10 +92,61 @@ describe("the attempt recorder", () => {
       [{ counts: "failure", disabledReason: "gone" }, { counts: "failure" }],
       { disabledReason: "gone", failures: 2 },
     ],
+    [
+      "what another receiver says takes the place of what the one before said",
+      [
+        { disabledReason: "gone", pausedUntil: 9 },
+        { url: "https://two.example", pausedUntil: 5 },
+      ],
+      { url: "https://two.example", pausedUntil: 5, disabledReason: null },
+    ],
+    [
+      "one that only delivers takes nothing back",
+      [{ pausedUntil: 9 }, { url: "https://two.example" }],
+      { url: "https://one.example", pausedUntil: 9 },
+    ],
   ])("sums up for a webhook: %s", async (_, results, delta) => {
     for (const [i, result] of results.entries()) add(resultOf(i + 1, result));
     await soon();
     expect(batches[0]?.deltas).toMatchObject([{ webhookId: 1, ...delta }]);
+  });
+
+  test("joins what a failed write held with what came since, the later receiver's word counting", async () => {
+    const two = "https://two.example";
+    const cases: [Partial<Result>, Partial<Result>, Partial<WebhookDelta>][] = [
+      [
+        { pausedUntil: 9 },
+        { disabledReason: "gone" },
+        { pausedUntil: 9, disabledReason: "gone", url: "https://one.example" },
+      ],
+      [{ pausedUntil: 9 }, { url: two }, { pausedUntil: 9, url: "https://one.example" }],
+      [
+        { pausedUntil: 9 },
+        { url: two, disabledReason: "gone" },
+        { pausedUntil: null, disabledReason: "gone", url: two },
+      ],
+    ];
+    for (const [before, after, delta] of cases) {
+      batches = [];
+      write = () => Promise.reject(new StoreFault("disk full"));
+      add(resultOf(1, before));
+      await soon();
+      write = async () => [];
+      add(resultOf(2, after));
+      await Bun.sleep(300);
+      expect(batches.map(({ deltas }) => deltas)).toMatchObject([[delta]]);
+    }
+  });
+
+  test("tells each result which webhooks were given up with it", async () => {
+    const told: (readonly number[])[] = [];
+    const heard = (givenUp: ReadonlySet<number>) => told.push([...givenUp]);
+    recorder.add(resultOf(1), heard);
+    await soon();
+    write = async () => [{ webhookId: 1, reason: "webhook_disabled", throughId: 9 }];
+    recorder.add(resultOf(2, { disabledReason: "gone" }), heard);
+    await soon();
+    expect(told).toEqual([[], [1]]);
   });
 
   test("keeps webhooks apart, and all records of one request together", async () => {

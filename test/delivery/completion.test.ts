@@ -11,7 +11,7 @@ import type { AttemptResult } from "../../src/delivery/send.ts";
 import type { WebhookSettings } from "../../src/delivery/settings.ts";
 import { createSlots, type Slots } from "../../src/delivery/slots.ts";
 import type { WebhookQueue } from "../../src/delivery/webhook-queue.ts";
-import type { AttemptRecord, ClaimedDelivery, WebhookDelta } from "../../src/store/delivery-queue.ts";
+import type { AttemptRecord, ClaimedDelivery, Ending, WebhookDelta } from "../../src/store/delivery-queue.ts";
 import { StoreFault } from "../../src/store/faults.ts";
 import { deliveryOf, POLICY, resultOf, settingsOf } from "../support/engine.ts";
 
@@ -35,6 +35,8 @@ let writing: Promise<unknown>;
 /** Webhooks that another daemon sends to. */
 let others: Set<number>;
 let loaded: WebhookSettings | null;
+/** Where the webhook's receiver is, as the store has it. */
+let storedUrl: string;
 let slots: Slots;
 let memory: Memory;
 let scheduler: Scheduler;
@@ -46,6 +48,7 @@ beforeEach(() => {
   writing = Promise.resolve();
   others = new Set();
   loaded = settingsOf();
+  storedUrl = "https://one.example";
   memory = createMemory();
   slots = createSlots({ total: 64, timeoutMs: 10_000, now: () => performance.now() });
   const startedAt = performance.now();
@@ -61,7 +64,11 @@ beforeEach(() => {
         events.push(`wrote ${written.map(({ deliveryId }) => deliveryId)}`);
         records.push(...written);
         deltas.push(...changes);
-        return [];
+        return changes.flatMap(({ webhookId, url, disabledReason }): Ending[] =>
+          disabledReason === null || url !== storedUrl
+            ? []
+            : [{ webhookId, reason: "webhook_disabled", throughId: 9 }],
+        );
       },
     },
     onWritten: () => events.push("all told"),
@@ -267,6 +274,14 @@ describe("a delivery whose receiver asks to wait", () => {
     ["its webhook is given up", (queue) => Object.assign(queue, { isGivenUp: true })],
     ["its webhook was changed", (queue) => Object.assign(queue, { isStale: true })],
     ["another daemon sends to its webhook", ({ webhookId }) => others.add(webhookId)],
+    [
+      "its webhook went to another daemon and came back",
+      (queue) => {
+        registry.lose(() => true);
+        registry.take(queue, settingsOf());
+        Object.assign(queue, { hasBacklog: false, hasDueRetries: false });
+      },
+    ],
     ["the engine stops", () => scheduler.stop()],
   ];
   test.each(meanwhile)("is given back to the store when %s meanwhile", async (_, happens) => {
@@ -343,6 +358,20 @@ describe("an answer that gives a webhook up", () => {
     expect(events).toEqual(["wrote 1", "told 1, 1 in flight", "disabled: gone after 1", "all told"]);
     expect(outcomes[0]?.isOn).toBe(false);
     expect([released, queue.waiting, queue.settings?.enabled]).toEqual([[3, 4], [], false]);
+  });
+
+  test("of a receiver that the webhook no longer has gives nothing up: what it refused is due, and all is read again", async () => {
+    storedUrl = "https://two.example";
+    const queue = begin([deliveryOf(1)]);
+    end(first(), GONE);
+    await soon();
+    expect(deltas).toMatchObject([{ url: "https://one.example", disabledReason: "gone" }]);
+    expect(records).toMatchObject([{ status: "failed", failsWithWebhook: true }]);
+    expect(events).toEqual(["wrote 1", "told 1, 0 in flight", "all told"]);
+    expect(outcomes).toMatchObject([{ isOn: true, record: { status: "pending", finishedAt: null } }]);
+    expect([queue.isGivenUp, queue.isStale, queue.settings?.enabled]).toEqual([false, true, true]);
+    scheduler.pump();
+    expect(fetches).toEqual([1]);
   });
 
   test("is that of its last try, when nothing got through", async () => {

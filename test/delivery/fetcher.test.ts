@@ -116,6 +116,8 @@ describe("a fetch", () => {
     await Bun.sleep(1);
     expect(released).toEqual([1, 2]);
     expect([queue.waiting.length, queue.hasBacklog, queue.hasDueRetries]).toEqual([0, true, true]);
+    // Whoever looked at it meanwhile has left it to this fetch.
+    expect(fetched).toEqual([{ webhookId: 1, nextLook: NOW }]);
   });
 
   test("during which something became due is not the last", async () => {

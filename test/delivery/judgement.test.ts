@@ -35,6 +35,7 @@ describe("what an attempt came to", () => {
         finishedAt: MOMENT.wall,
         isCharged: true,
         keepsClaim: false,
+        failsWithWebhook: false,
       },
     ]);
   });

@@ -15,6 +15,8 @@ let endings: number;
 let isRunning: boolean;
 let memory: Memory;
 let registry: QueueRegistry;
+let loads: number;
+let load: () => Promise<WebhookSettings | null>;
 /** Whether another daemon sends to all of them. */
 let isOthers: boolean;
 
@@ -22,6 +24,8 @@ beforeEach(() => {
   isOthers = false;
   [released, ready, forgotten, ended] = [[], [], [], []];
   settings = settingsOf();
+  loads = 0;
+  load = async () => settings;
   isRunning = true;
   endings = 0;
   memory = createMemory();
@@ -37,7 +41,10 @@ beforeEach(() => {
       },
       mayBegin: () => !isOthers,
     },
-    load: async () => settings,
+    load: async () => {
+      loads += 1;
+      return load();
+    },
     memory,
     clock: { schedule: () => 1_000_000, wall: () => 5_000_000 },
     scheduler: {
@@ -164,6 +171,28 @@ describe("the queues of webhooks", () => {
     expect(queue.pace.pausedUntil - performance.now()).toBeWithin(59_000, 60_001);
     queue.inFlight = 1;
     registry.lose(() => true);
+    expect([registry.known(1), queue.isTakenOver, queue.isStale]).toEqual([queue, false, true]);
+  });
+
+  test("of webhooks that others send to are not read when they are changed", async () => {
+    const queue = loaded();
+    isOthers = true;
+    registry.reload(1);
+    registry.reload(2);
+    await Bun.sleep(1);
+    expect([loads, queue.isStale, ready]).toEqual([0, true, []]);
+  });
+
+  test("take nothing over that was read before a hand-over", async () => {
+    const queue = loaded();
+    const { promise, resolve } = Promise.withResolvers<WebhookSettings | null>();
+    load = () => promise;
+    registry.reload(1);
+    queue.inFlight = 1;
+    registry.lose(() => true);
+    // It is this daemon's again, and the one before has been told to wait meanwhile.
+    resolve(settingsOf());
+    await Bun.sleep(1);
     expect([registry.known(1), queue.isTakenOver, queue.isStale]).toEqual([queue, false, true]);
   });
 

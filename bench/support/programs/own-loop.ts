@@ -124,6 +124,7 @@ async function createRows(store: SqliteStore, count: number): Promise<Rows> {
     await store.deliveryQueue.record(batch, [
       {
         webhookId: webhookIds[0] as number,
+        url: "",
         succeeded: true,
         failures: 0,
         lastTriggeredAt: Date.now(),
@@ -168,6 +169,7 @@ async function createRows(store: SqliteStore, count: number): Promise<Rows> {
         finishedAt: at,
         isCharged: true,
         keepsClaim: false,
+        failsWithWebhook: false,
       });
       // All that come in one turn share a transaction.
       if (results.length === 1 && !isWriting) setImmediate(write);

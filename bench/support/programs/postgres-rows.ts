@@ -95,10 +95,12 @@ async function flood({ count }: { count: number }): Promise<number> {
     finishedAt: clock.schedule(),
     isCharged: true,
     keepsClaim: false,
+    failsWithWebhook: false,
   });
 
   const changeOf = ({ webhookIds: [webhookId = 0] }: NewEvent) => ({
     webhookId,
+    url: "",
     succeeded: true,
     failures: 0,
     lastTriggeredAt: clock.schedule(),

@@ -77,7 +77,7 @@ export function createDeliveryQueue(
         if (!keepsClaim) claims.free(webhookId, deliveryId);
       }
       parts.statistics.count(attempts);
-      if (written.disabled) await parts.changed();
+      if (written.endings.length > 0) await parts.changed();
       if (written.due.size > 0) tellDue([...written.due]);
       return written.endings;
     },

@@ -14,14 +14,20 @@ export const BEAT_MS = 1_500;
 const SAFE_SHARE = 0.8;
 const JOIN_TRIES = 10;
 
+/**
+ * What came of a sign of life: `alive` as before, or `revived` when it had counted as dead by its own clock for a
+ * moment though nobody has taken anything, or `late`: it has to begin anew.
+ */
+export type Beat = "alive" | "revived" | "late";
+
 /** This daemon among all that share the database. */
 export interface Membership {
   /** The present id; null while it counts as dead. */
   id(): string | null;
   /** Whether the lease surely holds, by this machine's monotonic clock alone. */
   isAlive(): boolean;
-  /** Gives a sign of life; false when it came too late, and the daemon has to begin anew. Rejects with StoreFault. */
-  beat(): Promise<boolean>;
+  /** Gives a sign of life. Rejects with StoreFault. */
+  beat(): Promise<Beat>;
   /** Begins anew: with another id, holding nothing. */
   join(): Promise<void>;
   /** From now on it takes its share of the webhooks. */
@@ -44,20 +50,25 @@ export function createMembership(pool: Pool, onNumber: (number: number) => void)
     // Waits for a sign of life that is being written, and then looks again: what is removed stays dead.
     (await pool.query("DELETE FROM daemons WHERE expires_at < clock_timestamp()")).count;
 
-  const beat = async (): Promise<boolean> => {
-    if (id === null) return false;
+  const isAlive = (): boolean => performance.now() < deadline;
+
+  const beat = async (): Promise<Beat> => {
+    if (id === null) return "late";
     const before = performance.now();
     const { count } = await pool.query(
       `UPDATE daemons SET beat_at = clock_timestamp(), expires_at = clock_timestamp() + $2::interval
        WHERE id = $1 AND expires_at > clock_timestamp()`,
       [id, lease],
     );
-    if (count === 1) deadline = before + LEASE_MS * SAFE_SHARE;
-    else {
+    if (count !== 1) {
       id = null;
       deadline = Number.NEGATIVE_INFINITY;
+      return "late";
     }
-    return count === 1;
+    // Asked only now: its time may have run out while the answer was under way.
+    const beatBefore = isAlive() ? "alive" : "revived";
+    deadline = before + LEASE_MS * SAFE_SHARE;
+    return beatBefore;
   };
 
   const join = async (): Promise<void> => {
@@ -86,7 +97,7 @@ export function createMembership(pool: Pool, onNumber: (number: number) => void)
 
   return {
     id: () => id,
-    isAlive: () => performance.now() < deadline,
+    isAlive,
     beat,
     join,
     removeDead,

@@ -59,7 +59,6 @@ export function createPulse(options: PulseOptions): Pulse {
   let mustBalance = true;
   let mustPoll = true;
   let isSoon = false;
-  let wasAlive = true;
   let running: Promise<void> = Promise.resolve();
   let beatenAt = 0;
   let tidiedAt = 0;
@@ -75,13 +74,12 @@ export function createPulse(options: PulseOptions): Pulse {
 
   const beat = async (): Promise<void> => {
     beatenAt = performance.now();
-    if (!(await membership.beat())) {
+    const came = await membership.beat();
+    if (came === "revived") options.onRevived();
+    if (came === "late") {
       log?.warn("the lease had run out: others have taken over, and this daemon begins anew");
       await rejoin();
     }
-    // Its time was up by its own clock, but nobody has taken anything.
-    else if (!wasAlive) options.onRevived();
-    wasAlive = true;
     // The dead are found by whoever is alive.
     if ((await membership.removeDead()) > 0) announcer.tell({ shares: true });
     mustBalance = true;
@@ -95,7 +93,6 @@ export function createPulse(options: PulseOptions): Pulse {
 
   const turn = async (): Promise<void> => {
     const now = performance.now();
-    wasAlive &&= membership.isAlive();
     if (now - beatenAt >= BEAT_MS || database.fault() !== null || !membership.isAlive()) await beat();
     if (partitions.isDraining() && (await partitions.giveDrained())) announcer.tell({ shares: true });
     if (mustBalance) await balance();

@@ -9,6 +9,7 @@ import type {
   QueueChanges,
   WebhookDelta,
 } from "../delivery-queue.ts";
+import { spared } from "../spared.ts";
 import type { WebhookLabel } from "../webhooks.ts";
 import type { Claims } from "./claims.ts";
 import type { StoreDatabase } from "./database.ts";
@@ -125,19 +126,29 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
           keepsClaim: false,
         };
 
+  /** Without what a receiver has said that the webhook no longer has. */
+  const ofReceiver = (delta: WebhookDelta): WebhookDelta => {
+    const saysNothing = delta.pausedUntil === null && delta.disabledReason === null;
+    if (saysNothing || deliveries.hasUrl(delta.webhookId, delta.url)) return delta;
+    return { ...delta, pausedUntil: null, disabledReason: null };
+  };
+
   const record = (attempts: readonly AttemptRecord[], deltas: readonly WebhookDelta[]): Ending[] => {
     const outcomes = new Map<number, WebhookOutcome>();
+    const due = new Set<number>();
     for (const delta of deltas) {
-      outcomes.set(delta.webhookId, { ...delta, triedThrough: 0, endThrough: lastId() });
+      const held = ofReceiver(delta);
+      if (held.disabledReason !== delta.disabledReason) due.add(delta.webhookId);
+      outcomes.set(delta.webhookId, { ...held, triedThrough: 0, endThrough: lastId() });
     }
     const written = attempts.map((attempt) => {
       const outcome = outcomes.get(attempt.webhookId);
       if (outcome) outcome.triedThrough = Math.max(outcome.triedThrough, attempt.deliveryId);
-      return renew(attempt, outcome?.disabledReason != null);
+      const isEnded = outcome?.disabledReason != null;
+      return renew(isEnded ? attempt : spared(attempt, clock.schedule()), isEnded);
     });
     deliveries.recordAttempts(written, [...outcomes.values()]);
-    if (deltas.some(({ disabledReason }) => disabledReason !== null)) parts.onDisabled();
-    const due = new Set<number>();
+    if ([...outcomes.values()].some(({ disabledReason }) => disabledReason !== null)) parts.onDisabled();
     for (const { webhookId, deliveryId, keepsClaim } of written) {
       if (claims.isRenewed(deliveryId)) due.add(webhookId);
       if (!keepsClaim) claims.free(webhookId, deliveryId);

@@ -1,9 +1,10 @@
-import type { DeliveryStatus } from "../../../src/outcomes.ts";
+import type { DeliveryStatus, DisabledReason } from "../../../src/outcomes.ts";
 import type { AttemptRecord, ClaimedDelivery } from "../../../src/store/delivery-queue.ts";
 import type { NewEvent, StoredEvent } from "../../../src/store/event-log.ts";
 import type { Delivery } from "../../../src/store/history.ts";
 import type { PruneStep } from "../../../src/store/retention.ts";
 import type { Store } from "../../../src/store/store.ts";
+import { HOOK_URL } from "./harness.ts";
 
 /** What the suites do with events and deliveries, through the ports alone. */
 
@@ -69,15 +70,23 @@ export function attempt(
     finishedAt: status === "pending" ? null : now,
     isCharged: true,
     keepsClaim: false,
+    failsWithWebhook: false,
     ...more,
   };
+}
+
+/** What a receiver has said beside what became of a delivery; `url` is where it is. */
+export interface Said {
+  pausedUntil?: number | null;
+  disabledReason?: DisabledReason | null;
+  url?: string;
 }
 
 /** Records attempts and what they say of their webhooks, as the delivery engine does. */
 export async function record(
   store: Store,
   attempts: readonly AttemptRecord[],
-  pausedUntil: number | null = null,
+  { pausedUntil = null, disabledReason = null, url = HOOK_URL }: Said = {},
 ) {
   const webhookIds = [...new Set(attempts.map(({ webhookId }) => webhookId))];
   const deltas = webhookIds.map((webhookId) => {
@@ -85,12 +94,13 @@ export async function record(
     const successes = own.filter(({ error }) => error === null).length;
     return {
       webhookId,
+      url,
       succeeded: successes > 0,
       failures: successes > 0 ? 0 : own.length,
       lastTriggeredAt: Math.max(...own.map(({ startedAt }) => startedAt)),
       lastSuccessAt: successes > 0 ? store.clock.schedule() : null,
       pausedUntil,
-      disabledReason: null,
+      disabledReason,
     };
   });
   return store.deliveryQueue.record(attempts, deltas);

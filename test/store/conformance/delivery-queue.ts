@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { ClaimedDelivery, Ending } from "../../../src/store/delivery-queue.ts";
+import type { AttemptRecord, ClaimedDelivery, Ending } from "../../../src/store/delivery-queue.ts";
 import { isStoreFault } from "../../../src/store/faults.ts";
 import type { Store } from "../../../src/store/store.ts";
 import type { Webhook, WebhookChanges } from "../../../src/store/webhooks.ts";
@@ -87,7 +87,7 @@ export function deliveryQueueConforms(harness: Harness): void {
           nextAttemptAt: now + 90_000,
         });
       // Whatever it said that with: a 503, or Teams in a 200.
-      await record(under.store, [asked(fresh[0], 503)], now + 30_000);
+      await record(under.store, [asked(fresh[0], 503)], { pausedUntil: now + 30_000 });
       await record(under.store, [asked(fresh[1], 500)]);
       const { overview } = under.store;
       expect(await pausedUntil(webhookId)).toBe(now + 30_000);
@@ -100,11 +100,11 @@ export function deliveryQueueConforms(harness: Harness): void {
       const { webhookId, webhook, organizationId } = await prepare(3);
       const { fresh } = await claimAll(under.store, webhookId);
       const paused = async (changes: WebhookChanges) => {
-        const until = under.store.clock.schedule() + 30_000;
+        const said = { url: webhook.url, pausedUntil: under.store.clock.schedule() + 30_000 };
         await record(
           under.store,
           [attempt(under.store, fresh.shift() as ClaimedDelivery, "delivered")],
-          until,
+          said,
         );
         await under.store.webhooks.update(organizationId, webhook.uuid, changes);
         return (await pausedUntil(webhookId)) !== null;
@@ -113,6 +113,61 @@ export function deliveryQueueConforms(harness: Harness): void {
       expect(await paused({ url: "https://other.example/hook" })).toBe(false);
       await under.store.webhooks.update(organizationId, webhook.uuid, { enabled: false });
       expect(await paused({ enabled: true })).toBe(false);
+    });
+
+    test("leaves a webhook alone whose receiver before has asked to wait, or that it be given up", async () => {
+      const { webhookId, webhook, organizationId } = await prepare(4);
+      const { fresh } = await claimAll(under.store, webhookId);
+      const [refused, exhausted, asked, again] = fresh as [
+        ClaimedDelivery,
+        ClaimedDelivery,
+        ClaimedDelivery,
+        ClaimedDelivery,
+      ];
+      await under.store.webhooks.update(organizationId, webhook.uuid, { url: "https://other.example/hook" });
+      const now = under.store.clock.schedule();
+      const of = (delivery: ClaimedDelivery, more: Partial<AttemptRecord> = {}) =>
+        attempt(under.store, delivery, "failed", { httpStatus: 410, ...more });
+      const endings = await record(
+        under.store,
+        [
+          of(refused, { failsWithWebhook: true }),
+          of(exhausted),
+          of(asked, { status: "pending", nextAttemptAt: now + 30_000 }),
+        ],
+        { url: webhook.url, pausedUntil: now + 30_000, disabledReason: "gone" },
+      );
+      expect(endings).toEqual([]);
+      const loaded = await under.store.webhooks.load(webhookId);
+      expect(loaded?.webhook).toMatchObject({ enabled: true, disabledReason: null });
+      expect(loaded?.pausedUntil).toBeNull();
+      expect((await historyOf(under.store, webhookId, "failed")).map(({ id }) => id)).toEqual([exhausted.id]);
+      // What was refused by who is there no more is due at once, with all of its attempts.
+      const due = await under.store.deliveryQueue.claim({ webhookId, fresh: 9, again: 9, ...NOW() });
+      expect(due.again).toMatchObject([{ id: refused.id, attemptCount: 1, budgetFrom: 1 }]);
+      const gone = of(again, { failsWithWebhook: true });
+      const url = "https://other.example/hook";
+      const ended = await record(under.store, [gone], { url, disabledReason: "gone" });
+      expect(ended).toMatchObject([{ webhookId, reason: "webhook_disabled" }]);
+      expect((await under.store.webhooks.load(webhookId))?.webhook.disabledReason).toBe("gone");
+      expect(await historyOf(under.store, webhookId, "failed")).toHaveLength(2);
+    });
+
+    test("gives a webhook up of which another delivery was retried by hand meanwhile", async () => {
+      const { webhookId, webhook } = await prepare(2);
+      const { fresh } = await claimAll(under.store, webhookId);
+      const [one, two] = fresh as [ClaimedDelivery, ClaimedDelivery];
+      await under.store.deliveryQueue.retry(webhookId, two.id);
+      const ended = await record(
+        under.store,
+        [
+          attempt(under.store, one, "failed", { failsWithWebhook: true }),
+          attempt(under.store, two, "pending"),
+        ],
+        { url: webhook.url, disabledReason: "gone" },
+      );
+      expect(ended).toMatchObject([{ webhookId, reason: "webhook_disabled" }]);
+      expect((await under.store.webhooks.load(webhookId))?.webhook.enabled).toBe(false);
     });
 
     test("writes what became of deliveries and of their webhook, also for a restart", async () => {

@@ -53,11 +53,9 @@ export async function addOrganization(store: Store, name = "acme"): Promise<numb
   return (await store.organizations.create({ name, plan: "enterprise" })).id;
 }
 
-export async function addWebhook(
-  store: Store,
-  organizationId: number,
-  url = "https://hooks.example.com/a",
-): Promise<Webhook> {
+export const HOOK_URL = "https://hooks.example.com/a";
+
+export async function addWebhook(store: Store, organizationId: number, url = HOOK_URL): Promise<Webhook> {
   const input = { organizationId, url, events: ["red_tier" as const], format: "json" as const };
   const made = await store.webhooks.create(input, Number.MAX_SAFE_INTEGER);
   if (!made) throw new Error("no webhook was made");

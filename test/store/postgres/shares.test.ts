@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, spyOn, test } from "bun:test";
 import { createMembership, LEASE_MS, type Membership } from "../../../src/store/postgres/members.ts";
 import { createPartitions, PARTITIONS, type Partitions } from "../../../src/store/postgres/partitions.ts";
 import type { Pool } from "../../../src/store/postgres/pool.ts";
@@ -31,11 +31,11 @@ describe("a daemon among others", () => {
   });
 
   test("is nobody before it has joined; then it has a number, and its lease holds", async () => {
-    expect([membership.id(), membership.isAlive(), await membership.beat()]).toEqual([null, false, false]);
+    expect([membership.id(), membership.isAlive(), await membership.beat()]).toEqual([null, false, "late"]);
     await membership.join();
     expect(membership.id()).toBeString();
     expect([membership.isAlive(), numbers]).toEqual([true, [4]]);
-    expect(await membership.beat()).toBe(true);
+    expect(await membership.beat()).toBe("alive");
   });
 
   test("tries again when another took its number, and gives up when there is none", async () => {
@@ -51,7 +51,7 @@ describe("a daemon among others", () => {
     await membership.join();
     const first = membership.id();
     answers["UPDATE daemons SET beat_at"] = () => 0;
-    expect(await membership.beat()).toBe(false);
+    expect(await membership.beat()).toBe("late");
     expect([membership.id(), membership.isAlive()]).toEqual([null, false]);
     await membership.join();
     expect(membership.id()).not.toBe(first);
@@ -72,6 +72,28 @@ describe("a daemon among others", () => {
       expect(membership.isAlive()).toBe(false);
     } finally {
       performance.now = real;
+    }
+  });
+
+  test("says that it had counted as dead by its own clock, also when its time ran out during the question", async () => {
+    await membership.join();
+    const start = performance.now();
+    let passed = 0;
+    const shift = spyOn(performance, "now").mockImplementation(() => start + passed);
+    try {
+      passed = 0.8 * LEASE_MS + 20;
+      expect(membership.isAlive()).toBe(false);
+      expect(await membership.beat()).toBe("revived");
+      expect(await membership.beat()).toBe("alive");
+      answers["UPDATE daemons SET beat_at"] = () => {
+        passed += 0.8 * LEASE_MS + 20;
+        return 1;
+      };
+      passed += 1_500;
+      expect(membership.isAlive()).toBe(true);
+      expect(await membership.beat()).toBe("revived");
+    } finally {
+      shift.mockRestore();
     }
   });
 

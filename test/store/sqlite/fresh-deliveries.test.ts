@@ -137,11 +137,13 @@ function record(store: SqliteStore, webhookId: number, picks: readonly number[],
       finishedAt: status === PENDING ? null : now,
       isCharged: true,
       keepsClaim: false,
+      failsWithWebhook: false,
     }),
   );
   store.deliveries.recordAttempts(attempts, [
     {
       webhookId,
+      url: "",
       succeeded: false,
       failures: 0,
       lastTriggeredAt: now,

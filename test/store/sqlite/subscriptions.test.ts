@@ -53,6 +53,7 @@ describe("who gets an event", () => {
     expect(subscribers()).toEqual([one.id]);
     const change = {
       webhookId: one.id,
+      url: one.url,
       succeeded: false,
       failures: 1,
       lastTriggeredAt: 1,
