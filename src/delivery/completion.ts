@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { DisabledReason } from "../outcomes.ts";
+import { spared } from "../spared.ts";
 import type { AttemptRecord, ClaimedDelivery, DeliveryQueue } from "../store/delivery-queue.ts";
-import { spared } from "../store/spared.ts";
 import type { Attempt } from "./attempt.ts";
 import type { AttemptRecorder } from "./attempt-recorder.ts";
 import {

@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import type { DeliveryStatus } from "../../outcomes.ts";
+import { spared } from "../../spared.ts";
 import type { AttemptRecord, Ending, WebhookDelta } from "../delivery-queue.ts";
-import { spared } from "../spared.ts";
 import type { Claims } from "./claims.ts";
 import { raiseVersion } from "./directory.ts";
 import type { Pool, Query } from "./pool.ts";

@@ -1,4 +1,5 @@
 import type { Clock } from "../../clock.ts";
+import { spared } from "../../spared.ts";
 import type {
   AttemptRecord,
   Claim,
@@ -9,7 +10,6 @@ import type {
   QueueChanges,
   WebhookDelta,
 } from "../delivery-queue.ts";
-import { spared } from "../spared.ts";
 import type { WebhookLabel } from "../webhooks.ts";
 import type { Claims } from "./claims.ts";
 import type { StoreDatabase } from "./database.ts";
@@ -45,6 +45,9 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
     );
   const endingsAmong = ending("id > ? AND id <= ?");
   const endingOf = ending("id = ?");
+  const withUrl = sqlite.prepare<unknown, [number, string]>(
+    "SELECT 1 FROM webhooks WHERE id = ? AND url = ?",
+  );
   const label = sqlite.prepare<WebhookLabel, [number]>("SELECT uuid, name FROM webhooks WHERE id = ?");
   const watchers = new Set<Pick<QueueChanges, "due">>();
 
@@ -129,7 +132,7 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
   /** Without what a receiver has said that the webhook no longer has. */
   const ofReceiver = (delta: WebhookDelta): WebhookDelta => {
     const saysNothing = delta.pausedUntil === null && delta.disabledReason === null;
-    if (saysNothing || deliveries.hasUrl(delta.webhookId, delta.url)) return delta;
+    if (saysNothing || withUrl.get(delta.webhookId, delta.url) !== null) return delta;
     return { ...delta, pausedUntil: null, disabledReason: null };
   };
 

@@ -1,4 +1,4 @@
-import type { AttemptRecord } from "./delivery-queue.ts";
+import type { AttemptRecord } from "./store/delivery-queue.ts";
 
 /**
  * An attempt whose delivery failed only because its webhook was given up with it, where that does not hold: the
