@@ -120,6 +120,7 @@ const PURE = [
   "directories",
   "event-types",
   "outcomes",
+  "spared",
   "timestamp",
   "webhook-changes",
   "webhook-secrets",

@@ -44,7 +44,6 @@ export interface DeliveryStore {
   pendingAfter(webhookId: number, limit: number): { webhookIds: number[]; through: number | null };
   /** Writes attempts, their deliveries' next states and their webhooks' counters in one transaction. */
   recordAttempts(attempts: readonly AttemptRecord[], webhooks: readonly WebhookOutcome[]): void;
-  hasUrl(webhookId: number, url: string): boolean;
   /** Ends up to `limit` pending deliveries of a webhook as failed and notes when none are left; answers how many it ended. */
   failPending(options: FailPending): number;
 }
@@ -87,9 +86,6 @@ export function createDeliveryStore(
        OR (SELECT max(delivery_id) FROM webhook_log WHERE webhook_id = w.id) > w.tried_through
        OR EXISTS (SELECT 1 FROM ${LOGGED_DELIVERIES} WHERE ${freshOf("w.id")}))`,
   );
-  const withUrl = sqlite.prepare<unknown, [number, string]>(
-    "SELECT 1 FROM webhooks WHERE id = ? AND url = ?",
-  );
   const writeAttempt = prepareAttemptWriter(sqlite);
   const advance = prepareAdvance(sqlite);
   const writeOutcome = prepareOutcomeWriter(sqlite, advance);
@@ -117,7 +113,6 @@ export function createDeliveryStore(
         for (const webhook of webhooks) writeOutcome(webhook, takeIn);
         statistics.count(attempts);
       }),
-    hasUrl: (webhookId, url) => withUrl.get(webhookId, url) !== null,
     failPending: (options) => {
       webhookLog.catchUp();
       return transaction("relaxed", () => {
