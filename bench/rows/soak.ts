@@ -125,9 +125,9 @@ async function send(bench: Bench, { daemon }: Installation, { id }: Tenant, seco
     await connectScanner(bench, daemon.socket, 1),
     await connectScanner(bench, daemon.socket, 1),
   ];
-  const ofAll = Object.keys(KINDS).length + 1;
   await Promise.all([
-    red.steady({ organizationId: id, rate: RATE, count: RATE * seconds, deliveriesEach: ofAll }),
+    // The webhook whose receiver is dead is given up in the end; receivers count what comes to the others.
+    red.steady({ organizationId: id, rate: RATE, count: RATE * seconds, deliveriesEach: null }),
     yellow.steady({
       organizationId: id,
       rate: LIMITED_RATE,

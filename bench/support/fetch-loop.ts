@@ -52,7 +52,7 @@ export function bareFetch(bench: Bench, { receiver, targets, ca }: FetchLoopOpti
       const { call, stop } = await prepared();
       const { sentAt, failed } = await within(
         "the bare fetch loop",
-        LONGEST_MS,
+        (count / rate) * 1_000 + LONGEST_MS,
         call("steady", { rate, count }),
       );
       check(`no request of the bare loop failed (${failed})`, failed === 0);
