@@ -3,6 +3,7 @@ import { closeSync, existsSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { makeDataDir } from "../../directories.ts";
 import { messageOf, UsageError } from "../../errors.ts";
+import { CompiledOnce } from "./compiled-once.ts";
 import { isSqliteFault } from "./faults.ts";
 
 export const DATABASE_FILE = "armorhooks.db";
@@ -27,7 +28,7 @@ export function openChecked(path: string): Database {
     checkIntegrity(path);
   }
   try {
-    return new Database(path, { create: true, readwrite: true, strict: true });
+    return new CompiledOnce(path, { create: true, readwrite: true, strict: true });
   } catch (error) {
     throw refusal(path, error);
   }
