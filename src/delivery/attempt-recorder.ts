@@ -1,5 +1,11 @@
 import type { DisabledReason } from "../outcomes.ts";
-import type { AttemptRecord, DeliveryQueue, Ending, WebhookDelta } from "../store/delivery-queue.ts";
+import type {
+  AttemptRecord,
+  DeliveryQueue,
+  Ending,
+  Recorded,
+  WebhookDelta,
+} from "../store/delivery-queue.ts";
 import { isStoreFault } from "../store/faults.ts";
 
 /** What one request came to: a record for each delivery that it carried, written together. */
@@ -17,11 +23,19 @@ export interface Result {
   disabledReason: DisabledReason | null;
 }
 
-type Written = (givenUp: ReadonlySet<number>) => void;
+/** What is to be known of the transaction that a result was written in. */
+export interface WrittenWith {
+  /** Webhooks that were given up with it. */
+  givenUp: ReadonlySet<number>;
+  /** Deliveries that were retried by hand meanwhile: they are no longer in the hands of who attempted them. */
+  renewed: ReadonlySet<number>;
+}
+
+type Written = (transaction: WrittenWith) => void;
 
 /** Writes attempt results, all that are waiting in one transaction. */
 export interface AttemptRecorder {
-  /** `written` is called once the result is in the store, with the webhooks that were given up in the same transaction. */
+  /** `written` is called once the result is in the store. */
   add(result: Result, written: Written): void;
   /** Resolves once what was added so far is in the store, or the store has failed: then it is tried again by itself. */
   flush(): Promise<void>;
@@ -53,9 +67,9 @@ export function createAttemptRecorder({
   let isStuck = false;
 
   const write = async (batch: Batch): Promise<void> => {
-    let endings: Ending[];
+    let recorded: Recorded;
     try {
-      endings = await queue.record(batch.records, [...batch.deltas.values()]);
+      recorded = await queue.record(batch.records, [...batch.deltas.values()]);
     } catch (error) {
       // Nothing of it was written: keep everything, try again soon. The store itself says why it cannot write.
       if (!isStoreFault(error)) onFault(error);
@@ -65,10 +79,11 @@ export function createAttemptRecorder({
       return;
     }
     isStuck = false;
-    const givenUp = new Set(endings.map(({ webhookId }) => webhookId));
+    const { endings, renewed } = recorded;
+    const transaction = { givenUp: new Set(endings.map(({ webhookId }) => webhookId)), renewed };
     for (const written of batch.callbacks) {
       try {
-        written(givenUp);
+        written(transaction);
       } catch (error) {
         // The others' slots must be given back all the same.
         onFault(error);

@@ -13,7 +13,7 @@ export interface Attempt {
   /** Of the circuit breaker. */
   epoch: number;
   /** Of the queue. */
-  generation: number;
+  tenure: number;
   /** Whether its first delivery had never failed. */
   isFirst: boolean;
   /** Whether its first delivery is sent before its own time: to look for a receiver, or as that has asked to come again. */
@@ -36,7 +36,7 @@ export function createAttempt(
     deliveries,
     trust: trustOf(queue),
     epoch: queue.breaker.epoch,
-    generation: queue.generation,
+    tenure: queue.tenure,
     isFirst: first.attemptCount === first.budgetFrom,
     isEarly: first.dueAt > now,
     startedAt,

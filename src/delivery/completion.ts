@@ -3,7 +3,7 @@ import type { DisabledReason } from "../outcomes.ts";
 import { spared } from "../spared.ts";
 import type { AttemptRecord, ClaimedDelivery, DeliveryQueue } from "../store/delivery-queue.ts";
 import type { Attempt } from "./attempt.ts";
-import type { AttemptRecorder } from "./attempt-recorder.ts";
+import type { AttemptRecorder, WrittenWith } from "./attempt-recorder.ts";
 import {
   type Judgement,
   type JudgementOptions,
@@ -62,8 +62,8 @@ export function createCompletion(
     const { webhookId } = queue;
     const { url } = attempt.settings.target;
     const change = { endedAt: moment.now, pausedUntil, disabledReason: disables };
-    recorder.add({ webhookId, url, records, counts, ...change }, (givenUp) =>
-      written(attempt, judgement, givenUp.has(webhookId)),
+    recorder.add({ webhookId, url, records, counts, ...change }, (transaction) =>
+      written(attempt, judgement, transaction),
     );
   };
 
@@ -71,17 +71,18 @@ export function createCompletion(
   const written = (
     attempt: Attempt,
     { records, outcomes, failures, disables }: Judgement,
-    isGivenUp: boolean,
+    { givenUp, renewed }: WrittenWith,
   ): void => {
     const { queue, settings, deliveries } = attempt;
     scheduler.release(attempt);
+    const isGivenUp = givenUp.has(queue.webhookId);
     const isSpared = disables !== null && !isGivenUp;
     if (isSpared) spare(queue);
     const kept: ClaimedDelivery[] = [];
     for (let i = 0; i < deliveries.length; i += 1) {
       const delivery = deliveries[i] as ClaimedDelivery;
       const outcome = outcomes[i] as Outcome;
-      if (outcome.staysInFront) kept.push(triedOnce(delivery, outcome));
+      if (outcome.staysInFront && !renewed.has(delivery.id)) kept.push(triedOnce(delivery, outcome));
       else if (outcome.nextAttemptAt !== null) {
         queue.nextDueAt = Math.min(queue.nextDueAt, outcome.nextAttemptAt);
       }
@@ -103,9 +104,9 @@ export function createCompletion(
   };
 
   /** Puts deliveries back in front, unless the webhook went off meanwhile, or to another daemon, also if it is back. */
-  const keep = ({ queue, generation }: Attempt, kept: readonly ClaimedDelivery[]): void => {
+  const keep = ({ queue, tenure }: Attempt, kept: readonly ClaimedDelivery[]): void => {
     if (kept.length === 0) return;
-    const isSame = generation === queue.generation && !queue.isStale;
+    const isSame = tenure === queue.tenure && !queue.isStale;
     const isOurs = isOn(queue) && isSame && store.mayBegin(queue.webhookId);
     if (!isOurs || !scheduler.isRunning || registry.known(queue.webhookId) !== queue) {
       store.release(kept);
@@ -136,6 +137,9 @@ export function createCompletion(
   const giveUp = ({ queue, settings }: Attempt, reason: DisabledReason): void => {
     registry.park(queue);
     queue.settings = { ...settings, enabled: false };
+    // Others that were in flight may have come to the same.
+    if (queue.isGivenUpTold) return;
+    queue.isGivenUpTold = true;
     observer.disabled(settings, reason, queue.failureCount);
   };
 

@@ -144,9 +144,10 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
     for (const delivery of claimed) {
       const queue = registry.of(delivery.webhookId);
       queue.expected = Math.max(0, queue.expected - 1);
-      if (isOn(queue) && scheduler.isRunning) queue.waiting.push(delivery);
+      const isOurs = isOn(queue) && store.mayBegin(delivery.webhookId);
+      if (isOurs && scheduler.isRunning) queue.waiting.push(delivery);
       else {
-        // Switched off meanwhile.
+        // Switched off meanwhile, or gone to another daemon.
         memory.remove(delivery.body.length);
         store.release([delivery]);
         noteDue(queue);

@@ -95,6 +95,7 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
       if (!isLost(webhookId)) continue;
       queue.isStale = true;
       queue.isTakenOver = false;
+      queue.tenure += 1;
       park(queue);
       if (queue.inFlight === 0 && !queue.isFetching) queues.delete(webhookId);
     }
@@ -102,7 +103,7 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
 
   const applyChange = async (webhookId: number, queue: WebhookQueue | undefined): Promise<void> => {
     // Others may change what is read now until it comes to this daemon, which reads all of it then.
-    if (!store.mayBegin(webhookId)) return;
+    if (!store.mayBegin(webhookId)) return endDeleted(webhookId);
     const generation = queue?.generation;
     const settings = await options.load(webhookId);
     if (settings) {
@@ -118,8 +119,13 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
       last.settings = null;
       queues.delete(webhookId);
     }
+    await endDeleted(webhookId);
+  };
+
+  /** That can be done by any daemon, also where none sends to it. */
+  const endDeleted = async (webhookId: number): Promise<void> => {
     const ending = await store.ending(webhookId);
-    if (ending) endPending(ending);
+    if (ending?.reason === "webhook_deleted") endPending(ending);
   };
 
   /** Takes settings over that were just loaded. */
@@ -138,6 +144,7 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
     if (!queue.isTakenOver) takeOver(queue, settings);
     queue.failureCount = settings.failureCount;
     queue.isGivenUp = false;
+    if (settings.enabled) queue.isGivenUpTold = false;
     queue.isStale = false;
     queue.settings = settings;
   };

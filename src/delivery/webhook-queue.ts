@@ -43,8 +43,10 @@ export interface WebhookQueue {
   isFetching: boolean;
   /** What became due in the store during the fetch under way. */
   missed: "nothing" | "new deliveries" | "anything";
-  /** Grows when all that was in memory is let go, so that the ends of older fetches and attempts are told from newer ones'. */
+  /** Grows when all that was in memory is let go, so that the end of an older fetch is told from a newer one's. */
   generation: number;
+  /** Grows when the webhook goes to other daemons: what was claimed before is of no use after it has come back. */
+  tenure: number;
   /** Schedule time at which the store will hold due deliveries again. */
   nextDueAt: number;
   /** Wall time: deliveries that were last tried before this are tried although they are not due, as the receiver is back. */
@@ -69,6 +71,8 @@ export interface WebhookQueue {
   aloneThrough: number;
   /** Set when the daemon gives the webhook up, until that is written: nothing more begins. */
   isGivenUp: boolean;
+  /** Whether it was told that the daemon has given the webhook up, until that is on again. */
+  isGivenUpTold: boolean;
 }
 
 export function createWebhookQueue(webhookId: number): WebhookQueue {
@@ -85,6 +89,7 @@ export function createWebhookQueue(webhookId: number): WebhookQueue {
     isFetching: false,
     missed: "nothing",
     generation: 0,
+    tenure: 0,
     nextDueAt: Number.POSITIVE_INFINITY,
     hastenBefore: null,
     inFlight: 0,
@@ -99,6 +104,7 @@ export function createWebhookQueue(webhookId: number): WebhookQueue {
     refusedSince: new Map(),
     aloneThrough: 0,
     isGivenUp: false,
+    isGivenUpTold: false,
   };
 }
 

@@ -86,6 +86,14 @@ export interface WebhookDelta {
   disabledReason: DisabledReason | null;
 }
 
+/** What writing a batch of attempts came to. */
+export interface Recorded {
+  /** What is to be ended now, as its webhook was given up with this batch. */
+  endings: readonly Ending[];
+  /** Ids of deliveries that were retried by hand during their attempts: nobody has claimed them any more. */
+  renewed: ReadonlySet<number>;
+}
+
 export interface RecoverRange {
   webhookId: number;
   /** Wall times between which the events were received, both included. */
@@ -117,9 +125,9 @@ export interface DeliveryQueue {
    * at all, and frees the claims (but for `keepsClaim`). A late result takes nothing back: what was delivered stays
    * so, what was ended with its webhook stays ended, and what was retried by hand meanwhile is due at once. A webhook
    * that has another URL by now is neither paused nor given up, and what failed only with it is pending and due.
-   * Answers what is to be ended now, as its webhook was given up with this batch.
+   * What was written stays so: it does not reject after that.
    */
-  record(attempts: readonly AttemptRecord[], webhooks: readonly WebhookDelta[]): Promise<Ending[]>;
+  record(attempts: readonly AttemptRecord[], webhooks: readonly WebhookDelta[]): Promise<Recorded>;
   /** Gives claimed deliveries back untried. */
   release(deliveries: readonly ClaimedDelivery[]): void;
   /** Makes a delivery pending and due, with a fresh budget of attempts. */

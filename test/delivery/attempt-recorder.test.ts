@@ -3,6 +3,7 @@ import {
   type AttemptRecorder,
   createAttemptRecorder,
   type Result,
+  type WrittenWith,
 } from "../../src/delivery/attempt-recorder.ts";
 import type { AttemptRecord, Ending, WebhookDelta } from "../../src/store/delivery-queue.ts";
 import { StoreFault } from "../../src/store/faults.ts";
@@ -51,7 +52,7 @@ beforeEach(() => {
       record: async (attempts, deltas) => {
         const endings = await write();
         batches.push({ ids: attempts.map(({ deliveryId }) => deliveryId), deltas });
-        return endings;
+        return { endings, renewed: new Set(endings.length > 0 ? [2] : []) };
       },
     },
     onWritten: () => events.push("written"),
@@ -138,15 +139,15 @@ describe("the attempt recorder", () => {
     }
   });
 
-  test("tells each result which webhooks were given up with it", async () => {
+  test("tells each result which webhooks were given up with it, and which deliveries retried by hand meanwhile", async () => {
     const told: (readonly number[])[] = [];
-    const heard = (givenUp: ReadonlySet<number>) => told.push([...givenUp]);
+    const heard = ({ givenUp, renewed }: WrittenWith) => told.push([...givenUp], [...renewed]);
     recorder.add(resultOf(1), heard);
     await soon();
     write = async () => [{ webhookId: 1, reason: "webhook_disabled", throughId: 9 }];
     recorder.add(resultOf(2, { disabledReason: "gone" }), heard);
     await soon();
-    expect(told).toEqual([[], [1]]);
+    expect(told).toEqual([[], [], [1], [2]]);
   });
 
   test("keeps webhooks apart, and all records of one request together", async () => {

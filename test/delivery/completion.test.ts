@@ -35,6 +35,8 @@ let writing: Promise<unknown>;
 /** Webhooks that another daemon sends to. */
 let others: Set<number>;
 let loaded: WebhookSettings | null;
+/** Deliveries that were retried by hand during their attempts. */
+let renewed: Set<number>;
 /** Where the webhook's receiver is, as the store has it. */
 let storedUrl: string;
 let slots: Slots;
@@ -49,6 +51,7 @@ beforeEach(() => {
   others = new Set();
   loaded = settingsOf();
   storedUrl = "https://one.example";
+  renewed = new Set();
   memory = createMemory();
   slots = createSlots({ total: 64, timeoutMs: 10_000, now: () => performance.now() });
   const startedAt = performance.now();
@@ -64,11 +67,12 @@ beforeEach(() => {
         events.push(`wrote ${written.map(({ deliveryId }) => deliveryId)}`);
         records.push(...written);
         deltas.push(...changes);
-        return changes.flatMap(({ webhookId, url, disabledReason }): Ending[] =>
+        const endings = changes.flatMap(({ webhookId, url, disabledReason }): Ending[] =>
           disabledReason === null || url !== storedUrl
             ? []
             : [{ webhookId, reason: "webhook_disabled", throughId: 9 }],
         );
+        return { endings, renewed };
       },
     },
     onWritten: () => events.push("all told"),
@@ -293,6 +297,26 @@ describe("a delivery whose receiver asks to wait", () => {
     expect([queue.hasBacklog, queue.hasDueRetries]).toEqual([true, true]);
   });
 
+  test("keeps its place when its webhook was changed in what does not matter, and is known again", async () => {
+    const queue = begin([1, 2, 3].map((id) => deliveryOf(id)));
+    loaded = settingsOf({ name: "renamed" });
+    registry.reload(1);
+    await soon();
+    expect(released).toEqual([3]);
+    Object.assign(queue, { waiting: [deliveryOf(3)] });
+    end(first(), asksToWait(60));
+    await soon();
+    expect([released, idsOf(queue.waiting)]).toEqual([[3], [1, 3]]);
+  });
+
+  test("is left to the store when it was retried by hand meanwhile: that has given it back", async () => {
+    renewed.add(1);
+    const queue = begin([deliveryOf(1)]);
+    end(first(), asksToWait(60));
+    await soon();
+    expect([released, queue.waiting, outcomes.length]).toEqual([[], [], 1]);
+  });
+
   test("is given back when its webhook was deleted, whose queue is forgotten", async () => {
     const queue = begin([deliveryOf(1)]);
     end(first(), asksToWait(60));
@@ -358,6 +382,28 @@ describe("an answer that gives a webhook up", () => {
     expect(events).toEqual(["wrote 1", "told 1, 1 in flight", "disabled: gone after 1", "all told"]);
     expect(outcomes[0]?.isOn).toBe(false);
     expect([released, queue.waiting, queue.settings?.enabled]).toEqual([[3, 4], [], false]);
+  });
+
+  test.each([
+    ["written together", false],
+    ["written one after the other", true],
+  ])("is told once, also where two say so, %s", async (_, isApart) => {
+    const queue = begin([deliveryOf(1), deliveryOf(2)]);
+    const [one, two] = begun as [Attempt, Attempt];
+    const told = () => events.filter((event) => event.startsWith("disabled"));
+    end(one, GONE);
+    if (isApart) await soon();
+    end(two, GONE);
+    await soon();
+    expect(told()).toHaveLength(1);
+    // On again, and given up again.
+    registry.take(queue, settingsOf());
+    Object.assign(queue, { waiting: [deliveryOf(3)], hasBacklog: false, hasDueRetries: false });
+    scheduler.markReady(queue);
+    scheduler.pump();
+    end(begun[2] as Attempt, GONE);
+    await soon();
+    expect(told()).toHaveLength(2);
   });
 
   test("of a receiver that the webhook no longer has gives nothing up: what it refused is due, and all is read again", async () => {

@@ -44,7 +44,7 @@ beforeEach(() => {
     },
     record: async (records) => {
       asked.push(`record ${records.map(({ deliveryId }) => deliveryId)}`);
-      return [];
+      return { endings: [], renewed: new Set<number>() };
     },
     release: (deliveries) => {
       if (deliveries.length > 0) asked.push(`release ${deliveries.map(({ id }) => id)}`);

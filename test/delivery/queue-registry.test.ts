@@ -183,6 +183,14 @@ describe("the queues of webhooks", () => {
     expect([loads, queue.isStale, ready]).toEqual([0, true, []]);
   });
 
+  test("of deleted webhooks are ended also by who does not send to them: nobody may", async () => {
+    isOthers = true;
+    endings = 1;
+    registry.reload(1);
+    await Bun.sleep(1);
+    expect([loads, ended]).toEqual([0, [{ webhookId: 1, reason: "webhook_deleted", throughId: 9 }]]);
+  });
+
   test("take nothing over that was read before a hand-over", async () => {
     const queue = loaded();
     const { promise, resolve } = Promise.withResolvers<WebhookSettings | null>();

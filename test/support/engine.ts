@@ -49,7 +49,7 @@ export function attemptOf(queue: WebhookQueue, fields: Partial<Attempt> = {}): A
     deliveries: [deliveryOf(1)],
     trust: "proven",
     epoch: queue.breaker.epoch,
-    generation: queue.generation,
+    tenure: queue.tenure,
     isFirst: true,
     isEarly: false,
     startedAt: 1_000,

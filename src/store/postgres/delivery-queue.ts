@@ -73,13 +73,15 @@ export function createDeliveryQueue(
     mayBegin: (webhookId) => partitions.epochFor(webhookId) !== null,
     async record(attempts, deltas) {
       const written = await database.writing(() => results.write(attempts, deltas));
+      const { endings, renewed, due } = written;
       for (const { webhookId, deliveryId, keepsClaim } of attempts) {
-        if (!keepsClaim) claims.free(webhookId, deliveryId);
+        if (!keepsClaim || renewed.has(deliveryId)) claims.free(webhookId, deliveryId);
       }
       parts.statistics.count(attempts);
-      if (written.endings.length > 0) await parts.changed();
-      if (written.due.size > 0) tellDue([...written.due]);
-      return written.endings;
+      // It is written, whatever comes now: the next look around finds what has changed.
+      if (endings.length > 0) await parts.changed().catch(database.failed);
+      if (due.size > 0) tellDue([...due]);
+      return { endings, renewed };
     },
     release(released) {
       for (const { webhookId, id } of released) claims.free(webhookId, id);

@@ -15,12 +15,21 @@ export interface Endings extends Pick<DeliveryQueue, "endPending" | "ending"> {
 /** A long backlog is ended in steps, so that nobody else waits for it. */
 const END_STEP = 1_000;
 
+/** A result that is being written is there in milliseconds. */
+const WRITING_MS = 20;
+
+/**
+ * What is locked is passed over: its result is being written by somebody who takes locks in another order, and what a
+ * result has changed since this statement began cannot be removed by it.
+ */
 const END = `WITH chosen AS (
-    SELECT ctid FROM queue WHERE webhook_id = $1 AND id <= $2 ORDER BY id LIMIT ${END_STEP} FOR UPDATE
+    SELECT ctid FROM queue WHERE webhook_id = $1 AND id <= $2 ORDER BY id LIMIT ${END_STEP} FOR UPDATE SKIP LOCKED
   ), gone AS (DELETE FROM queue q USING chosen WHERE q.ctid = chosen.ctid RETURNING q.*)
   INSERT INTO deliveries (webhook_id, id, event_id, status, attempt_count, budget_from, created_at, finished_at,
     last_status, last_error)
   SELECT webhook_id, id, event_id, ${FAILED}, attempt_count, budget_from, created_at, $4, last_status, $3 FROM gone`;
+
+const ANY_LEFT = "SELECT 1 FROM queue WHERE webhook_id = $1 AND id <= $2 LIMIT 1";
 
 /** Also of a deleted one that another daemon has given something a moment too late. */
 const ENDINGS = `SELECT id, deleted_at IS NOT NULL AS "isDeleted", end_through::float8 AS "throughId" FROM webhooks
@@ -52,12 +61,15 @@ export function createEndings(
       const [label] = await main.query<WebhookLabel>("SELECT uuid, name FROM webhooks WHERE id = $1", [
         webhookId,
       ]);
-      for (let count = END_STEP; count === END_STEP; ) {
-        ({ count } = await database.writing(() =>
+      for (let isPending = true; isPending; ) {
+        const { count } = await database.writing(() =>
           main.query(END, [webhookId, throughId, reason, clock.wall()]),
-        ));
+        );
         statistics.countEnded(webhookId, count, clock.wall());
         if (count > 0) onEnded(label ?? { uuid: "", name: null }, count);
+        if (count === END_STEP) continue;
+        isPending = (await main.query(ANY_LEFT, [webhookId, throughId])).count > 0;
+        if (isPending) await Bun.sleep(WRITING_MS);
       }
       await main.query("UPDATE webhooks SET end_through = NULL WHERE id = $1 AND end_through <= $2", [
         webhookId,

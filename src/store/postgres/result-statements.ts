@@ -51,7 +51,7 @@ export const WRITE = `${INPUT}, found AS MATERIALIZED (
   )
   SELECT (SELECT count(*) FROM gone)::int4 + (SELECT count(*) FROM kept)::int4 AS written,
     (SELECT count(*) FROM fenced)::int4 AS fenced,
-    (SELECT string_agg(DISTINCT webhook_id::text, ',') FROM kept WHERE is_asked) AS asked,
+    (SELECT string_agg(webhook_id || ' ' || id, ',') FROM kept WHERE is_asked) AS asked,
     CASE WHEN (SELECT count(*) FROM fenced) < cardinality($1::int[])
       THEN coalesce((SELECT string_agg(DISTINCT webhook_id::text, ',') FROM fenced), '') END AS "fencedWebhooks"`;
 
@@ -80,4 +80,4 @@ export const STILL_THERE = `SELECT w.id FROM webhooks w JOIN unnest($1::int[], $
   ORDER BY w.id FOR UPDATE OF w`;
 
 export const DISABLE = `UPDATE webhooks w SET enabled = false, disabled_reason = $2, end_through = $3, changed_in = $4
-  WHERE w.id = $1 AND w.enabled`;
+  WHERE w.id = $1 AND (w.enabled OR w.disabled_reason = 'owner')`;

@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import type { DeliveryStatus } from "../../outcomes.ts";
 import { spared } from "../../spared.ts";
-import type { AttemptRecord, Ending, WebhookDelta } from "../delivery-queue.ts";
+import type { AttemptRecord, Recorded, WebhookDelta } from "../delivery-queue.ts";
 import type { Claims } from "./claims.ts";
 import { raiseVersion } from "./directory.ts";
 import type { Pool, Query } from "./pool.ts";
@@ -10,8 +10,7 @@ import { DELIVERED, FAILED, PENDING } from "./schema.ts";
 import { storable } from "./text.ts";
 
 /** What writing a batch of attempts came to. */
-export interface Written {
-  endings: Ending[];
+export interface Written extends Recorded {
   /**
    * Webhooks with deliveries that are due again: retried by hand meanwhile, or not written as their lease was lost, or
    * not given up with their webhook, as that has another receiver by now.
@@ -19,15 +18,23 @@ export interface Written {
   due: Set<number>;
 }
 
-/** Webhooks of a batch, by what becomes of them. */
+/** What becomes of the webhooks and deliveries of a batch. */
 interface Sorted {
-  /** Disabled with it. */
+  /** Webhooks that are disabled with it. */
   givenUp: ReadonlySet<number>;
-  /** Retried by hand meanwhile. */
+  /** Webhooks of deliveries that were retried by hand meanwhile, and those. */
   asked: Set<number>;
-  /** Not written, as another daemon has them. */
+  renewed: Set<number>;
+  /** Webhooks of which nothing was written, as another daemon has them. */
   refused: Set<number>;
 }
+
+const nothingSorted = (givenUp: ReadonlySet<number>): Sorted => ({
+  givenUp,
+  asked: new Set(),
+  renewed: new Set(),
+  refused: new Set(),
+});
 
 const STATUS: Record<DeliveryStatus, number> = { pending: PENDING, delivered: DELIVERED, failed: FAILED };
 
@@ -85,7 +92,7 @@ export function createResultWriter(
     query: Query,
     attempts: readonly AttemptRecord[],
     deltas: readonly WebhookDelta[],
-    { givenUp, asked, refused }: Sorted,
+    { givenUp, asked, renewed, refused }: Sorted,
   ): Promise<void> => {
     const input = inputOf(attempts, givenUp);
     const [answer] = await query<Answer>(WRITE, [
@@ -100,7 +107,10 @@ export function createResultWriter(
       deltas.map((d) => (d.pausedUntil === null ? null : d.url)),
     ]);
     const { written, fenced, asked: askedFor, fencedWebhooks } = answer as Answer;
-    for (const id of numbers(askedFor)) asked.add(id);
+    for (const [webhookId, deliveryId] of pairs(askedFor)) {
+      asked.add(webhookId);
+      renewed.add(deliveryId);
+    }
     if (fencedWebhooks !== null) {
       const fine = new Set(numbers(fencedWebhooks));
       for (const { webhookId } of attempts) if (!fine.has(webhookId)) refused.add(webhookId);
@@ -127,7 +137,7 @@ export function createResultWriter(
     const ending = deltas.filter(({ disabledReason }) => disabledReason !== null);
     const throughId = ceiling();
     const givenUp = await stillThere(query, ending);
-    const sorted: Sorted = { givenUp, asked: new Set(), refused: new Set() };
+    const sorted = nothingSorted(givenUp);
     const now = clock.schedule();
     for (const [i, round] of split.entries()) {
       const attempts = round.map((attempt) =>
@@ -146,6 +156,7 @@ export function createResultWriter(
     }
     return {
       endings: ended.map(({ webhookId }) => ({ webhookId, reason: "webhook_disabled", throughId })),
+      renewed: sorted.renewed,
       due: new Set([...sorted.asked, ...sorted.refused, ...missed]),
     };
   };
@@ -153,14 +164,22 @@ export function createResultWriter(
   return {
     async write(attempts, deltas) {
       const split = rounds(attempts);
-      if (split.length > 1 || deltas.some(({ disabledReason }) => disabledReason !== null)) {
+      const isGivingUp = deltas.some(({ disabledReason }) => disabledReason !== null);
+      // Who was to be given up may have another receiver, of which something else was learned since.
+      if (split.length > 1 || isGivingUp || attempts.some(({ failsWithWebhook }) => failsWithWebhook)) {
         return worker.transaction((query) => writeTogether(query, split, deltas));
       }
-      const sorted: Sorted = { givenUp: new Set(), asked: new Set(), refused: new Set() };
+      const sorted = nothingSorted(new Set());
       await writeRound(worker.query, attempts, deltas, sorted);
-      return { endings: [], due: new Set([...sorted.asked, ...sorted.refused]) };
+      return { endings: [], renewed: sorted.renewed, due: new Set([...sorted.asked, ...sorted.refused]) };
     },
   };
+}
+
+/** Two numbers each, as SQL writes them one after another. */
+function pairs(list: string | null): [number, number][] {
+  const all = (list ?? "").split(",").filter((pair) => pair !== "");
+  return all.map((pair) => pair.split(" ").map(Number) as [number, number]);
 }
 
 function numbers(list: string | null): number[] {

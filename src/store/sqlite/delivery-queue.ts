@@ -8,6 +8,7 @@ import type {
   DeliveryQueue,
   Ending,
   QueueChanges,
+  Recorded,
   WebhookDelta,
 } from "../delivery-queue.ts";
 import type { WebhookLabel } from "../webhooks.ts";
@@ -127,6 +128,8 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
           nextAttemptAt: clock.schedule(),
           finishedAt: null,
           keepsClaim: false,
+          // Its fresh budget begins after this attempt, whatever that came to.
+          isCharged: true,
         };
 
   /** Without what a receiver has said that the webhook no longer has. */
@@ -136,7 +139,7 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
     return { ...delta, pausedUntil: null, disabledReason: null };
   };
 
-  const record = (attempts: readonly AttemptRecord[], deltas: readonly WebhookDelta[]): Ending[] => {
+  const record = (attempts: readonly AttemptRecord[], deltas: readonly WebhookDelta[]): Recorded => {
     const outcomes = new Map<number, WebhookOutcome>();
     const due = new Set<number>();
     for (const delta of deltas) {
@@ -152,14 +155,19 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
     });
     deliveries.recordAttempts(written, [...outcomes.values()]);
     if ([...outcomes.values()].some(({ disabledReason }) => disabledReason !== null)) parts.onDisabled();
+    const renewed = new Set<number>();
     for (const { webhookId, deliveryId, keepsClaim } of written) {
-      if (claims.isRenewed(deliveryId)) due.add(webhookId);
+      if (claims.isRenewed(deliveryId)) {
+        due.add(webhookId);
+        renewed.add(deliveryId);
+      }
       if (!keepsClaim) claims.free(webhookId, deliveryId);
     }
     for (const webhookId of due) tell(webhookId);
-    return [...outcomes.values()].flatMap(({ webhookId, disabledReason, endThrough }) =>
+    const endings = [...outcomes.values()].flatMap(({ webhookId, disabledReason, endThrough }): Ending[] =>
       disabledReason === null ? [] : [{ webhookId, reason: "webhook_disabled", throughId: endThrough }],
     );
+    return { endings, renewed };
   };
 
   return {

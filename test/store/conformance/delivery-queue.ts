@@ -128,7 +128,7 @@ export function deliveryQueueConforms(harness: Harness): void {
       const now = under.store.clock.schedule();
       const of = (delivery: ClaimedDelivery, more: Partial<AttemptRecord> = {}) =>
         attempt(under.store, delivery, "failed", { httpStatus: 410, ...more });
-      const endings = await record(
+      const { endings } = await record(
         under.store,
         [
           of(refused, { failsWithWebhook: true }),
@@ -148,7 +148,7 @@ export function deliveryQueueConforms(harness: Harness): void {
       const gone = of(again, { failsWithWebhook: true });
       const url = "https://other.example/hook";
       const ended = await record(under.store, [gone], { url, disabledReason: "gone" });
-      expect(ended).toMatchObject([{ webhookId, reason: "webhook_disabled" }]);
+      expect(ended.endings).toMatchObject([{ webhookId, reason: "webhook_disabled" }]);
       expect((await under.store.webhooks.load(webhookId))?.webhook.disabledReason).toBe("gone");
       expect(await historyOf(under.store, webhookId, "failed")).toHaveLength(2);
     });
@@ -158,7 +158,7 @@ export function deliveryQueueConforms(harness: Harness): void {
       const { fresh } = await claimAll(under.store, webhookId);
       const [one, two] = fresh as [ClaimedDelivery, ClaimedDelivery];
       await under.store.deliveryQueue.retry(webhookId, two.id);
-      const ended = await record(
+      const { endings } = await record(
         under.store,
         [
           attempt(under.store, one, "failed", { failsWithWebhook: true }),
@@ -166,8 +166,67 @@ export function deliveryQueueConforms(harness: Harness): void {
         ],
         { url: webhook.url, disabledReason: "gone" },
       );
-      expect(ended).toMatchObject([{ webhookId, reason: "webhook_disabled" }]);
+      expect(endings).toMatchObject([{ webhookId, reason: "webhook_disabled" }]);
       expect((await under.store.webhooks.load(webhookId))?.webhook.enabled).toBe(false);
+    });
+
+    test("spares what a receiver before has refused also where the present one asks to wait in the same batch", async () => {
+      const { webhookId, webhook, organizationId } = await prepare(2);
+      const { fresh } = await claimAll(under.store, webhookId);
+      const [one, two] = fresh as [ClaimedDelivery, ClaimedDelivery];
+      const url = "https://other.example/hook";
+      await under.store.webhooks.update(organizationId, webhook.uuid, { url });
+      const until = under.store.clock.schedule() + 5_000;
+      await record(
+        under.store,
+        [
+          attempt(under.store, one, "failed", { httpStatus: 410, failsWithWebhook: true }),
+          attempt(under.store, two, "pending", { httpStatus: 429, nextAttemptAt: until }),
+        ],
+        { url, pausedUntil: until },
+      );
+      expect(await historyOf(under.store, webhookId, "failed")).toEqual([]);
+      const due = await under.store.deliveryQueue.claim({ webhookId, fresh: 9, again: 9, ...NOW() });
+      expect(due.again.map(({ id }) => id)).toEqual([one.id]);
+      expect(await pausedUntil(webhookId)).toBe(until);
+    });
+
+    test("gives up a webhook that its owner has switched off meanwhile, and ends what it has", async () => {
+      const { webhookId, webhook, organizationId } = await prepare(2);
+      const { fresh } = await claimAll(under.store, webhookId);
+      await under.store.webhooks.update(organizationId, webhook.uuid, { enabled: false });
+      const gone = attempt(under.store, fresh[0] as ClaimedDelivery, "failed", { failsWithWebhook: true });
+      const { endings } = await record(under.store, [gone], { disabledReason: "gone" });
+      expect(endings).toHaveLength(1);
+      expect((await under.store.webhooks.load(webhookId))?.webhook).toMatchObject({
+        enabled: false,
+        disabledReason: "gone",
+      });
+      for (const ending of endings) await under.store.deliveryQueue.endPending(ending, () => {});
+      expect(await under.store.deliveryQueue.ending(webhookId)).toBeNull();
+      expect(await under.store.overview.countPending()).toBe(0);
+    });
+
+    test("has one that was retried by hand back when its receiver asks to wait, with a fresh budget", async () => {
+      const { webhookId } = await prepare(2);
+      const { fresh } = await claimAll(under.store, webhookId);
+      const [one, two] = fresh as [ClaimedDelivery, ClaimedDelivery];
+      await under.store.deliveryQueue.retry(webhookId, one.id);
+      const nextAttemptAt = under.store.clock.schedule() + 30_000;
+      const putOff = (delivery: ClaimedDelivery) =>
+        attempt(under.store, delivery, "pending", {
+          httpStatus: 429,
+          nextAttemptAt,
+          keepsClaim: true,
+          isCharged: false,
+        });
+      const { renewed } = await record(under.store, [putOff(one), putOff(two)]);
+      expect([...renewed]).toEqual([one.id]);
+      const due = await under.store.deliveryQueue.claim({ webhookId, fresh: 9, again: 9, ...NOW() });
+      expect(due.again).toMatchObject([{ id: one.id, attemptCount: 1, budgetFrom: 1 }]);
+      // Once is enough: it is retried no second time for the same wish.
+      const again = await record(under.store, due.again.map(putOff));
+      expect(again.renewed.size).toBe(0);
     });
 
     test("writes what became of deliveries and of their webhook, also for a restart", async () => {

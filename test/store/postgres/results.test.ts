@@ -93,7 +93,7 @@ describe("writing results", () => {
   test("of different deliveries is one statement, outside of a transaction", async () => {
     const written = await writer.write([attempt(4), attempt(5, { webhookId: 2 })], [delta()]);
     expect(ran).toEqual(["write"]);
-    expect(written).toEqual({ endings: [], due: new Set() });
+    expect(written).toEqual({ endings: [], renewed: new Set(), due: new Set() });
   });
 
   test("of one delivery twice is two, the second after the first", async () => {
@@ -111,9 +111,12 @@ describe("writing results", () => {
   });
 
   test("tells of webhooks that were retried by hand, and of those whose lease was lost", async () => {
-    answer = { asked: "1,3", fencedWebhooks: "1" };
-    const { due } = await writer.write([attempt(4), attempt(5, { webhookId: 2 })], [delta()]);
-    expect([...due]).toEqual([1, 3, 2]);
+    answer = { asked: "1 4,3 40", fencedWebhooks: "1" };
+    const { due, renewed } = await writer.write([attempt(4), attempt(5, { webhookId: 2 })], [delta()]);
+    expect([[...due], [...renewed]]).toEqual([
+      [1, 3, 2],
+      [4, 40],
+    ]);
   });
 
   test("looks for late ones only where some were not found", async () => {
@@ -150,18 +153,24 @@ describe("writing results", () => {
       [NOW, null],
       [false, false],
     ]);
-    expect(written).toEqual({ endings: [], due: new Set([1]) });
+    expect(written).toEqual({ endings: [], renewed: new Set(), due: new Set([1]) });
+  });
+
+  test("spares also what was refused by a receiver before, where the present one says something else", async () => {
+    stillThere = [];
+    await writer.write([attempt(4, GONE), attempt(5)], [delta({ pausedUntil: 800 })]);
+    expect(parameter(STATE)).toEqual([0, 1]);
   });
 
   test("gives none up whose lease was lost: others may have got something through", async () => {
     answer = { written: 0, fenced: 0, fencedWebhooks: "" };
     const written = await writer.write([attempt(4, GONE)], [delta({ disabledReason: "gone" })]);
     expect(ran).toEqual(["in transaction: still there", "in transaction: write"]);
-    expect(written).toEqual({ endings: [], due: new Set([1]) });
+    expect(written).toEqual({ endings: [], renewed: new Set(), due: new Set([1]) });
   });
 
   test("gives one up although another of its deliveries was retried by hand", async () => {
-    answer = { asked: "1" };
+    answer = { asked: "1 5" };
     const { endings } = await writer.write([attempt(4, GONE)], [delta({ disabledReason: "gone" })]);
     expect(endings).toHaveLength(1);
   });
