@@ -119,6 +119,7 @@ const PURE = [
   "clock",
   "directories",
   "event-types",
+  "migration-journal",
   "outcomes",
   "spared",
   "timestamp",

@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import init from "../../../drizzle/postgres/0000_init.sql" with { type: "text" };
 import pausedUntil from "../../../drizzle/postgres/0001_paused_until.sql" with { type: "text" };
 import journal from "../../../drizzle/postgres/meta/_journal.json";
 import { UsageError } from "../../errors.ts";
+import { hashOf, type Migration, migrationsOf, statementsOf } from "../../migration-journal.ts";
 import type { Pool, Query } from "./pool.ts";
 
 /** drizzle-kit's migrations by tag. They are imported as text because the compiled binary has no folder to read. */
@@ -11,19 +11,7 @@ const SQL_BY_TAG: Readonly<Record<string, string>> = {
   "0001_paused_until": pausedUntil,
 };
 
-export interface Migration {
-  tag: string;
-  when: number;
-  sql: string;
-}
-
-/** Every migration of the journal, oldest first; fails when one was generated but not listed above. */
-export const MIGRATIONS: readonly Migration[] = journal.entries.map(({ tag, when }) => {
-  const sql = SQL_BY_TAG[tag];
-  if (sql === undefined)
-    throw new Error(`migration ${tag} is in the journal but not in src/store/postgres/migrations.ts`);
-  return { tag, when, sql };
-});
+export const MIGRATIONS = migrationsOf(journal, SQL_BY_TAG, "src/store/postgres/migrations.ts");
 
 /** A large database takes its time; those that wait for it do too. */
 const LIMIT_MS = 600_000;
@@ -44,11 +32,14 @@ export async function migrate(pool: Pool, migrations: readonly Migration[] = MIG
     const applied = await appliedUntil(query);
     refuseOthers(applied, migrations);
     if (applied === null) await begin(query);
-    for (const { when, sql } of migrations) {
+    for (const migration of migrations) {
+      const { when } = migration;
       if (when <= (applied ?? 0)) continue;
-      for (const statement of sql.split("--> statement-breakpoint")) await query(statement);
-      const hash = createHash("sha256").update(sql).digest("hex");
-      await query("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ($1, $2)", [hash, when]);
+      for (const statement of statementsOf(migration)) await query(statement);
+      await query("INSERT INTO __drizzle_migrations (hash, created_at) VALUES ($1, $2)", [
+        hashOf(migration),
+        when,
+      ]);
     }
   }, LIMIT_MS);
 }

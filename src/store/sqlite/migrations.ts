@@ -1,5 +1,4 @@
 import type { Database } from "bun:sqlite";
-import { createHash } from "node:crypto";
 import init from "../../../drizzle/0000_init.sql" with { type: "text" };
 import leanDeliveries from "../../../drizzle/0001_lean_deliveries.sql" with { type: "text" };
 import externalIdRuns from "../../../drizzle/0002_external_id_runs.sql" with { type: "text" };
@@ -13,6 +12,7 @@ import pausedUntil from "../../../drizzle/0009_paused_until.sql" with { type: "t
 import deletedWebhooks from "../../../drizzle/0010_deleted_webhooks.sql" with { type: "text" };
 import journal from "../../../drizzle/meta/_journal.json";
 import { UsageError } from "../../errors.ts";
+import { hashOf, type Migration, migrationsOf, statementsOf } from "../../migration-journal.ts";
 
 /** drizzle-kit's migrations by tag. They are imported as text because the compiled binary has no folder to read. */
 const SQL_BY_TAG: Readonly<Record<string, string>> = {
@@ -29,19 +29,7 @@ const SQL_BY_TAG: Readonly<Record<string, string>> = {
   "0010_deleted_webhooks": deletedWebhooks,
 };
 
-export interface Migration {
-  tag: string;
-  when: number;
-  sql: string;
-}
-
-/** Every migration of the journal, oldest first; fails when one was generated but not listed above. */
-export const MIGRATIONS: readonly Migration[] = journal.entries.map(({ tag, when }) => {
-  const sql = SQL_BY_TAG[tag];
-  if (sql === undefined)
-    throw new Error(`migration ${tag} is in the journal but not in src/store/sqlite/migrations.ts`);
-  return { tag, when, sql };
-});
+export const MIGRATIONS = migrationsOf(journal, SQL_BY_TAG, "src/store/sqlite/migrations.ts");
 
 /**
  * Brings a database up to date, each migration in a transaction of its own, in drizzle's own bookkeeping
@@ -77,14 +65,16 @@ function appliedUntil(sqlite: Database): number {
   return row?.at ?? 0;
 }
 
-function apply(sqlite: Database, { sql, when }: Migration): void {
+function apply(sqlite: Database, migration: Migration): void {
+  const { when } = migration;
   sqlite.exec("BEGIN IMMEDIATE");
   try {
     // Another process may have been first while we waited for the lock.
     if (appliedUntil(sqlite) < when) {
-      for (const statement of sql.split("--> statement-breakpoint")) sqlite.exec(statement);
-      const hash = createHash("sha256").update(sql).digest("hex");
-      sqlite.query("INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)").run(hash, when);
+      for (const statement of statementsOf(migration)) sqlite.exec(statement);
+      sqlite
+        .query("INSERT INTO __drizzle_migrations (hash, created_at) VALUES (?, ?)")
+        .run(hashOf(migration), when);
     }
     sqlite.exec("COMMIT");
   } catch (error) {
