@@ -1,15 +1,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { setPriority } from "node:os";
+import { onBeat } from "./beat.ts";
 
 /** What the runtime calls the threads on which it compiles code that runs often; they come and go. */
 const NAME = "JITWorker";
 /** On a busy processor a tenth of it is left to them; an idle one they have to themselves. */
 const NICENESS = 10;
 const LOOK_EVERY_MS = 100;
-/** While the process does next to nothing it compiles nothing, and should not wake up for that. */
-const LOOK_IDLE_MS = 2_000;
-/** Processor time between two looks, microseconds, that the looks themselves and the timers of an idle daemon take. */
-const IDLE_US = 2_000;
+/** While the process takes less of a processor than this it compiles next to nothing, and is not woken up for that. */
+const BUSY_SHARE = 0.02;
 const LOOKS = 2;
 const TASKS = "/proc/self/task";
 
@@ -27,15 +26,22 @@ export function yieldToDeliveries(): void {
     for (const [thread, count] of looks) if (count <= LOOKS) stepBack(thread);
   };
   let used = process.cpuUsage();
+  let at = performance.now();
+  let isBusy = false;
   const tick = (): void => {
     const { user, system } = process.cpuUsage(used);
+    const passed = performance.now() - at;
     used = process.cpuUsage();
-    const isIdle = user + system < IDLE_US;
-    if (!isIdle) look();
-    setTimeout(tick, isIdle ? LOOK_IDLE_MS : LOOK_EVERY_MS).unref();
+    at += passed;
+    isBusy = user + system > passed * 1_000 * BUSY_SHARE;
+    if (!isBusy) return;
+    look();
+    setTimeout(tick, LOOK_EVERY_MS).unref();
   };
   look();
-  tick();
+  onBeat(() => {
+    if (!isBusy) tick();
+  });
 }
 
 function threads(): string[] {

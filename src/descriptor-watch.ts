@@ -1,3 +1,4 @@
+import { onBeat } from "./beat.ts";
 import { descriptorLimit, descriptorsAreOut } from "./descriptors.ts";
 import type { Logger } from "./log.ts";
 
@@ -19,7 +20,6 @@ export interface DescriptorWatchOptions {
 
 /** A shortage is over when nobody has met it for so long. */
 const QUIET_MS = 10_000;
-const LOOK_EVERY_MS = 1_000;
 
 export function createDescriptorWatch({
   log,
@@ -29,7 +29,7 @@ export function createDescriptorWatch({
   // Asked for now: in a shortage there is no descriptor to read it with.
   const limit = descriptorLimit();
   let latest = Number.NEGATIVE_INFINITY;
-  let timer: ReturnType<typeof setInterval> | undefined;
+  let stop = (): void => {};
 
   const noteShortage = (what: string): void => {
     const isNew = now() - latest > QUIET_MS;
@@ -51,8 +51,8 @@ export function createDescriptorWatch({
   return {
     noteShortage,
     start() {
-      timer = setInterval(look, LOOK_EVERY_MS);
+      stop = onBeat(look);
     },
-    stop: () => clearInterval(timer),
+    stop: () => stop(),
   };
 }

@@ -1,3 +1,4 @@
+import { onBeat } from "../../beat.ts";
 import type { Connection } from "./connection.ts";
 
 /** A connection and where it leads; the same object for as long as the connection lives. */
@@ -39,7 +40,6 @@ export interface Pool<Exchange> {
   close(): void;
 }
 
-const SWEEP_MS = 1_000;
 /** We close this long before the other side says that it will. */
 const KEEP_ALIVE_MARGIN_MS = 1_000;
 
@@ -72,10 +72,14 @@ export function createPool<Exchange>(maxIdle: number, idleMs: number): Pool<Exch
     const now = performance.now();
     for (const pooled of byAge) if (pooled.expiresAt <= now) close(pooled);
     for (const [key, list] of byKey) if (list.length === 0) byKey.delete(key);
-    timer = byKey.size > 0 ? setTimeout(sweep, SWEEP_MS).unref() : undefined;
+    if (byKey.size === 0) endSweeps();
   };
-  /** Only while there is something to be swept: an idle process is not woken up for it. */
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  /** Only while there is something to be swept. */
+  let stopSweeping: (() => void) | null = null;
+  const endSweeps = (): void => {
+    stopSweeping?.();
+    stopSweeping = null;
+  };
 
   return {
     remove,
@@ -95,7 +99,7 @@ export function createPool<Exchange>(maxIdle: number, idleMs: number): Pool<Exch
       if (limit <= 0) return connection.destroy();
       pooled.expiresAt = performance.now() + limit;
       byAge.add(pooled);
-      timer ??= setTimeout(sweep, SWEEP_MS).unref();
+      stopSweeping ??= onBeat(sweep);
       const list = byKey.get(key);
       if (list) list.push(pooled);
       else byKey.set(key, [pooled]);
@@ -104,7 +108,7 @@ export function createPool<Exchange>(maxIdle: number, idleMs: number): Pool<Exch
     closeOldest,
     size: () => byAge.size,
     close() {
-      clearTimeout(timer);
+      endSweeps();
       for (const pooled of byAge) close(pooled);
     },
   };

@@ -1,4 +1,5 @@
 import { SQL } from "bun";
+import { onBeat } from "../../beat.ts";
 import { StoreFault } from "../faults.ts";
 import type { Address } from "./address.ts";
 import { outward } from "./faults.ts";
@@ -39,7 +40,6 @@ export interface PoolOptions {
 
 /** After this a statement has no answer: what is done here takes milliseconds, or has a limit of its own. */
 const LIMIT_MS = 4_000;
-const WATCH_MS = 500;
 const CONNECT_SECONDS = 4;
 /** For the server, where a statement goes on that nobody waits for any more. */
 const STATEMENT_TIMEOUT_MS = 120_000;
@@ -90,15 +90,14 @@ export function createPool({
     for (const { fail } of [...pending]) fail(new StoreFault("the connection to the database was closed"));
   };
 
-  const watch = setInterval(() => {
+  const endWatch = onBeat(() => {
     const now = performance.now();
     let hangs = false;
     for (const { until } of pending) hangs ||= until < now;
     if (!hangs) return;
     renew();
     onHung();
-  }, WATCH_MS);
-  watch.unref();
+  });
 
   const limited = <T>(limitMs: number, run: (sql: SQL) => Promise<T>): Promise<T> =>
     new Promise<T>((resolve, reject) => {
@@ -131,7 +130,7 @@ export function createPool({
       ),
     renew,
     async close() {
-      clearInterval(watch);
+      endWatch();
       await client.close({ timeout: 1 }).catch(() => {});
     },
   };

@@ -41,7 +41,10 @@ export interface PulseOptions {
   onRevived: () => void;
 }
 
+/** While the database is away, or its announcements do not come. */
 const LOOK_MS = 300;
+/** What a command changes is found within a second; and each other time a sign of life is due. */
+const CALM_LOOK_MS = 750;
 const DRAIN_MS = 20;
 const TIDY_MS = 500;
 /** Nobody tells: what others have stored is found like this alone. */
@@ -122,7 +125,8 @@ export function createPulse(options: PulseOptions): Pulse {
     } catch (error) {
       database.failed(error);
     }
-    schedule(isSoon ? 0 : partitions.isDraining() ? DRAIN_MS : LOOK_MS);
+    const isCalm = database.fault() === null && listener.isListening();
+    schedule(isSoon ? 0 : partitions.isDraining() ? DRAIN_MS : isCalm ? CALM_LOOK_MS : LOOK_MS);
   };
 
   const schedule = (pause: number): void => {

@@ -35,6 +35,8 @@ export interface StoreDatabase {
    * synchronous=FULL, but the disk is waited for on another thread. With an error when that is not sure.
    */
   whenDurable(done: Durable): void;
+  /** The same, but not before somebody else waits for the disk. */
+  withNextSync(done: Durable): void;
   /** Waits here and now, for everybody who waits for that. */
   makeDurable(): void;
   /** Grows whenever another process (the command line) has written. */
@@ -196,18 +198,22 @@ function wrap({ sqlite, path, walSync, copying, log }: Parts): StoreDatabase {
     }
   };
 
+  const reporting =
+    (done: Durable): Durable =>
+    (error) => {
+      if (error === null) return done(null);
+      requireRewrite();
+      const failure = new StoreFault(`cannot sync the write-ahead log: ${messageOf(error)}`);
+      report(failure);
+      done(failure);
+    };
+
   return {
     sqlite,
     orm: drizzle(sqlite, { schema }),
     transaction,
-    whenDurable: (done) =>
-      walSync.request((error) => {
-        if (error === null) return done(null);
-        requireRewrite();
-        const failure = new StoreFault(`cannot sync the write-ahead log: ${messageOf(error)}`);
-        report(failure);
-        done(failure);
-      }),
+    whenDurable: (done) => walSync.request(reporting(done)),
+    withNextSync: (done) => walSync.join(reporting(done)),
     makeDurable: walSync.finish,
     dataVersion: () => version.get()?.data_version ?? 0,
     fault: () => fault,

@@ -1,8 +1,9 @@
+import { onBeat } from "../../beat.ts";
 import { messageOf } from "../../errors.ts";
 
 /** What a store that stays open does now and then. */
 export interface HousekeepingOptions {
-  /** Each time: notices what other processes have changed, and writes down what was only noted. May reject. */
+  /** With each beat: notices what other processes have changed, and writes down what was only noted. May reject. */
   tidy: () => Promise<void>;
   /** Writes the schedule clock down, which also proves that writing works; throws when it does not. */
   saveClock: () => void;
@@ -10,10 +11,10 @@ export interface HousekeepingOptions {
   isFaulty: () => boolean;
   /** Told of a failure once, however often what failed is tried again. */
   onFault: (error: unknown) => void;
+  /** For tests: a beat of their own. */
+  everyBeat?: typeof onBeat;
 }
 
-/** What other processes change is honoured within a second (docs/CONTRACT.md, section 1). */
-const TIDY_MS = 500;
 const CLOCK_MS = 30_000;
 
 /** Answers what ends it, after one last time. */
@@ -22,13 +23,16 @@ export function startHousekeeping({
   saveClock,
   isFaulty,
   onFault,
+  everyBeat = onBeat,
 }: HousekeepingOptions): () => Promise<void> {
   let told = "";
+  let savedAt = performance.now();
   const tell = (error: unknown): void => {
     if (messageOf(error) !== told) onFault(error);
     told = messageOf(error);
   };
   const saveClockIfPossible = (): void => {
+    savedAt = performance.now();
     try {
       saveClock();
     } catch (error) {
@@ -44,9 +48,12 @@ export function startHousekeeping({
       tell(error);
     }
   };
-  const timers = [setInterval(tick, TIDY_MS), setInterval(saveClockIfPossible, CLOCK_MS)];
+  const stop = everyBeat(() => {
+    void tick();
+    if (performance.now() - savedAt >= CLOCK_MS) saveClockIfPossible();
+  });
   return async () => {
-    for (const timer of timers) clearInterval(timer);
+    stop();
     await tick();
     saveClockIfPossible();
   };

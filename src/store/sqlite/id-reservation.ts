@@ -40,7 +40,7 @@ export interface ReservedIdsOptions {
 }
 
 export function createReservedIds(
-  { orm, transaction, whenDurable }: StoreDatabase,
+  { orm, transaction, withNextSync }: StoreDatabase,
   { clock, noteClock, newest }: ReservedIdsOptions,
 ): ReservedIds {
   let last = Math.max(newest, Number(getMeta(orm, "ids_reserved") ?? 0));
@@ -59,8 +59,9 @@ export function createReservedIds(
 
   const renew = (bound: number): void => {
     transaction("relaxed", () => note(bound));
+    // A call of its own would make the events that come right after it wait for two.
     isRenewing = true;
-    whenDurable((error) => {
+    withNextSync((error) => {
       isRenewing = false;
       if (error === null) through = Math.max(through, bound);
     });

@@ -7,6 +7,8 @@ export type Durable = (error: Error | null) => void;
 export interface WalSync {
   /** Calls back, in the order of the calls, once all that is in the log now survives a power cut. */
   request(done: Durable): void;
+  /** The same with the next call that somebody requests: none is made for this alone. */
+  join(done: Durable): void;
   /** Does so now for everybody who waits. */
   finish(): void;
   close(): void;
@@ -16,6 +18,7 @@ export interface WalSync {
 export function createWalSync(path: string): WalSync {
   let files: { asked: number; finishing: number } | null = null;
   let waiting: Durable[] = [];
+  let joining: Durable[] = [];
   /** Who waits for the call that is being made. */
   let asked: Durable[] | null = null;
 
@@ -25,10 +28,16 @@ export function createWalSync(path: string): WalSync {
     return files;
   };
 
-  const ask = (): void => {
-    const batch = waiting;
-    asked = batch;
+  const takeAll = (): Durable[] => {
+    const all = [...joining, ...waiting];
+    joining = [];
     waiting = [];
+    return all;
+  };
+
+  const ask = (): void => {
+    const batch = takeAll();
+    asked = batch;
     const answered = (error: Error | null): void => {
       if (asked !== batch) return;
       asked = null;
@@ -43,7 +52,7 @@ export function createWalSync(path: string): WalSync {
 
   const answer = (batch: readonly Durable[], error: Error | null): void => {
     // The next call may say that all is well, and it is not.
-    const failed = error === null ? [] : waiting.splice(0);
+    const failed = error === null ? [] : takeAll();
     // Whoever came meanwhile need not wait for the others' consequences.
     if (waiting.length > 0) ask();
     for (const done of batch) done(error);
@@ -55,11 +64,13 @@ export function createWalSync(path: string): WalSync {
       waiting.push(done);
       if (asked === null) ask();
     },
+    join(done) {
+      joining.push(done);
+    },
     finish() {
-      const all = [...(asked ?? []), ...waiting];
+      if (asked === null && waiting.length === 0) return;
+      const all = [...(asked ?? []), ...takeAll()];
       asked = null;
-      waiting = [];
-      if (all.length === 0) return;
       let failure: Error | null = null;
       try {
         fdatasyncSync(open().finishing);

@@ -64,6 +64,33 @@ describe("the sync of the log", () => {
     expect(called.at(-1)).toBe("d");
   });
 
+  test("calls back who has joined with the next request, and makes no call for that alone", async () => {
+    writeFileSync(path, "rows");
+    log.join(noting("a"));
+    await Bun.sleep(20);
+    log.finish();
+    expect(called).toEqual([]);
+    log.request(noting("b"));
+    log.join(noting("c"));
+    await until("the request is answered", () => called.length === 2);
+    await Bun.sleep(20);
+    expect(called).toEqual(["a", "b"]);
+    log.request(noting("d"));
+    await until("all are called", () => called.length === 4);
+    expect(called).toEqual(["a", "b", "c", "d"]);
+  });
+
+  test("fails who has joined with those who wait", async () => {
+    log.request(noting("a"));
+    log.join(noting("b"));
+    await until("both are called", () => called.length === 2);
+    expect(called).toEqual(["a failed", "b failed"]);
+    writeFileSync(path, "rows");
+    log.request(noting("c"));
+    await until("the next one is called", () => called.length === 3);
+    expect(called.at(-1)).toBe("c");
+  });
+
   test("may be asked again by who is called", async () => {
     writeFileSync(path, "rows");
     log.request(() => {
