@@ -14,7 +14,9 @@ export async function countSyncs(bench: Bench, pid: number): Promise<Syncs | nul
   if (Bun.which("strace") === null) return null;
   const log = join(bench.newDir(), "syncs");
   const calls = "trace=fsync,fdatasync,sync_file_range,syncfs,msync";
-  const tracer = Bun.spawn(["strace", "-f", "-qq", "-e", calls, "-o", log, "-p", String(pid)], {
+  // The runtime's collector stops threads with signals, which are no calls.
+  const which = ["-e", calls, "-e", "signal=none"];
+  const tracer = Bun.spawn(["strace", "-f", "-qq", ...which, "-o", log, "-p", String(pid)], {
     stdin: "ignore",
     stdout: "ignore",
     stderr: "ignore",
