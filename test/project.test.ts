@@ -117,6 +117,7 @@ const PURE = [
   "plans",
   "formats",
   "clock",
+  "beat",
   "directories",
   "event-types",
   "migration-journal",
