@@ -1,4 +1,3 @@
-import { onBeat } from "../../beat.ts";
 import type { Connection } from "./connection.ts";
 
 /** A connection and where it leads; the same object for as long as the connection lives. */
@@ -40,6 +39,7 @@ export interface Pool<Exchange> {
   close(): void;
 }
 
+const SWEEP_MS = 1_000;
 /** We close this long before the other side says that it will. */
 const KEEP_ALIVE_MARGIN_MS = 1_000;
 
@@ -72,14 +72,10 @@ export function createPool<Exchange>(maxIdle: number, idleMs: number): Pool<Exch
     const now = performance.now();
     for (const pooled of byAge) if (pooled.expiresAt <= now) close(pooled);
     for (const [key, list] of byKey) if (list.length === 0) byKey.delete(key);
-    if (byKey.size === 0) endSweeps();
+    timer = byKey.size > 0 ? setTimeout(sweep, SWEEP_MS).unref() : undefined;
   };
-  /** Only while there is something to be swept. */
-  let stopSweeping: (() => void) | null = null;
-  const endSweeps = (): void => {
-    stopSweeping?.();
-    stopSweeping = null;
-  };
+  /** Only while there is something to be swept: an idle process is not woken up for it. */
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
   return {
     remove,
@@ -99,7 +95,7 @@ export function createPool<Exchange>(maxIdle: number, idleMs: number): Pool<Exch
       if (limit <= 0) return connection.destroy();
       pooled.expiresAt = performance.now() + limit;
       byAge.add(pooled);
-      stopSweeping ??= onBeat(sweep);
+      timer ??= setTimeout(sweep, SWEEP_MS).unref();
       const list = byKey.get(key);
       if (list) list.push(pooled);
       else byKey.set(key, [pooled]);
@@ -108,7 +104,7 @@ export function createPool<Exchange>(maxIdle: number, idleMs: number): Pool<Exch
     closeOldest,
     size: () => byAge.size,
     close() {
-      endSweeps();
+      clearTimeout(timer);
       for (const pooled of byAge) close(pooled);
     },
   };
