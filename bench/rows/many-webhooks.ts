@@ -1,7 +1,8 @@
 import { type Bench, check, type Line, type Row } from "../support/bench.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { createKey, LOOPBACK } from "../support/installation.ts";
-import { type Receiver, startReceiver } from "../support/receiver.ts";
+import { ownLoop } from "../support/own-loop.ts";
+import { type Receiver, type SecretOf, startReceiver } from "../support/receiver.ts";
 import { EACH, registerMany } from "../support/registered.ts";
 import { connectScanner } from "../support/scanner.ts";
 import { allWritten } from "../support/scenarios.ts";
@@ -22,6 +23,8 @@ interface Size {
   registerMs: number;
   ready: number[];
   rates: number[];
+  /** Deliveries a second of a loop over the daemon's transport alone. */
+  bareRates: number[];
   /** Resident bytes once all of them were sent to. */
   memory: number[];
 }
@@ -34,19 +37,35 @@ export const manyWebhooksRow: Row = {
     const sizes: Size[] = [];
     for (const count of [SMALL, bench.size(10_000, 1_000), bench.size(100_000, 3_000)]) {
       const { eachMs, ...registered } = await registerMany(bench, receiver, count);
-      sizes.push({ webhooks: count, ...registered, registerMs: eachMs, ready: [], rates: [], memory: [] });
+      sizes.push({
+        webhooks: count,
+        ...registered,
+        registerMs: eachMs,
+        ready: [],
+        rates: [],
+        bareRates: [],
+        memory: [],
+      });
     }
     const deliveries = bench.size(100_000, 3_000);
     for (let round = 0; round < bench.rounds; round += 1) {
-      for (const size of sizes) await flood(bench, receiver, size, deliveries);
+      for (const size of sizes) {
+        await flood(bench, receiver, size, deliveries);
+        size.bareRates.push(await bareRate(bench, receiver, size, deliveries));
+      }
     }
     const [small, large, huge] = sizes as [Size, Size, Size];
     return [
       rateLine(large, small, 0.9),
+      bareLine(large, small),
       rateLine(huge, small, 0.8),
+      bareLine(huge, small),
       startLine(large, small),
       startLine(huge, small),
-      memoryLine(`${shown(large)} webhooks, all sent to: resident memory`, median(large.memory), 110e6),
+      memoryLine(`${shown(large)} webhooks, all sent to: resident memory`, median(large.memory), 110e6, {
+        name: `of ${shown(small)}, sent as much,`,
+        bytes: median(small.memory),
+      }),
       memoryLine(
         `${shown(huge)} webhooks, ${shown({ webhooks: EACH })} of them sent to: resident memory`,
         await partlyActive(bench, receiver, huge),
@@ -87,9 +106,25 @@ async function send(
     count: deliveries / deliveriesEach,
     deliveriesEach,
   });
-  const { lastAt } = await receiver.reached(({ request }) => secrets[numberIn(request)] ?? "");
+  const { lastAt } = await receiver.reached(secretIn(secrets));
   await allWritten(daemon);
   return perSecond(deliveries, lastAt - startedAt);
+}
+
+/** The same requests with nothing stored: what the daemon would come to if all but sending cost nothing. */
+async function bareRate(bench: Bench, receiver: Receiver, { secrets }: Size, count: number): Promise<number> {
+  const { ports } = receiver;
+  const webhooks = secrets.map((secret, i) => ({
+    url: `http://127.0.0.1:${ports[i % ports.length]}/hook/${i}`,
+    secret,
+  }));
+  const { rate } = await ownLoop(bench, receiver, {
+    count,
+    withRows: false,
+    webhooks,
+    secretOf: secretIn(secrets),
+  });
+  return rate;
 }
 
 async function partlyActive(bench: Bench, receiver: Receiver, size: Size): Promise<number> {
@@ -102,16 +137,20 @@ async function partlyActive(bench: Bench, receiver: Receiver, size: Size): Promi
   return resident;
 }
 
-/** Which webhook a request is for: its URL ends with that. */
-function numberIn(request: string): number {
-  return Number(/^POST \S*\/(\d+) /.exec(request)?.[1]);
+/** By the number of its webhook, with which a request's URL ends. */
+function secretIn(secrets: readonly string[]): SecretOf {
+  return ({ request }) => secrets[Number(/^POST \S*\/(\d+) /.exec(request)?.[1])] ?? "";
 }
 
 const shown = ({ webhooks }: Pick<Size, "webhooks">): string => webhooks.toLocaleString("en");
 
+/** Of each round, and of those the median. */
+function ratioOf(rates: readonly number[], limits: readonly number[]): number {
+  return median(rates.map((rate, round) => rate / (limits[round] as number)));
+}
+
 function rateLine(size: Size, small: Size, goal: number): Line {
-  const ratios = size.rates.map((rate, round) => rate / (small.rates[round] as number));
-  const ratio = median(ratios);
+  const ratio = ratioOf(size.rates, small.rates);
   return {
     name: `deliveries to ${shown(size)} webhooks, from the socket on`,
     figure: formatRate(median(size.rates)),
@@ -120,6 +159,22 @@ function rateLine(size: Size, small: Size, goal: number): Line {
     goal: `≥ ${goal}`,
     reached: ratio >= goal,
     values: { rate: median(size.rates), small: median(small.rates), ratio },
+  };
+}
+
+/** How much more it costs to send to many webhooks, whoever sends: each has a target and a key of its own. */
+function bareLine(size: Size, small: Size): Line {
+  const ratio = ratioOf(size.bareRates, small.bareRates);
+  const share = ratioOf(size.rates, small.rates) / ratio;
+  return {
+    name: `the daemon's transport and signatures alone, to ${shown(size)} webhooks`,
+    figure: formatRate(median(size.bareRates)),
+    limit: `to ${shown(small)} ${formatRate(median(small.bareRates))}`,
+    ratio: ratio.toFixed(2),
+    goal: "",
+    reached: null,
+    note: `of this ratio the daemon, with all that it stores, keeps ${share.toFixed(2)}`,
+    values: { rate: median(size.bareRates), small: median(small.bareRates), ratio, share },
   };
 }
 
@@ -136,15 +191,20 @@ function startLine(size: Size, small: Size): Line {
   };
 }
 
-function memoryLine(name: string, bytes: number, goal: number): Line {
+interface Memory {
+  name: string;
+  bytes: number;
+}
+
+function memoryLine(name: string, bytes: number, goal: number, beside?: Memory): Line {
   return {
     name,
     figure: formatBytes(bytes),
-    limit: "",
-    ratio: "",
+    limit: beside ? `${beside.name} ${formatBytes(beside.bytes)}` : "",
+    ratio: beside ? (bytes / beside.bytes).toFixed(2) : "",
     goal: `≤ ${formatBytes(goal)}`,
     reached: bytes <= goal,
-    values: { bytes },
+    values: { bytes, ...(beside && { beside: beside.bytes }) },
   };
 }
 

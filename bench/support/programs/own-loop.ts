@@ -14,12 +14,17 @@ import { offer } from "../program.ts";
  * transport; and the same with the rows that the daemon writes, by its own store.
  */
 interface Options {
-  url: string;
-  secret: string;
+  /** Sent to in turn. */
+  webhooks: readonly OwnLoopWebhook[];
   count: number;
   inFlight: number;
   /** Where the rows go; null to write none. */
   dataDir: string | null;
+}
+
+export interface OwnLoopWebhook {
+  url: string;
+  secret: string;
 }
 
 const TIMEOUT_MS = 10_000;
@@ -27,16 +32,33 @@ const TIMEOUT_MS = 10_000;
 const BATCH = 256;
 const NO_PROXY = { userAgent: "armorhooks/bench", source: "bench", proxy: null };
 
-/** Sends messages, so many at once; answers how many failed. */
-async function flood({ url, secret, count, inFlight }: Options, rows: Rows | null): Promise<number> {
+/** What is worked out once for each webhook, as the daemon does with its first attempt. */
+function createRecipients(webhooks: readonly OwnLoopWebhook[]) {
+  const known: Recipient[] = [];
+  return (number: number): Recipient => {
+    const at = number % webhooks.length;
+    known[at] ??= toRecipient(webhooks[at] as OwnLoopWebhook);
+    return known[at];
+  };
+}
+
+function toRecipient({ url, secret }: OwnLoopWebhook) {
   const target = createTarget({ url, format: "json", organizationId: null, secrets: [secret] }, NO_PROXY);
-  const destination = createDestination(target, [target.host]);
+  return { target, destination: createDestination(target, [target.host]) };
+}
+
+type Recipient = ReturnType<typeof toRecipient>;
+
+/** Sends messages, so many at once; answers how many failed. */
+async function flood({ webhooks, count, inFlight }: Options, rows: Rows | null): Promise<number> {
+  const recipientOf = createRecipients(webhooks);
   const transport = createTransport({ ca: null });
   const { promise, resolve } = Promise.withResolvers<number>();
   let [begun, ended, failed] = [0, 0, 0];
   const begin = (): void => {
     const next = begun < count ? (rows ? rows.next() : plainMessage(begun)) : null;
     if (next === null) return;
+    const { target, destination } = recipientOf(begun);
     begun += 1;
     const startedAt = performance.now();
     const { text, bytes } = writeRequest(target, next.message, Date.now());
