@@ -36,6 +36,9 @@ const END_STEP = 1_000;
 /** A start looks at so many webhooks in a turn, which takes some milliseconds. */
 const LOOK_STEP = 1_000;
 
+/** Schedule time, before any at which something is due. */
+const BEFORE_ALL = -1;
+
 /** The delivery queue over SQLite's tables. What one call says must happen together is one transaction. */
 export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQueueParts): DeliveryQueue {
   const { deliveries, redelivery, claims, clock, lastId } = parts;
@@ -82,7 +85,6 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
     { webhookId, again: wanted, dueBy, triedBefore }: ClaimRequest,
     again: ClaimedDelivery[],
   ): boolean => {
-    if (wanted === 0) return false;
     // Those that are claimed already may be among those found.
     const limit = wanted + claims.count(webhookId);
     const until = Math.min(dueBy, Number.MAX_SAFE_INTEGER);
@@ -100,16 +102,20 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
     }
   };
 
-  const nextDueAfter = ({ webhookId, dueBy }: ClaimRequest): number =>
-    deliveries.nextDueAfter(webhookId, Math.min(dueBy, clock.schedule())) ?? Number.POSITIVE_INFINITY;
+  const nextDueAfter = (webhookId: number, at: number): number =>
+    deliveries.nextDueAfter(webhookId, at) ?? Number.POSITIVE_INFINITY;
 
   const claim = (request: ClaimRequest): Claim => {
+    const { webhookId, dueBy } = request;
     const fresh: ClaimedDelivery[] = [];
     const again: ClaimedDelivery[] = [];
     try {
-      const moreAgain = takeAgain(request, again);
+      // Most webhooks have none that was tried before, which is found out at less than what reading them takes.
+      const firstDueAt = request.again === 0 ? null : nextDueAfter(webhookId, BEFORE_ALL);
+      const hasDue = firstDueAt !== null && Number.isFinite(firstDueAt) && firstDueAt <= dueBy;
+      const moreAgain = hasDue && takeAgain(request, again);
       const moreFresh = takeFresh(request, fresh);
-      const nextDueAt = request.again === 0 ? null : nextDueAfter(request);
+      const nextDueAt = hasDue ? nextDueAfter(webhookId, Math.min(dueBy, clock.schedule())) : firstDueAt;
       return { fresh, again, moreFresh, moreAgain, nextDueAt };
     } catch (error) {
       // Nobody will hear of those that were claimed before the fault, so nobody else would give them back.

@@ -1,4 +1,4 @@
-import { and, desc, eq, gt, lte, sql } from "drizzle-orm";
+import { type AnyColumn, and, desc, eq, gt, lte, type SQL, sql } from "drizzle-orm";
 import type { SecretBox } from "../../secrets/secret-box.ts";
 import type { RotatedSecret } from "../webhooks.ts";
 import type { Orm } from "./database.ts";
@@ -6,6 +6,8 @@ import { rotatedSecrets } from "./schema.ts";
 
 /** The secrets that webhooks had before, while their requests carry those signatures too. All are parts of a transaction. */
 export interface RotatedSecrets {
+  /** Whether a row of webhooks has any, as SQL: hardly one has, and asking for none of them takes a statement. */
+  has(webhookId: AnyColumn): SQL<number>;
   /** Those that still count at a wall time, the latest first. */
   running(webhook: Of, now: number): RotatedSecret[];
   /** Keeps one, sealed, until a wall time. */
@@ -36,6 +38,8 @@ export function createRotatedSecrets(orm: Orm, box: () => SecretBox): RotatedSec
     .orderBy(desc(rotatedSecrets.id))
     .prepare();
   return {
+    has: (webhookId) =>
+      sql<number>`EXISTS (SELECT 1 FROM ${rotatedSecrets} WHERE ${rotatedSecrets.webhookId} = ${webhookId})`,
     running: (webhook, now) =>
       running
         .all({ id: webhook.id, now })

@@ -83,7 +83,7 @@ export function createWebhooks(
 
   // Prepared, as it is asked for each webhook that has something to do, of which there may be ten thousands.
   const loaded = orm
-    .select({ webhook: webhooks, organizationUuid: organizations.uuid })
+    .select({ webhook: webhooks, organizationUuid: organizations.uuid, hasRotated: rotated.has(webhooks.id) })
     .from(webhooks)
     .innerJoin(organizations, eq(organizations.id, webhooks.organizationId))
     .where(and(eq(webhooks.id, sql.placeholder("id")), isNull(webhooks.deletedAt)))
@@ -95,7 +95,7 @@ export function createWebhooks(
       webhook: toWebhook(row.webhook),
       organizationUuid: row.organizationUuid,
       secret: box().open(row.webhook.secret, row.webhook.uuid),
-      rotatedSecrets: rotated.running(row.webhook, clock.wall()),
+      rotatedSecrets: row.hasRotated ? rotated.running(row.webhook, clock.wall()) : [],
       headers: openHeaders(row.webhook, box()),
       pausedUntil: row.webhook.pausedUntil,
     };
