@@ -56,6 +56,12 @@ export function packHistogram(histogram: LatencyHistogram): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
+/** The same of one request alone, after what is packed already: one histogram after the other is their sum. */
+export function appendLatency(packed: number[], milliseconds: number): void {
+  append(packed, bucketOf(milliseconds));
+  packed.push(1);
+}
+
 function append(bytes: number[], number: number): void {
   let value = number;
   for (; value >= 0x80; value = Math.floor(value / 0x80)) bytes.push((value % 0x80) | 0x80);

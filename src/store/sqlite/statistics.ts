@@ -1,10 +1,4 @@
-import {
-  addLatency,
-  addPacked,
-  type LatencyHistogram,
-  newHistogram,
-  packHistogram,
-} from "../../latency-histogram.ts";
+import { addPacked, appendLatency, newHistogram, packHistogram } from "../../latency-histogram.ts";
 import type { AttemptRecord } from "../delivery-queue.ts";
 import type { Statistics, StepRange, WebhookSteps } from "../statistics.ts";
 import type { StoreDatabase } from "./database.ts";
@@ -39,8 +33,12 @@ interface Counts {
   attempts: number;
   delivered: number;
   failed: number;
-  latencies: LatencyHistogram;
+  /** Packed (latency-histogram.ts). */
+  latencies: number[];
 }
+
+/** Most rows stay shorter than this, and are written without being unpacked. */
+const LONG_BYTES = 64;
 
 /**
  * One row for each webhook and minute, in the table `webhook_minutes`. A batch of results is counted in memory
@@ -77,9 +75,8 @@ export function createStatistics({ sqlite }: StoreDatabase): SqliteStatistics {
   );
 
   const write = ({ webhookId, minute, attempts, delivered, failed, latencies }: Counts): void => {
-    const known = present.get(webhookId, minute);
-    if (known) addPacked(latencies, known.latencies);
-    add.run(webhookId, minute, attempts, delivered, failed, packHistogram(latencies));
+    const known = present.get(webhookId, minute)?.latencies;
+    add.run(webhookId, minute, attempts, delivered, failed, joined(known, latencies));
   };
 
   return {
@@ -96,8 +93,8 @@ export function createStatistics({ sqlite }: StoreDatabase): SqliteStatistics {
         }),
       ),
     count(attempts) {
+      const batch = new Map<number, Map<number, Counts>>();
       let latest: Counts | null = null;
-      const batch = new Map<string, Counts>();
       for (const { webhookId, startedAt, durationMs, status } of attempts) {
         const minute = Math.floor((startedAt + durationMs) / MINUTE_MS);
         // Most follow one of the same webhook.
@@ -105,15 +102,15 @@ export function createStatistics({ sqlite }: StoreDatabase): SqliteStatistics {
           latest = countsIn(batch, webhookId, minute);
         }
         latest.attempts += 1;
-        addLatency(latest.latencies, durationMs);
+        appendLatency(latest.latencies, durationMs);
         if (status !== "pending") latest[status] += 1;
       }
-      for (const counts of batch.values()) write(counts);
+      for (const counted of batch.values()) counted.forEach(write);
     },
     countEnded(webhookId, deliveries, at) {
       if (deliveries === 0) return;
       const minute = Math.floor(at / MINUTE_MS);
-      write({ webhookId, minute, attempts: 0, delivered: 0, failed: deliveries, latencies: newHistogram() });
+      write({ webhookId, minute, attempts: 0, delivered: 0, failed: deliveries, latencies: [] });
     },
     prune(before, limit) {
       const minute = Math.floor(before / MINUTE_MS);
@@ -126,11 +123,24 @@ export function createStatistics({ sqlite }: StoreDatabase): SqliteStatistics {
   };
 }
 
-function countsIn(batch: Map<string, Counts>, webhookId: number, minute: number): Counts {
-  const key = `${webhookId} ${minute}`;
-  const known = batch.get(key);
+function countsIn(batch: Map<number, Map<number, Counts>>, webhookId: number, minute: number): Counts {
+  const counted = batch.get(minute) ?? new Map<number, Counts>();
+  batch.set(minute, counted);
+  const known = counted.get(webhookId);
   if (known) return known;
-  const counts = { webhookId, minute, attempts: 0, delivered: 0, failed: 0, latencies: newHistogram() };
-  batch.set(key, counts);
+  const counts = { webhookId, minute, attempts: 0, delivered: 0, failed: 0, latencies: [] };
+  counted.set(webhookId, counts);
   return counts;
+}
+
+/** One packed histogram after the other is their sum; counts of the same bucket are joined once that is long. */
+function joined(known: Uint8Array | undefined, added: readonly number[]): Uint8Array {
+  const before = known?.length ?? 0;
+  const bytes = new Uint8Array(before + added.length);
+  if (known) bytes.set(known);
+  bytes.set(added, before);
+  if (bytes.length <= LONG_BYTES) return bytes;
+  const histogram = newHistogram();
+  addPacked(histogram, bytes);
+  return packHistogram(histogram);
 }
