@@ -3,6 +3,7 @@ import fc from "fast-check";
 import {
   addLatency,
   addPacked,
+  appendLatency,
   type LatencyHistogram,
   newHistogram,
   packHistogram,
@@ -50,6 +51,18 @@ describe("a latency histogram", () => {
     const read = newHistogram();
     addPacked(read, packHistogram(large));
     expect(read).toEqual(large);
+  });
+
+  test("is what its requests one by one come to, appended after what was packed", () => {
+    fc.assert(
+      fc.property(durations, durations, (one, other) => {
+        const packed = [...packHistogram(histogramOf(one))];
+        for (const duration of other) appendLatency(packed, duration);
+        const read = newHistogram();
+        addPacked(read, Uint8Array.from(packed));
+        expect(read).toEqual(histogramOf([...one, ...other]));
+      }),
+    );
   });
 
   test("has room for whatever is said to be a duration", () => {

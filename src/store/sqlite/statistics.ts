@@ -105,7 +105,7 @@ export function createStatistics({ sqlite }: StoreDatabase): SqliteStatistics {
         appendLatency(latest.latencies, durationMs);
         if (status !== "pending") latest[status] += 1;
       }
-      for (const counted of batch.values()) counted.forEach(write);
+      for (const ofMinute of batch.values()) ofMinute.forEach(write);
     },
     countEnded(webhookId, deliveries, at) {
       if (deliveries === 0) return;
@@ -124,12 +124,12 @@ export function createStatistics({ sqlite }: StoreDatabase): SqliteStatistics {
 }
 
 function countsIn(batch: Map<number, Map<number, Counts>>, webhookId: number, minute: number): Counts {
-  const counted = batch.get(minute) ?? new Map<number, Counts>();
-  batch.set(minute, counted);
-  const known = counted.get(webhookId);
+  const ofMinute = batch.get(minute) ?? new Map<number, Counts>();
+  batch.set(minute, ofMinute);
+  const known = ofMinute.get(webhookId);
   if (known) return known;
   const counts = { webhookId, minute, attempts: 0, delivered: 0, failed: 0, latencies: [] };
-  counted.set(webhookId, counts);
+  ofMinute.set(webhookId, counts);
   return counts;
 }
 

@@ -93,6 +93,18 @@ describe("statistics", () => {
     ]);
   });
 
+  test("take few bytes, however many transactions a minute has", async () => {
+    for (let i = 0; i < 200; i += 1) count(attempt({ durationMs: i % 4 }));
+    const row = store.database.sqlite
+      .query<{ bytes: number }, []>("SELECT length(latencies) AS bytes FROM webhook_minutes")
+      .get();
+    expect(row?.bytes).toBeLessThanOrEqual(64);
+    expect(await steps()).toEqual([
+      [{ at: BEGIN, attempts: 200, delivered: 200, failed: 0, p50: 1, p99: 3 }],
+      [],
+    ]);
+  });
+
   test("count what ended without an attempt, and nothing where nothing did", async () => {
     const [one, two] = webhooks;
     countEnded(one, 7, BEGIN + 1);
