@@ -36,9 +36,6 @@ const END_STEP = 1_000;
 /** A start looks at so many webhooks in a turn, which takes some milliseconds. */
 const LOOK_STEP = 1_000;
 
-/** Schedule time, before any at which something is due. */
-const BEFORE_ALL = -1;
-
 /** The delivery queue over SQLite's tables. What one call says must happen together is one transaction. */
 export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQueueParts): DeliveryQueue {
   const { deliveries, redelivery, claims, clock, lastId } = parts;
@@ -111,7 +108,7 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
     const again: ClaimedDelivery[] = [];
     try {
       // Most webhooks have none that was tried before, which is found out at less than what reading them takes.
-      const firstDueAt = request.again === 0 ? null : nextDueAfter(webhookId, BEFORE_ALL);
+      const firstDueAt = request.again === 0 ? null : nextDueAfter(webhookId, -1);
       const hasDue = firstDueAt !== null && Number.isFinite(firstDueAt) && firstDueAt <= dueBy;
       const moreAgain = hasDue && takeAgain(request, again);
       const moreFresh = takeFresh(request, fresh);
