@@ -116,10 +116,12 @@ function idIn([, high, low, counter]: RegExpExecArray): number {
   return (milliseconds - EPOCH) * PER_MILLISECOND + Number.parseInt(counter ?? "", 16);
 }
 
+const FIXED_UUIDS = /^(0{8}-0{4}-0{4}-0{4}-0{12}|f{8}-f{4}-f{4}-f{4}-f{12})$/i;
 const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 
+/** RFC 9562: of any version, or one of the two that are fixed (sections 5.9 and 5.10). */
 export function isUuid(text: string): boolean {
-  return UUID_PATTERN.test(text);
+  return UUID_PATTERN.test(text) || FIXED_UUIDS.test(text);
 }
 
 /** A request id for logs and for `x-request-id`. */

@@ -40,6 +40,14 @@ describe("ids", () => {
     );
   });
 
+  test("of others are UUIDs of any version, and the two that are fixed", () => {
+    const all = ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-FFFFFFFFFFFF"];
+    for (const text of [...all, crypto.randomUUID(), Bun.randomUUIDv7()])
+      expect(isUuid(text), text).toBe(true);
+    for (const text of ["", "00000000-0000-0000-0000-00000000000", "00000000-0000-9000-8000-000000000000"])
+      expect(isUuid(text), text).toBe(false);
+  });
+
   test("hold the time that they were made at", () => {
     fc.assert(fc.property(times, (time) => timeOfId(idAt(time)) === time));
   });

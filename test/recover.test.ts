@@ -59,6 +59,14 @@ test("events that came while a webhook was disabled are sent by a recovery, once
   expect(ids.toSorted()).toEqual([reached?.id, missed[0]?.id, missed[1]?.id].toSorted());
   const again = await daemon.api("POST", `/v1/webhooks/${id}/recover`, { since: since(1) });
   expect(again.body).toEqual({ recovered: 0 });
+  const future = await daemon.api("POST", `/v1/webhooks/${id}/recover`, { since: since(-1) });
+  expect([future.status, future.body.error.message]).toEqual([400, "since must not be in the future"]);
+
+  const { deliveries } = (await daemon.api("GET", `/v1/webhooks/${id}/deliveries`)).body;
+  await daemon.api("DELETE", `/v1/webhooks/${id}`);
+  const retried = await daemon.api("POST", `/v1/deliveries/${deliveries[0].id}/retry`);
+  expect([retried.status, retried.body.error.code]).toEqual([409, "CONFLICT"]);
+  expect(retried.body.error.message).toContain("was deleted; register it again");
   scanner.close();
   await daemon.stop();
 });

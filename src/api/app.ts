@@ -20,7 +20,7 @@ export interface AppOptions {
   events: Omit<EventRouteOptions, "contexts">;
   statistics: Omit<StatisticsRouteOptions, "contexts">;
   stream: Omit<StreamRouteOptions, "contexts" | "stillHolds">;
-  operations: OperationRouteOptions;
+  operations: Omit<OperationRouteOptions, "contexts">;
   /** A fault of ours, with the id that the caller was given. */
   onFault: (error: unknown, requestId: string) => void;
 }
@@ -59,7 +59,7 @@ export function createApp({ version, gate: gateOptions, onFault, ...options }: A
     .use(eventRoutes({ ...options.events, contexts }))
     .use(statisticsRoutes({ ...options.statistics, contexts }))
     .use(streamRoutes({ ...options.stream, contexts, stillHolds: (request) => gate.stillHolds(request) }))
-    .use(operationRoutes(options.operations))
+    .use(operationRoutes({ ...options.operations, contexts }))
     .use(pageRoutes())
     .use(docsRoutes(version));
 

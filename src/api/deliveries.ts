@@ -8,7 +8,7 @@ import { type RequestContexts, withOrganization } from "./context.ts";
 import { deliveryLinks, link } from "./document-links.ts";
 import { listOf, ref, wrap } from "./document-parts.ts";
 import { documentRoute } from "./documents.ts";
-import { READ_JSON } from "./gate.ts";
+import { checkEmpty, READ_JSON } from "./gate.ts";
 import {
   DEFAULT_LIMIT,
   deliveriesQuery,
@@ -109,9 +109,10 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
     )
     .post(
       "/deliveries/:id/retry",
-      async ({ organization, params }) => {
+      async ({ organization, params, body }) => {
         const before = found(await history.get(organization.id, idOf(params.id)), "delivery");
-        found(await webhooks.get(organization.id, before.webhookUuid));
+        if (!(await webhooks.get(organization.id, before.webhookUuid))) throw webhookDeleted();
+        checkEmpty(body);
         await options.retry(before);
         const delivery = found(await history.get(organization.id, before.id), "delivery");
         return status(202, { delivery: deliveryView(delivery, viewer) });
@@ -128,6 +129,7 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
           schema: wrap({ delivery: ref("Delivery") }),
           links: deliveryLinks("delivery/id"),
           hasId: true,
+          hasState: true,
         }),
       },
     )
@@ -137,7 +139,7 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
         const webhook = found(await webhooks.get(organization.id, params.id));
         const since = readTime("since", body.since);
         const until = body.until === undefined ? options.now() : readTime("until", body.until);
-        if (until < since) throw new AppError("VALIDATION_ERROR", "until must not be before since");
+        if (until < since) throw new AppError("VALIDATION_ERROR", rangeProblem(body));
         return status(202, { recovered: await options.recover(webhook, { since, until }) });
       },
       {
@@ -156,6 +158,17 @@ export function deliveryRoutes(options: DeliveryRouteOptions) {
         }),
       },
     );
+}
+
+function webhookDeleted(): AppError {
+  return new AppError(
+    "CONFLICT",
+    "the webhook of this delivery was deleted; register it again, and scan events that come from then on go there",
+  );
+}
+
+function rangeProblem({ until }: { until?: string }): string {
+  return until === undefined ? "since must not be in the future" : "until must not be before since";
 }
 
 /** Where the page before ended. Throws AppError. */

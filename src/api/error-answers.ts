@@ -67,8 +67,8 @@ const ERRORS: Readonly<Record<ErrorCode, ErrorDocument>> = {
   },
   UNAVAILABLE: {
     when: "The store cannot be read or written now; nothing was changed.",
-    message: "the request cannot be stored now; nothing was changed, try again soon",
-    headers: RATE_LIMIT,
+    message: "the store cannot be read or written now; nothing was changed, try again soon",
+    headers: { ...RATE_LIMIT, "retry-after": header("Seconds to wait.", 5) },
   },
 };
 

@@ -17,16 +17,20 @@ export function toAppError(error: unknown, onFault: (error: unknown) => void): A
   if (error instanceof ParseError) return new AppError("VALIDATION_ERROR", "the body must be valid JSON");
   if (error instanceof NotFoundError) return new AppError("NOT_FOUND", "no such route");
   if (isStoreFault(error)) {
-    return new AppError(
-      "UNAVAILABLE",
-      "the request cannot be stored now; nothing was changed, try again soon",
-    );
+    return unavailable("the store cannot be read or written now; nothing was changed, try again soon");
   }
   onFault(error);
   return new AppError(
     "INTERNAL_ERROR",
     "something went wrong on our side; the request_id finds it in the log",
   );
+}
+
+/** What is away for a while is looked for again after so many seconds, not at once by everybody. */
+const RETRY_AFTER_SECONDS = "5";
+
+export function unavailable(message: string): AppError {
+  return new AppError("UNAVAILABLE", message, { "retry-after": RETRY_AFTER_SECONDS });
 }
 
 /** A sentence that names the field. Names are echoed only when they are harmless, values never. */
@@ -38,7 +42,22 @@ function describe(error: ValidationError): string {
   if (rule !== undefined && isKnown(error, name))
     return isMissing(error, name) ? `${name} is required` : (problemWithin(error, name) ?? rule);
   const kind = error.type === "query" ? "query parameter" : "field";
-  return /^[\w.-]{1,64}$/.test(name) ? `unknown ${kind} ${name}` : `unknown ${kind}`;
+  const value = error.value as Record<string, unknown>;
+  return unknownFields(
+    kind,
+    Object.keys(value).filter((key) => !isKnown(error, key)),
+  );
+}
+
+/** More of them than a person would read are not all named. */
+const MOST_NAMED = 10;
+
+/** A sentence that names what does not belong there, as far as the names are harmless. */
+export function unknownFields(kind: "field" | "query parameter", names: readonly string[]): string {
+  const harmless = names.filter((name) => /^[\w.-]{1,64}$/.test(name)).slice(0, MOST_NAMED);
+  const what = `unknown ${kind}${names.length > 1 ? "s" : ""}`;
+  const more = harmless.length > 0 && harmless.length < names.length ? " and others" : "";
+  return `${what}${harmless.length > 0 ? ` ${harmless.join(", ")}` : ""}${more}`;
 }
 
 function problemWithin({ value }: ValidationError, name: string): string | null {

@@ -1,6 +1,7 @@
 import { AppError } from "../errors.ts";
 import type { ApiKeys, Identity } from "../store/api-keys.ts";
 import { authenticate, requireWebhookAlerts } from "./auth.ts";
+import { unknownFields } from "./errors.ts";
 import type { RateLimiter } from "./rate-limit.ts";
 
 /** What must hold before a request reaches its route: it exists, who asks may, and the body is one that is read. */
@@ -63,8 +64,11 @@ export function createGate({ routes, identify: identifyKey, limiter, now }: Gate
       }
     },
     async admit(request, headers) {
-      const path = pathOf(request.url);
+      const { pathname: path, search } = parsed(request.url);
       checkRoute(request.method, path);
+      // No id and no name has one, and not every database can be asked for it.
+      if (NUL.test(path)) throw new AppError("NOT_FOUND", "nothing has an id with NUL in it");
+      if (NUL.test(search)) throw new AppError("VALIDATION_ERROR", "a query parameter must not contain NUL");
       const identity = path.startsWith("/v1/") ? await identify(request, headers) : null;
       checkBody(request.headers);
       return identity;
@@ -73,11 +77,13 @@ export function createGate({ routes, identify: identifyKey, limiter, now }: Gate
 }
 
 /** The server passes a Host header on as it came, and leaves out a missing one (HTTP/1.0). */
-function pathOf(url: string): string {
-  const parsed = URL.parse(url);
-  if (!parsed) throw new AppError("VALIDATION_ERROR", "the host header must be a host name");
-  return parsed.pathname;
+function parsed(url: string): URL {
+  const read = URL.parse(url);
+  if (!read) throw new AppError("VALIDATION_ERROR", "the host header must be a host name");
+  return read;
 }
+
+const NUL = /%00/;
 
 function methodsByPattern(routes: GateOptions["routes"]): { pattern: RegExp; methods: Set<string> }[] {
   const byPath = new Map<string, Set<string>>();
@@ -146,6 +152,12 @@ const MAX_DEPTH = 16;
 function isDeeperThan(levels: number, value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   return levels === 0 || Object.values(value).some((inner) => isDeeperThan(levels - 1, inner));
+}
+
+/** For routes that take no fields. Throws AppError. */
+export function checkEmpty(body: unknown): void {
+  const names = Object.keys((body ?? {}) as object);
+  if (names.length > 0) throw new AppError("VALIDATION_ERROR", unknownFields("field", names));
 }
 
 /** The `parse` of every route: our own reader answers, "json" tells the OpenAPI document what is taken. */

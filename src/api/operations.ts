@@ -1,11 +1,14 @@
 import { Elysia, status } from "elysia";
+import type { RequestContext, RequestContexts } from "./context.ts";
 import { ref } from "./document-parts.ts";
 import { openAnswer } from "./documents.ts";
 import { errorAnswer } from "./error-answers.ts";
+import { envelope, unavailable } from "./errors.ts";
 import { READ_JSON } from "./gate.ts";
 
 export interface OperationRouteOptions {
   version: string;
+  contexts: RequestContexts;
   /** Whether work is accepted: false while starting, draining, or when the store cannot write. */
   isHealthy: () => boolean;
   /** Prometheus text, and its content type. */
@@ -13,11 +16,17 @@ export interface OperationRouteOptions {
 }
 
 /** What load balancers and monitors ask, without a key. */
-export function operationRoutes({ version, isHealthy, metrics }: OperationRouteOptions) {
+export function operationRoutes({ version, isHealthy, metrics, contexts }: OperationRouteOptions) {
   return new Elysia({ normalize: false, tags: ["Operations"] })
     .get(
       "/health",
-      () => (isHealthy() ? { status: "ok", version } : status(503, { status: "unavailable", version })),
+      ({ request, set }) => {
+        if (isHealthy()) return { status: "ok", version };
+        const error = unavailable("the daemon is starting or draining, or the store cannot write");
+        Object.assign(set.headers, error.headers);
+        const { requestId } = contexts.get(request) as RequestContext;
+        return status(503, { status: "unavailable", version, ...envelope(error, requestId) });
+      },
       {
         parse: READ_JSON,
         detail: {

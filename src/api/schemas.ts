@@ -72,7 +72,6 @@ const url = t.String({
 });
 const events = t.Array(oneOf(["red_tier", "yellow_tier", "green_tier"] as const), {
   minItems: 1,
-  maxItems: 100,
   description: 'Event types to subscribe to. Defaults to ["red_tier"]. Repeats collapse.',
   example: ["red_tier"],
 });

@@ -2,6 +2,7 @@ import { Elysia } from "elysia";
 import { AppError } from "../errors.ts";
 import type { RequestContexts } from "./context.ts";
 import { documentRoute } from "./documents.ts";
+import { unavailable } from "./errors.ts";
 import { READ_JSON } from "./gate.ts";
 
 export interface StreamRouteOptions {
@@ -53,13 +54,7 @@ export function streamRoutes({ contexts, open, stillHolds }: StreamRouteOptions)
         return new Response(new ReadableStream({ start: (end) => end.close() }), { headers: HEADERS });
       const stream = open(context.identity.organization.uuid, () => stillHolds(request));
       if (!stream) {
-        throw new AppError(
-          "UNAVAILABLE",
-          "too many streams are open, or the daemon is stopping; try again soon",
-          {
-            "retry-after": "5",
-          },
-        );
+        throw unavailable("too many streams are open, or the daemon is stopping; try again soon");
       }
       // It is silent for longer than other answers may be.
       server?.timeout(request, 0);

@@ -7,7 +7,7 @@ import type { TooManySecrets, Webhook, Webhooks } from "../store/webhooks.ts";
 import type { WebhookHeaders } from "../webhook-headers.ts";
 import { MAX_SIGNATURES } from "../webhook-secrets.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
-import { READ_JSON } from "./gate.ts";
+import { checkEmpty, READ_JSON } from "./gate.ts";
 import { createWebhookBody, idParams, rotateSecretBody, updateWebhookBody } from "./schemas.ts";
 import { webhookView } from "./views.ts";
 import * as documents from "./webhook-documents.ts";
@@ -117,8 +117,9 @@ export function webhookRoutes(options: WebhookRouteOptions) {
     )
     .post(
       "/:id/test",
-      async ({ organization, params }) => {
+      async ({ organization, params, body }) => {
         const webhook = found(await webhooks.get(organization.id, params.id));
+        checkEmpty(body);
         return testView(await options.sendTest(webhook.id));
       },
       {

@@ -108,6 +108,8 @@ describe("GET /v1/events", () => {
     ["limit=101", "limit must be"],
     ["cursor=x", "cursor must be"],
     ["external_id=", "external_id must be"],
+    ["external_id=a%00b", "a query parameter must not contain NUL"],
+    ["order=asc&sort=id", "unknown query parameters order, sort"],
     ["status=failed", "unknown query parameter status"],
   ])("refuses ?%s", async (query, message) => {
     const { status, body } = await tenant.api("GET", `/v1/events?${query}`);

@@ -38,7 +38,7 @@ const ROUTES: Readonly<Record<string, number>> = {
 const RATE_HEADERS = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
 
 /** Those that the state may not allow. */
-const CONFLICTING = ["POST /v1/webhooks/{id}/rotate-secret"];
+const CONFLICTING = ["POST /v1/webhooks/{id}/rotate-secret", "POST /v1/deliveries/{id}/retry"];
 
 let document: OpenApi;
 let daemon: RunningDaemon;

@@ -186,12 +186,43 @@ describe("registering a webhook", () => {
     ],
     ["enabled", { url: SLACK, enabled: false }, "unknown field enabled"],
     ["a secret", { url: SLACK, secret: "mine" }, "unknown field secret"],
+    ["more that it does not know", { url: SLACK, foo: 1, bar: 2 }, "unknown fields foo, bar"],
+    ["names that are not harmless", { url: SLACK, "<b>": 1, bar: 2 }, "unknown fields bar and others"],
+    ...[
+      "https:a.example.com",
+      "https:/a.example.com",
+      "https:\\\\a.example.com\\x",
+      "https:///a.example.com",
+    ].map((url): [string, object, string] => [
+      url,
+      { url },
+      "url must be an absolute https URL: https://, a host, and a path",
+    ]),
+    [
+      "an empty user name",
+      { url: "https://@a.example.com/" },
+      "url must not contain a user name or password",
+    ],
   ])("refuses %s and registers nothing", async (_what, body, message) => {
     const before = (await tenant.api("GET", "/v1/webhooks")).body;
     const answer = await tenant.api("POST", "/v1/webhooks", body);
     expect(answer.status).toBe(400);
     expect(answer.body.error).toMatchObject({ code: "VALIDATION_ERROR", message });
     expect((await tenant.api("GET", "/v1/webhooks")).body).toEqual(before);
+  });
+
+  test("takes any number of repeated events, and no field where none is taken", async () => {
+    const events = Array.from({ length: 300 }, (_, i) => (i % 2 === 0 ? "red_tier" : "green_tier"));
+    const { id, events: kept } = await create({ url: SLACK, events });
+    expect(kept).toEqual(["red_tier", "green_tier"]);
+    const answer = await tenant.api("POST", `/v1/webhooks/${id}/test`, { dry_run: true });
+    expect([answer.status, answer.body.error.message]).toEqual([400, "unknown field dry_run"]);
+  });
+
+  test("finds nothing under an id with NUL in it", async () => {
+    for (const method of ["GET", "DELETE"]) {
+      expect((await tenant.api(method, "/v1/webhooks/a%00b")).status).toBe(404);
+    }
   });
 
   test("gives each webhook a secret and an id of its own", async () => {

@@ -70,8 +70,14 @@ for (const fault of FAULTS) {
     test("lines are answered UNAVAILABLE and health says 503; it heals without a restart, loses and repeats nothing", async () => {
       const { daemon, webhook, scanner, receiver, acked } = await strike();
       await until("health is 503", async () => (await healthOf(daemon)) === 503, 2_000);
-      const { status, body } = await daemon.api("POST", "/v1/webhooks", { url: receiver.url });
-      expect([status, body.error.code]).toEqual([503, "UNAVAILABLE"]);
+      const { status, body, headers } = await daemon.api("POST", "/v1/webhooks", { url: receiver.url });
+      expect([status, body.error.code, headers.get("retry-after")]).toEqual([503, "UNAVAILABLE", "5"]);
+      const health = await fetch(`${daemon.url}/health`);
+      expect(health.headers.get("retry-after")).toBe("5");
+      expect(await health.json()).toMatchObject({
+        status: "unavailable",
+        error: { code: "UNAVAILABLE", request_id: health.headers.get("x-request-id") },
+      });
       expect((await daemon.api("GET", "/v1/webhooks")).body.webhooks).toHaveLength(1);
       // Long enough for the answers of what was under way, and for what must not begin now.
       await Bun.sleep(600);
