@@ -97,7 +97,11 @@ test.each([20, 63])(
 test("more of them than 64 KB is no answer", async () => {
   const fields = `x-policy: ${"y".repeat(1000)}\r\n`.repeat(70);
   const server = await receiver({ onRequest: (socket) => socket.write(ok("ok", fields)) });
-  expect(await testSender()(server.url)).toMatchObject({ status: null, error: "invalid_response" });
+  expect(await testSender()(server.url)).toMatchObject({
+    status: null,
+    error: "invalid_response",
+    detail: "the head of the receiver's answer is longer than 64 KiB",
+  });
 });
 
 describe("a 408", () => {

@@ -18,6 +18,8 @@ export interface ResponseParser {
   readonly response: ParsedResponse;
   /** Whether any byte has arrived. */
   readonly started: boolean;
+  /** Why it is invalid. */
+  readonly problem: string;
 }
 
 export type ParserState = "more" | "done" | "invalid";
@@ -28,6 +30,8 @@ export const MAX_HEADER_BYTES = 64 * 1024;
 /** A longer body is not read to its end: the status is known, and the connection is closed. */
 export const MAX_BODY_BYTES = 16 * 1024;
 const MAX_INTERIM_RESPONSES = 8;
+const NO_HTTP = "what the receiver sent is no HTTP/1.1 response";
+const TOO_LONG = `the head of the receiver's answer is longer than ${MAX_HEADER_BYTES / 1024} KiB`;
 const MAX_CHUNK_LINE_BYTES = 1024;
 const MAX_TRAILER_BYTES = 16 * 1024;
 /** A longer response is parsed anew each time, rather than kept while its connection idles. */
@@ -67,6 +71,7 @@ class HeldResponseParser implements ResponseParser {
   #trailerBytes = 0;
   #interim = 0;
   #started = false;
+  problem = NO_HTTP;
   /** The first bytes of the body, in a buffer that grows with them. */
   #body: Buffer = EMPTY;
   #kept = 0;
@@ -172,8 +177,12 @@ class HeldResponseParser implements ResponseParser {
     const rest = this.#at === 0 ? this.#held : this.#held.subarray(this.#at);
     const end = headEnd(rest, Math.max(0, this.#searched - HEAD_END_BYTES));
     this.#searched = end ? 0 : rest.length;
-    if (end === null) return rest.length >= MAX_HEADER_BYTES + HEAD_END_BYTES ? null : false;
-    if (end.head > MAX_HEADER_BYTES) return null;
+    const isTooLong = end ? end.head > MAX_HEADER_BYTES : rest.length >= MAX_HEADER_BYTES + HEAD_END_BYTES;
+    if (isTooLong) {
+      this.problem = TOO_LONG;
+      return null;
+    }
+    if (end === null) return false;
     const head = parseHead(rest.toString("latin1", 0, end.head));
     if (!head) return null;
     this.#at += end.next;

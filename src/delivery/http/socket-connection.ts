@@ -99,7 +99,7 @@ class SocketConnection implements Connection {
       return;
     }
     const state = this.#parser.push(chunk);
-    if (state === "invalid") this.#fail("invalid_response", "what the receiver sent is no HTTP/1.1 response");
+    if (state === "invalid") this.#fail("invalid_response", this.#parser.problem);
     else if (state === "done") this.#settle({ ok: true, response: this.#parser.response });
   }
 
