@@ -17,9 +17,9 @@ export function checkServer({ address, problems, facts, server }: SharedInspecti
       "check host, name, user and password, and that this machine may connect (pg_hba.conf)",
     );
   }
-  if (server.isTooOld) return fail(`PostgreSQL ${server.version}`, "armorhooks needs 14 or newer");
-  if (facts?.isNewer) {
-    return fail(`${address} was written by a newer version`, "install that version everywhere");
+  if (server.refusal !== null) {
+    const [message = "", hint = "name another database"] = server.refusal.split("; ");
+    return fail(`${address}: ${message}`, hint);
   }
   const state = !facts || facts.missingMigrations > 0 ? "; the next start brings it up to date" : "";
   const message = `${address}, PostgreSQL ${server.version}${state}`;

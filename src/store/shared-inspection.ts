@@ -7,7 +7,8 @@ export interface SharedInspection extends Inspection {
   /** Null when it cannot be reached; then `problems` says why. */
   server: {
     version: string;
-    isTooOld: boolean;
+    /** Why no daemon would start on it, as one that tried would say; null when one would. */
+    refusal: string | null;
     /** Settings that make an ack mean less than that the event is on the server's disk, with their values. */
     weakSettings: string[];
     /** Of a small question, milliseconds: the median. */

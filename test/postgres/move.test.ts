@@ -19,7 +19,7 @@ import {
   startBinary,
   verify,
 } from "../support/e2e.ts";
-import { type Cluster, hasPostgres, startCluster } from "../support/postgres.ts";
+import { type Cluster, hasPostgres, makeLatin, startCluster } from "../support/postgres.ts";
 import type { Received } from "../support/receiver.ts";
 import { start } from "../support/terminal.ts";
 
@@ -279,6 +279,17 @@ describe.if(hasPostgres())("armorhooks move", () => {
     const used = await cluster.database();
     await command(["org", "create", "--name", "theirs", "--database", used]);
     for (const to of [url.replace(/:\d+\//, ":1/"), used]) expect((await move(to)).code).toBe(1);
+    const strange = await cluster.database();
+    cluster.run(strange, "CREATE TABLE theirs (id int)");
+    const latin = makeLatin(cluster);
+    for (const to of [strange, latin]) {
+      const refused = await move(to);
+      // What a daemon would say there.
+      const served = await command(["org", "list", "--database", to]);
+      expect([refused.code, refused.stderr]).toEqual([1, served.stderr]);
+    }
+    const tables = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace";
+    expect(cluster.run(latin, tables)).toBe("0");
     expect(existsSync(join(dataDir, "moved-to"))).toBe(false);
 
     expect((await command(["org", "list", "--database", url])).code).toBe(0);

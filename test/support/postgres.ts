@@ -149,6 +149,13 @@ async function start({ syncs, of = null }: { syncs: boolean; of?: number | null 
   };
 }
 
+/** An empty database of a cluster in another encoding than UTF8; answers its URL. */
+export function makeLatin(cluster: Cluster, name = "latin"): string {
+  const server = `postgres://postgres@127.0.0.1:${cluster.port}/`;
+  cluster.run(`${server}postgres`, `CREATE DATABASE ${name} ENCODING 'LATIN1' TEMPLATE template0`);
+  return server + name;
+}
+
 async function exec(command: string[]): Promise<void> {
   const child = Bun.spawn(command, { stdin: "ignore", stdout: "ignore", stderr: "pipe" });
   if ((await child.exited) !== 0)

@@ -1,4 +1,4 @@
-import { messageOf } from "../../errors.ts";
+import { messageOf, UsageError } from "../../errors.ts";
 import type { SharedInspection } from "../shared-inspection.ts";
 import { parseAddress } from "./address.ts";
 import { NOW } from "./clock.ts";
@@ -6,12 +6,12 @@ import { createPostgresDatabase } from "./database.ts";
 import { appliedUntil, MIGRATIONS } from "./migrations.ts";
 import { PARTITIONS } from "./partitions.ts";
 import type { Query } from "./pool.ts";
+import { requireFit } from "./prepare-database.ts";
 
 type Server = NonNullable<SharedInspection["server"]>;
 
 /** Asked so often to tell the latency. */
 const QUESTIONS = 11;
-const OLDEST_SERVER = 140_000;
 
 const SETTINGS = `SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit')`;
 
@@ -53,14 +53,14 @@ async function readServer(query: Query, isThere: boolean, isPooled: boolean): Pr
     times.push(performance.now() - asked);
     offsets.push((before + Date.now()) / 2 - (row?.now ?? 0));
   }
-  const [version] = await query<{ name: string; number: number; isEncrypted: boolean | null }>(
-    `SELECT current_setting('server_version') AS name, current_setting('server_version_num')::int4 AS number,
+  const [version] = await query<{ name: string; isEncrypted: boolean | null }>(
+    `SELECT current_setting('server_version') AS name,
      (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS "isEncrypted"`,
   );
   const settings = await query<{ name: string; setting: string }>(SETTINGS);
   return {
     version: version?.name ?? "",
-    isTooOld: (version?.number ?? 0) < OLDEST_SERVER,
+    refusal: await refusalOf(query),
     // Where a session can be set, it is set so that commits wait for the disk.
     weakSettings: settings
       .filter(({ name, setting }) =>
@@ -72,6 +72,17 @@ async function readServer(query: Query, isThere: boolean, isPooled: boolean): Pr
     isEncrypted: version?.isEncrypted ?? false,
     ...(isThere ? await readDaemons(query) : { keyId: null, daemons: 0, unheld: PARTITIONS }),
   };
+}
+
+/** Null for a database on which a daemon would start. */
+async function refusalOf(query: Query): Promise<string | null> {
+  try {
+    await requireFit(query);
+    return null;
+  } catch (error) {
+    if (error instanceof UsageError) return error.message;
+    throw error;
+  }
 }
 
 async function readDaemons(query: Query): Promise<Pick<Server, "keyId" | "daemons" | "unheld">> {

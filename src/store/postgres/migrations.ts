@@ -30,7 +30,7 @@ export async function migrate(pool: Pool, migrations: readonly Migration[] = MIG
     await query("SET LOCAL statement_timeout = 0");
     await query("SELECT pg_advisory_xact_lock($1)", [LOCK]);
     const applied = await appliedUntil(query);
-    refuseOthers(applied, migrations);
+    await refuseOthers(query, applied, migrations);
     if (applied === null) await begin(query);
     for (const migration of migrations) {
       const { when } = migration;
@@ -48,15 +48,19 @@ function newestOf(migrations: readonly Migration[]): number {
   return migrations.at(-1)?.when ?? 0;
 }
 
-function refuseOthers(applied: number | null, migrations: readonly Migration[]): void {
-  if ((applied ?? 0) <= newestOf(migrations)) return;
-  throw new UsageError(
-    "the database was written by a newer version of armorhooks; install that version everywhere",
-    1,
-  );
-}
-
-async function begin(query: Query): Promise<void> {
+/** Rejects with UsageError for tables of a newer version, or of another program. */
+export async function refuseOthers(
+  query: Query,
+  applied: number | null,
+  migrations: readonly Migration[] = MIGRATIONS,
+): Promise<void> {
+  if ((applied ?? 0) > newestOf(migrations)) {
+    throw new UsageError(
+      "the database was written by a newer version of armorhooks; install that version everywhere",
+      1,
+    );
+  }
+  if (applied !== null) return;
   const [other] = await query<{ name: string }>(
     "SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace LIMIT 1",
   );
@@ -66,6 +70,9 @@ async function begin(query: Query): Promise<void> {
       1,
     );
   }
+}
+
+async function begin(query: Query): Promise<void> {
   await query(
     "CREATE TABLE __drizzle_migrations (id serial PRIMARY KEY, hash text NOT NULL, created_at bigint NOT NULL)",
   );

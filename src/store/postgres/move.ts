@@ -5,9 +5,9 @@ import type { LargeTable, MoveSource, SourceRow } from "../sqlite/move-source.ts
 import { parseAddress } from "./address.ts";
 import { createPostgresDatabase, type PostgresDatabase } from "./database.ts";
 import { makeDays } from "./days.ts";
-import { migrate } from "./migrations.ts";
 import { WRITE } from "./move-rows.ts";
 import { type MoveState, readMove, writeMove } from "./move-state.ts";
+import { makeTables } from "./prepare-database.ts";
 
 /** Rows of one transaction. */
 const STEP = 5_000;
@@ -43,7 +43,7 @@ export async function moveTo(options: MoveToOptions): Promise<Moved> {
   const address = parseAddress(options.url);
   const database = createPostgresDatabase({ address, resident: false });
   try {
-    await migrate(database.main);
+    await makeTables(database.main);
     const state = await begin(database, options, address.shown);
     // Only the mark was not written: by now daemons may be at work there.
     if (state.isDone) return { to: address.shown, counts: countsOf(source) };

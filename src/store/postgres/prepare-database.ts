@@ -1,8 +1,8 @@
 import { UsageError } from "../../errors.ts";
 import { newInstallationTag } from "../../ids.ts";
-import { migrate } from "./migrations.ts";
+import { appliedUntil, migrate, refuseOthers } from "./migrations.ts";
 import { readMove } from "./move-state.ts";
-import type { Pool } from "./pool.ts";
+import type { Pool, Query } from "./pool.ts";
 
 /** PostgreSQL 14. */
 const OLDEST_SERVER = 140_000;
@@ -12,20 +12,36 @@ const OLDEST_SERVER = 140_000;
  * UsageError when the server, or what is in the database, is not for this program.
  */
 export async function prepareDatabase(main: Pool): Promise<string> {
-  await requireServer(main);
-  await migrate(main);
-  const move = await readMove(main.query);
-  if (move && !move.isDone) {
-    throw new UsageError(
-      "an installation is being moved to this database; run armorhooks move again to its end",
-      1,
-    );
-  }
+  await makeTables(main);
+  await refuseUnfinishedMove(main.query);
   return installationTag(main);
 }
 
-async function requireServer(main: Pool): Promise<void> {
-  const [row] = await main.query<{ number: number; name: string; encoding: string }>(
+/** The same for a database that is still to be filled. */
+export async function makeTables(main: Pool): Promise<void> {
+  await requireServer(main.query);
+  await migrate(main);
+}
+
+/** Rejects with UsageError for a database on which no daemon would start, and changes nothing. */
+export async function requireFit(query: Query): Promise<void> {
+  await requireServer(query);
+  const applied = await appliedUntil(query);
+  await refuseOthers(query, applied);
+  if (applied !== null) await refuseUnfinishedMove(query);
+}
+
+async function refuseUnfinishedMove(query: Query): Promise<void> {
+  const move = await readMove(query);
+  if (!move || move.isDone) return;
+  throw new UsageError(
+    "an installation is being moved to this database; run armorhooks move again to its end",
+    1,
+  );
+}
+
+async function requireServer(query: Query): Promise<void> {
+  const [row] = await query<{ number: number; name: string; encoding: string }>(
     `SELECT current_setting('server_version_num')::int4 AS number, current_setting('server_version') AS name,
      current_setting('server_encoding') AS encoding`,
   );
