@@ -1,8 +1,9 @@
 import { resolve } from "node:path";
 import { Command } from "commander";
 import { optionFor } from "../config/options.ts";
+import { UsageError } from "../errors.ts";
 import { fittingKeyPath, readSecretKey } from "../secrets/key-file.ts";
-import { writeBackup } from "../store/open.ts";
+import { refuseMoved, writeBackup } from "../store/open.ts";
 import { type KeyOptions, keySourceOf } from "./key-source.ts";
 import { paint, printJson } from "./output.ts";
 import { requireDatabase } from "./with-store.ts";
@@ -20,6 +21,8 @@ The copy carries the secret key, so that it can be restored alone, unless the ke
 (--secret-key-file, a systemd credential) or --without-key says no. Starting on the copy moves the key
 into the data directory again. Keep a copy that carries the key as safe as the data directory.
 
+Of a PostgreSQL database (--database) the backup is its own: pg_dump, or the provider's snapshots.
+
 Example:
   armorhooks backup --data-dir /var/lib/armorhooks /backups/armorhooks-$(date +%F).db`;
 
@@ -29,6 +32,7 @@ export function backupCommand(): Command {
     .description("write a consistent copy of the live database, restorable by starting on it")
     .argument("<FILE>", "where to write it; it must not exist")
     .addOption(optionFor("data-dir"))
+    .addOption(optionFor("database").hideHelp())
     .addOption(optionFor("secret-key-file"))
     .option("--without-key", "leave the secret key out of the copy")
     .option("--json", "print JSON")
@@ -37,7 +41,14 @@ export function backupCommand(): Command {
 }
 
 function backup(name: string, options: BackupOptions): void {
+  if (options.database !== undefined) {
+    throw new UsageError(
+      "backup copies the SQLite database of a data directory, and --database (ARMORHOOKS_DATABASE) names a PostgreSQL one: back that up with pg_dump or your provider's snapshots, and keep the secret key file with it",
+      1,
+    );
+  }
   requireDatabase(options.dataDir);
+  refuseMoved(resolve(options.dataDir));
   const file = resolve(name);
   const source = keySourceOf(options);
   const keyFor = (sealed: Uint8Array | null): Buffer | null => {

@@ -6,7 +6,7 @@ import { messageOf } from "../errors.ts";
 import { probeSocket } from "../ingest/socket-file.ts";
 import { fittingKeyPath, secretKeyExists, secretKeySource } from "../secrets/key-file.ts";
 import type { Inspection } from "../store/inspection.ts";
-import { DATABASE_FILE } from "../store/open.ts";
+import { DATABASE_FILE, readDeparture } from "../store/open.ts";
 import { askHealth, connectable } from "./health.ts";
 
 /** What one check of `doctor` came to; `hint` says what to do. */
@@ -90,6 +90,8 @@ export function checkDisk({ dataDir }: Config): Finding {
 }
 
 export function checkDatabase({ dataDir }: Config, inspection: Inspection | null): Finding {
+  const departure = readDeparture(dataDir);
+  if (departure) return fail(departure.message, departure.hint);
   const path = join(dataDir, DATABASE_FILE);
   if (!inspection) return ok(`there is no ${path} yet; serve makes it`);
   const { problems, cutShort, facts } = inspection;

@@ -56,14 +56,42 @@ function writeMark(dataDir: string, { to, move }: Mark): void {
   replaceFile(`${path}.tmp`, path);
 }
 
-/** What a person is told who starts something on a directory with such a mark. */
-function refusalOf(dataDir: string, { to, move }: Mark): UsageError {
+/** Where the contents of a data directory have gone, and what to do about it. */
+export interface Departure {
+  message: string;
+  hint: string;
+}
+
+function departureOf(dataDir: string, { to, move }: Mark): Departure {
   const path = join(dataDir, MOVED_FILE);
-  const text =
-    move === null
-      ? `what is in ${dataDir} was moved to ${to}; start with --database (to go back to how it was then, remove ${path})`
-      : `what is in ${dataDir} is being moved to ${to}; run armorhooks move --to it again to the end (to go on here instead, remove ${path}, and move to another database the next time)`;
-  return new UsageError(text, 1);
+  if (move === null) {
+    return {
+      message: `what is in ${dataDir} was moved to ${to}`,
+      hint: `start with --database (to go back to how it was then, remove ${path})`,
+    };
+  }
+  return {
+    message: `what is in ${dataDir} is being moved to ${to}`,
+    hint: `run armorhooks move --to it again to the end (to go on here instead, remove ${path}, and move to another database the next time)`,
+  };
+}
+
+/** What a person is told who starts something on a directory with such a mark. */
+function refusalOf(dataDir: string, mark: Mark): UsageError {
+  const { message, hint } = departureOf(dataDir, mark);
+  return new UsageError(`${message}; ${hint}`, 1);
+}
+
+/** Null for a data directory whose contents are where they were. */
+export function readDeparture(dataDir: string): Departure | null {
+  const mark = readMark(dataDir);
+  return mark && departureOf(dataDir, mark);
+}
+
+/** Throws UsageError for a data directory whose contents have gone, or are on their way: what is in it is old. */
+export function refuseMoved(dataDir: string): void {
+  const mark = readMark(dataDir);
+  if (mark) throw refusalOf(dataDir, mark);
 }
 
 export interface MoveOptions {
@@ -110,8 +138,7 @@ export async function openStore({ database, ...options }: StoreOptions): Promise
     const { openPostgresStore } = await import("./postgres/store.ts");
     return openPostgresStore({ ...options, url: database });
   }
-  const mark = readMark(options.dataDir);
-  if (mark) throw refusalOf(options.dataDir, mark);
+  refuseMoved(options.dataDir);
   // A daemon may go on writing beside who opens it for a moment only.
   return openSqliteStore(options.resident ? options : { ...options, copying: "never" });
 }

@@ -69,6 +69,26 @@ describe("armorhooks backup", () => {
     expect(readFileSync(file, "utf8")).toBe("precious");
   });
 
+  test("says how a PostgreSQL database is backed up instead, and writes nothing", async () => {
+    const url = "postgres://armorhooks:hunter2@db.test/armorhooks";
+    const file = join(dir, "copy.db");
+    const named = await runCommand(["backup", file, "--database", url], { cwd: dir });
+    const inEnvironment = await runCommand(["backup", file], { cwd: dir, env: { ARMORHOOKS_DATABASE: url } });
+    for (const { code, stderr } of [named, inEnvironment]) {
+      expect([code, stderr]).toEqual([1, expect.stringContaining("pg_dump or your provider's snapshots")]);
+      expect(stderr).not.toContain("hunter2");
+    }
+    expect(readdirSync(dir)).toEqual([]);
+  });
+
+  test("refuses what was moved away: a daemon on the copy would send all of it again", async () => {
+    const dataDir = await newDataDir();
+    writeFileSync(join(dataDir, "moved-to"), "postgres://db.test/hooks\n");
+    const { code, stderr } = await backup(dataDir, join(dir, "copy.db"));
+    expect([code, stderr]).toEqual([1, expect.stringContaining("was moved to postgres://db.test/hooks")]);
+    expect(existsSync(join(dir, "copy.db"))).toBe(false);
+  });
+
   test("names the path that it cannot write, or read", async () => {
     const dataDir = await newDataDir();
     const nowhere = join(dir, "nowhere", "copy.db");

@@ -145,6 +145,28 @@ describe("armorhooks doctor", () => {
     expect(check?.hint).toMatch(/\w/);
   });
 
+  test.each([
+    ["postgres://db.test/hooks\n", /was moved to postgres:\/\/db\.test\/hooks$/, /start with --database/],
+    [
+      "postgres://db.test/hooks\nunfinished 0b3b\n",
+      /is being moved to postgres:\/\/db\.test\/hooks$/,
+      /run armorhooks move --to it again/,
+    ],
+  ])("says where the contents of a directory have gone: %j", async (mark, message, hint) => {
+    await prepare();
+    writeFileSync(join(dataDir, "moved-to"), mark, { mode: 0o600 });
+    const { code, wrong } = await doctor();
+    expect(code).toBe(1);
+    expect(wrong).toEqual([
+      {
+        name: "database",
+        status: "fail",
+        message: expect.stringMatching(message),
+        hint: expect.stringMatching(hint),
+      },
+    ]);
+  });
+
   test("says when another process has the port", async () => {
     const receiver = startReceiver();
     const { code, wrong } = await doctor(["--port", String(receiver.port)]);
