@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError, type Option } from "commander";
 import type { Config } from "../config/config.ts";
 import { unknownVariables } from "../config/environment.ts";
-import { serveOptions } from "../config/options.ts";
+import { isDefaultOf, serveOptions } from "../config/options.ts";
 import { toConfig } from "../config/resolve.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import type { Inspection } from "../store/inspection.ts";
@@ -55,8 +55,8 @@ export function doctorCommand(setExitCode: (code: number) => void): Command {
   return command
     .option("--json", "print JSON")
     .addHelpText("after", HELP)
-    .action(async ({ json, ...options }: { json?: boolean }) => {
-      const checks = await diagnose(options, faults);
+    .action(async ({ json, ...options }: { json?: boolean }, command: Command) => {
+      const checks = await diagnose(options, faults, isDefaultOf(command));
       const isWell = checks.every(({ status }) => status !== "fail");
       if (json) printJson({ ok: isWell, checks });
       else print(checks);
@@ -112,9 +112,13 @@ function sharedChecks(config: Config, inspection: SharedInspection): NamedCheck[
   ];
 }
 
-async function diagnose(options: object, faults: string[]): Promise<Check[]> {
+async function diagnose(
+  options: object,
+  faults: string[],
+  isDefault: (name: keyof Config) => boolean,
+): Promise<Check[]> {
   // What serve would be refused for is noted, and the rest looked at all the same.
-  const config = toConfig(options, { refuse: ({ message }) => faults.push(message) });
+  const config = toConfig(options, { refuse: ({ message }) => faults.push(message), isDefault });
   const { dataDir } = config;
   const shared = await inspectShared(config, faults);
   const own = !shared && existsSync(join(dataDir, DATABASE_FILE)) ? inspectDatabase(dataDir) : null;

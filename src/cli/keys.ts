@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from "commander";
 import { optionFor } from "../config/options.ts";
+import { integerFrom } from "../config/parse.ts";
 import { UsageError } from "../errors.ts";
 import type { Organization } from "../store/organizations.ts";
 import type { Store } from "../store/store.ts";
@@ -11,6 +12,8 @@ import { withStore } from "./with-store.ts";
 
 /** Requests per minute of a key that nobody said anything else for. */
 export const DEFAULT_RATE_LIMIT_PER_MINUTE = 60;
+/** More than any daemon answers. */
+const MAX_RATE_LIMIT = 999_999_999;
 
 interface Common {
   dataDir: string;
@@ -34,7 +37,12 @@ export function keyCommand(): Command {
     .description("create an API key; it is printed once and stored only as a hash")
     .requiredOption("--org <ID>", "the organization's id")
     .option("--name <NAME>", "what it is for", parseName, "api key")
-    .option("--rate-limit <N>", "requests per minute", parseRateLimit, DEFAULT_RATE_LIMIT_PER_MINUTE)
+    .option(
+      "--rate-limit <N>",
+      "requests per minute",
+      integerFrom(1, MAX_RATE_LIMIT),
+      DEFAULT_RATE_LIMIT_PER_MINUTE,
+    )
     .option("--read-only", "it may only read, and sees webhook URLs without path and query")
     .option("--expires-at <ISO>", "when it stops working", parseExpiry)
     .addOption(optionFor("data-dir"))
@@ -119,12 +127,6 @@ async function organizationOf(store: Store, uuid: string): Promise<Organization>
   const organization = await store.organizations.get(uuid.toLowerCase());
   if (!organization) throw new UsageError("--org names no organization; see armorhooks org list", 1);
   return organization;
-}
-
-function parseRateLimit(text: string): number {
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : 0;
-  if (value < 1) throw new InvalidArgumentError("It must be a whole number from 1 on.");
-  return value;
 }
 
 function parseExpiry(text: string): number {

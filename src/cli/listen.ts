@@ -1,5 +1,6 @@
 import { timingSafeEqual } from "node:crypto";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { parseHost } from "../config/parse.ts";
 import { createSigner } from "../delivery/signature.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import { paint, printable } from "./output.ts";
@@ -21,7 +22,7 @@ export function listenCommand(): Command {
     .description(
       "a receiver for trying things: prints each request it gets, and says whether its signature is valid",
     )
-    .option("--host <HOST>", "address to listen on", "127.0.0.1")
+    .option("--host <HOST>", "address to listen on", parseHost, "127.0.0.1")
     .option("--port <N>", "port to listen on; 0 picks a free one", parsePort, DEFAULT_PORT)
     .addOption(
       new Option("--secret <SECRET>", "the webhook's secret, to check signatures with").env(
@@ -49,7 +50,7 @@ async function listen(options: ListenOptions): Promise<void> {
 function serve({ host, port, secret, answer, json }: ListenOptions) {
   try {
     return Bun.serve({
-      hostname: host.replace(/^\[(.+)\]$/, "$1"),
+      hostname: host,
       port,
       // Two of them on a port would each get some of the requests.
       reusePort: false,

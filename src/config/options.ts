@@ -1,4 +1,4 @@
-import { Option } from "commander";
+import { type Command, Option } from "commander";
 import { LOG_LEVELS } from "../log.ts";
 import type { Config } from "./config.ts";
 import {
@@ -231,4 +231,9 @@ export function optionFor(flag: string): Option {
 /** Options of `serve`, in the order of --help. */
 export function serveOptions(): Option[] {
   return DEFINITIONS.map(({ flag }) => optionFor(flag));
+}
+
+/** Which options of a command that was parsed have their defaults. */
+export function isDefaultOf(command: Command): (name: keyof Config) => boolean {
+  return (name) => command.getOptionValueSource(name) === "default";
 }

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { InvalidArgumentError } from "commander";
 import { type Cidr, parseCidr } from "../delivery/target-guard.ts";
 import { messageOf } from "../errors.ts";
@@ -79,9 +80,17 @@ export function parseText(text: string): string {
   return text;
 }
 
+/** RFC 1123, and underscores, which names in private networks have; the last dot of a complete name may be there. */
+const HOST_NAME = /^(?=.{1,254}$)(?:\w(?:[\w-]{0,61}\w)?)(?:\.\w(?:[\w-]{0,61}\w)?)*\.?$/;
+
 /** An IPv6 address may be written as in a URL. */
 export function parseHost(text: string): string {
-  return parseText(text).replace(/^\[(.+)\]$/, "$1");
+  const bracketed = /^\[(.+)\]$/.exec(text)?.[1];
+  const address = bracketed ?? text;
+  if (isIP(address) === 6) return address;
+  // A name that ends in a number is an IPv4 address, in whichever form, or nothing (https://url.spec.whatwg.org/#ends-in-a-number-checker).
+  if (bracketed === undefined && HOST_NAME.test(text) && URL.canParse(`http://${text}/`)) return text;
+  throw new InvalidArgumentError("It must be an address such as 127.0.0.1 or ::1, or a host name.");
 }
 
 export function parseLevel(text: string): LogLevel {

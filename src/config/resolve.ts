@@ -4,6 +4,7 @@ import { messageOf, UsageError } from "../errors.ts";
 import type { Config } from "./config.ts";
 import { databaseUrl } from "./database.ts";
 import { secretKeyPath } from "./environment.ts";
+import { formatDuration } from "./parse.ts";
 import { readRoots } from "./roots.ts";
 
 type Raw = { -readonly [Name in keyof Config]?: Config[Name] };
@@ -34,13 +35,17 @@ export function socketPath(dataDir: string, socket: string | undefined, refuse =
 export interface ConfigSources {
   environment?: NodeJS.ProcessEnv;
   refuse?: Refuse;
+  /** Whether nobody has said anything for an option, so that it has its default. */
+  isDefault?: (name: keyof Config) => boolean;
 }
 
 /** What commander parsed, completed and frozen. Throws UsageError, unless `refuse` does otherwise. */
 export function toConfig(
   options: Raw,
-  { environment = process.env, refuse = refuseAtOnce }: ConfigSources = {},
+  { environment = process.env, refuse = refuseAtOnce, isDefault = () => false }: ConfigSources = {},
 ): Config {
+  // A longest delay below the default shortest one is meant as it says: no delay is longer.
+  if (!isDefault("retryMinDelay")) checkDelays(options as Config, refuse);
   const dataDir = resolve(options.dataDir as string);
   return Object.freeze({
     ...(options as Config),
@@ -54,10 +59,24 @@ export function toConfig(
   });
 }
 
+function checkDelays({ retryMinDelay, retryMaxDelay }: Config, refuse: Refuse): void {
+  if (retryMinDelay <= retryMaxDelay) return;
+  refuse(
+    new UsageError(
+      `--retry-min-delay (ARMORHOOKS_RETRY_MIN_DELAY) ${formatDuration(retryMinDelay)} must not be longer than --retry-max-delay (ARMORHOOKS_RETRY_MAX_DELAY) ${formatDuration(retryMaxDelay)}`,
+    ),
+  );
+}
+
+/** A URL forgets the port that its scheme has anyway, so whether one was named is asked of the text. */
+const NAMES_A_PORT = /:0*[1-9]\d*\/?$/;
+
 /** Looked at here rather than where options are parsed: what is refused there is printed, with the password in it. */
 function usableProxy(text: string, refuse: Refuse): HttpProxy | null {
   try {
-    return parseProxy(text);
+    const proxy = parseProxy(text);
+    if (NAMES_A_PORT.test(text.trim())) return proxy;
+    throw new Error("it must name the proxy's port, as in http://host:3128");
   } catch (error) {
     refuse(new UsageError(`--proxy (ARMORHOOKS_PROXY) cannot be used: ${messageOf(error)}`));
     return null;

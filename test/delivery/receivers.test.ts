@@ -216,9 +216,7 @@ describe("distance", () => {
 test("a receiver that was away gets all within seconds of its return, long before its old retries are due", async () => {
   const first = receive(() => new Response("ok"));
   const { port } = first;
-  const { daemon, scanner, id } = await start(first.url, {
-    args: ["--retry-min-delay", "600s", "--retry-max-delay", "2s"],
-  });
+  const { daemon, scanner, id } = await start(first.url);
   await daemon.stop();
   await first.stop();
   const away = await startDaemon({
