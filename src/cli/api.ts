@@ -1,4 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { parseJson } from "../client/answers.ts";
+import { isObject } from "../client/errors.ts";
 import { IndigiArmor, IndigiArmorError } from "../client/index.ts";
 import { UsageError } from "../errors.ts";
 
@@ -20,31 +22,65 @@ export function addApiOptions(command: Command): Command {
     .option("--json", "print JSON, as the API answers it");
 }
 
+/** What the API has answered with an error, which --json prints as it came. */
+export class ApiRefusal extends UsageError {
+  readonly answer: object;
+
+  constructor(message: string, answer: object) {
+    super(message, 1);
+    this.answer = answer;
+  }
+}
+
+export interface ApiConnection {
+  client: IndigiArmor;
+  /** What a call has thrown, for whom it concerns: what the API refuses, or that it does not answer, has exit code 1. */
+  outward(error: unknown): unknown;
+}
+
 /** Throws UsageError without a key, or with one or a URL that cannot be. */
-export function connectToApi({ key, url }: ApiOptions): IndigiArmor {
+export function connectToApi({ key, url, json = false }: ApiOptions): ApiConnection {
   if (key === undefined) {
     throw new UsageError(
       "an API key is needed: name it with --key or in ARMORHOOKS_KEY (armorhooks key create makes one)",
     );
   }
+  let refused: object | null = null;
+  const outward = (error: unknown): unknown => {
+    if (!(error instanceof IndigiArmorError)) return error;
+    return json && refused ? new ApiRefusal(error.message, refused) : new UsageError(error.message, 1);
+  };
   try {
-    return new IndigiArmor(key, {
+    const client = new IndigiArmor(key, {
       baseUrl: url,
-      // A proxy in the environment is for other hosts than a daemon's.
-      fetch: (target, init) => fetch(target, { ...init, ...{ proxy: false } }),
+      async fetch(target, init) {
+        refused = null;
+        // A proxy in the environment is for other hosts than a daemon's.
+        const answer = await fetch(target, { ...init, ...{ proxy: false } });
+        if (!answer.ok) refused = readEnvelope(await answer.clone().text());
+        return answer;
+      },
     });
+    return { client, outward };
   } catch (error) {
     throw error instanceof IndigiArmorError ? new UsageError(error.message) : error;
   }
 }
 
-/** Runs a call; what the API refuses, or that it does not answer, is one line and exit code 1. */
-export async function asked<T>(call: Promise<T>): Promise<T> {
+/** Makes one call. Rejects with UsageError when the API refuses it, or does not answer. */
+export async function ask<T>(options: ApiOptions, call: (client: IndigiArmor) => Promise<T>): Promise<T> {
+  const { client, outward } = connectToApi(options);
   try {
-    return await call;
+    return await call(client);
   } catch (error) {
-    throw error instanceof IndigiArmorError ? new UsageError(error.message, 1) : error;
+    throw outward(error);
   }
+}
+
+/** The API's error envelope; null for what something else has answered. */
+function readEnvelope(text: string): object | null {
+  const body = parseJson(text);
+  return isObject(body) && isObject(body.error) && typeof body.error.code === "string" ? body : null;
 }
 
 /** Parts of a comma-separated list, none of them empty. Throws InvalidArgumentError. */

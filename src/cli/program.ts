@@ -1,9 +1,10 @@
 import { Command, CommanderError } from "commander";
 import { dropEmptyVariables } from "../config/environment.ts";
-import { optionFor, serveOptions } from "../config/options.ts";
+import { isDefaultOf, optionFor, serveOptions } from "../config/options.ts";
 import { socketPath, toConfig } from "../config/resolve.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import { VERSION } from "../version.ts";
+import { ApiRefusal } from "./api.ts";
 import { backupCommand } from "./backup.ts";
 import { doctorCommand } from "./doctor.ts";
 import { healthCommand } from "./health.ts";
@@ -20,7 +21,7 @@ import { statusCommand } from "./status.ts";
 import { tailCommand } from "./tail.ts";
 import { webhookCommand } from "./webhooks.ts";
 
-/** Runs one command line; the answer is the exit code. Every refusal is one line on standard error. */
+/** Runs one command line; the answer is the exit code. Every refusal is one line: the API's own with --json, or one on standard error. */
 export async function run(args: readonly string[]): Promise<number> {
   dropEmptyVariables();
   let exitCode = 0;
@@ -38,6 +39,10 @@ export async function run(args: readonly string[]): Promise<number> {
 function exitCodeOf(error: unknown): number {
   // Commander has printed its own line; its code 1 is our 2.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof ApiRefusal) {
+    printJson(error.answer);
+    return error.exitCode;
+  }
   console.error(`armorhooks: ${messageOf(error)}`);
   return error instanceof UsageError ? error.exitCode : 1;
 }
@@ -58,8 +63,9 @@ function createProgram(setExitCode: (code: number) => void): Command {
       "on an empty database, create the organization default and one API key, and print the key",
     )
     .addHelpText("after", "\nExample:\n  armorhooks serve --data-dir /var/lib/armorhooks --port 8787")
-    .action(async ({ bootstrap, ...options }) => {
-      setExitCode(await serve(toConfig(options), bootstrap === true));
+    .action(async ({ bootstrap, ...options }, command: Command) => {
+      const isDefault = isDefaultOf(command);
+      setExitCode(await serve(toConfig(options, { isDefault }), bootstrap === true));
     });
 
   program.addCommand(organizationCommand());

@@ -1,6 +1,5 @@
 import { Command } from "commander";
 import { IndigiArmorError, type Outcome } from "../client/index.ts";
-import { UsageError } from "../errors.ts";
 import { type ApiOptions, addApiOptions, connectToApi } from "./api.ts";
 import { paint, printable } from "./output.ts";
 
@@ -17,7 +16,7 @@ export function tailCommand(): Command {
 const PAUSE_MS = 1_000;
 
 async function tail(options: ApiOptions): Promise<void> {
-  const client = connectToApi(options);
+  const { client, outward } = connectToApi(options);
   const interrupted = new AbortController();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => interrupted.abort());
   const { signal } = interrupted;
@@ -30,7 +29,7 @@ async function tail(options: ApiOptions): Promise<void> {
       }
       connected = true;
     } catch (error) {
-      if (!connected || !mayPass(error)) throw asUsageError(error);
+      if (!connected || !mayPass(error)) throw outward(error);
     }
     if (signal.aborted) return;
     console.error("armorhooks: the stream has ended; connecting again");
@@ -44,10 +43,6 @@ function mayPass(error: unknown): boolean {
     error instanceof IndigiArmorError &&
     (error.status === null || error.status >= 500 || error.status === 429)
   );
-}
-
-function asUsageError(error: unknown): unknown {
-  return error instanceof IndigiArmorError ? new UsageError(error.message, 1) : error;
 }
 
 /** An outcome for people. */

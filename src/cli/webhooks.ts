@@ -4,7 +4,7 @@ import { UsageError } from "../errors.ts";
 import { EVENT_TYPES } from "../event-types.ts";
 import { WEBHOOK_FORMATS, type WebhookFormat } from "../formats.ts";
 import { ACTIONS, type Action } from "../webhook-filter.ts";
-import { type ApiOptions, addApiOptions, asked, connectToApi, parseList } from "./api.ts";
+import { type ApiOptions, addApiOptions, ask, parseList } from "./api.ts";
 import { paint, printable, printJson, printTable } from "./output.ts";
 
 /** What can be said of a webhook on the command line. */
@@ -90,7 +90,7 @@ function addFields(command: Command): Command {
 }
 
 async function list(options: ApiOptions): Promise<void> {
-  const webhooks = await asked(connectToApi(options).listWebhooks());
+  const webhooks = await ask(options, (client) => client.listWebhooks());
   if (options.json) return printJson({ webhooks });
   printTable(
     ["ID", "NAME", "HOST", "EVENTS", "FORMAT", "STATE", "LAST ATTEMPT"],
@@ -113,7 +113,7 @@ function stateOf({ enabled, failure_count, disabled_reason }: Webhook): string {
 }
 
 async function create(url: string, options: ApiOptions & Fields): Promise<void> {
-  const webhook = await asked(connectToApi(options).createWebhook({ url, ...inputOf(options) }));
+  const webhook = await ask(options, (client) => client.createWebhook({ url, ...inputOf(options) }));
   if (options.json) return printJson({ webhook });
   console.log(`webhook ${webhook.id}`);
   console.log(`secret  ${webhook.secret}\n${paint("dim", "this is the only time that the secret is shown")}`);
@@ -131,13 +131,13 @@ async function update(id: string, options: ApiOptions & Changes): Promise<void> 
   };
   if (Object.keys(input).length === 0)
     throw new UsageError("say what to change; see armorhooks webhook update --help");
-  const webhook = await asked(connectToApi(options).updateWebhook(id, input));
+  const webhook = await ask(options, (client) => client.updateWebhook(id, input));
   if (options.json) printJson({ webhook });
   else console.log(`webhook ${webhook.id} is ${stateOf(webhook)}`);
 }
 
 async function test(id: string, options: ApiOptions): Promise<number> {
-  const result = await asked(connectToApi(options).testWebhook(id));
+  const result = await ask(options, (client) => client.testWebhook(id));
   if (options.json) printJson(result);
   else if (result.success) console.log(`the receiver answered ${result.status}`);
   else console.error(`armorhooks: ${result.error ?? "the test failed"}`);
@@ -145,7 +145,7 @@ async function test(id: string, options: ApiOptions): Promise<number> {
 }
 
 async function remove(id: string, options: ApiOptions): Promise<void> {
-  const answer = await asked(connectToApi(options).deleteWebhook(id));
+  const answer = await ask(options, (client) => client.deleteWebhook(id));
   if (options.json) printJson(answer);
   else console.log(`webhook ${id} is deleted`);
 }

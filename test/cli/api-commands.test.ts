@@ -5,6 +5,7 @@ import {
   program,
   type RunningDaemon,
   removeDir,
+  request,
   runCommand,
   scan,
   startDaemon,
@@ -158,6 +159,39 @@ describe("armorhooks webhook", () => {
     const answer = await run(...args);
     expect({ code: answer.code, stdout: answer.stdout }).toEqual({ code, stdout: "" });
     expect(answer.stderr).toMatch(says);
+  });
+
+  test("with --json, what the API refuses is printed as it answered, and nothing else", async () => {
+    const refusals: [string[], string][] = [
+      [["webhook", "create", "ftp://example.com/"], "VALIDATION_ERROR"],
+      [["webhook", "update", crypto.randomUUID(), "--enable"], "NOT_FOUND"],
+      [["webhook", "test", "absent"], "NOT_FOUND"],
+      [["webhook", "delete", "absent"], "NOT_FOUND"],
+      [["webhook", "list", "--key", `ia_sk_${"0".repeat(48)}`], "AUTHENTICATION_ERROR"],
+      [["tail", "--key", `ia_sk_${"0".repeat(48)}`], "AUTHENTICATION_ERROR"],
+    ];
+    for (const [args, code] of refusals) {
+      const answer = await run(...args, "--json");
+      expect([args, answer.code, answer.stderr]).toEqual([args, 1, ""]);
+      expect(JSON.parse(answer.stdout)).toStrictEqual({
+        error: { code, message: expect.any(String), request_id: expect.stringMatching(/^req_/) },
+      });
+    }
+    const body = { url: "ftp://example.com/" };
+    const { ARMORHOOKS_KEY: key = "" } = env;
+    const direct = await request(daemon.url, key, "POST", "/v1/webhooks", body);
+    const printed = JSON.parse((await run("webhook", "create", body.url, "--json")).stdout);
+    expect(printed.error.message).toBe((direct.body as typeof printed).error.message);
+  }, 20_000);
+
+  test("with --json, what is not from the API is a line on standard error as ever", async () => {
+    const page = startReceiver(() => new Response("<h1>nothing here</h1>", { status: 404 }));
+    for (const url of [page.url, "http://127.0.0.1:1"]) {
+      const answer = await run("webhook", "list", "--url", new URL(url).origin, "--json");
+      expect([answer.code, answer.stdout]).toEqual([1, ""]);
+      expect(answer.stderr).toMatch(/^armorhooks: .+\n$/);
+    }
+    await page.stop();
   });
 
   test("asks for a key where there is none", async () => {
