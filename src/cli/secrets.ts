@@ -38,17 +38,22 @@ export function secretKeyCommand(): Command {
 }
 
 async function rotate(options: KeyOptions): Promise<void> {
-  if (options.database === undefined) requireDatabase(options.dataDir);
   const source = keySourceOf(options);
-  const lock = lockDataDir(resolve(options.dataDir));
+  // Of a shared database, nothing is in the data directory, and the database itself sees that no daemon runs.
+  const lock = options.database === undefined ? lockExisting(options.dataDir) : null;
   try {
     const rotateKey = (store: Store): Promise<number> => store.secrets.rotateKey();
     const count = await withExistingStore(options, rotateKey, { secretKey: source });
     console.log(`new secret key in ${source.path}; secrets of ${count} webhooks encrypted with it`);
     console.log(paint("dim", "with --notify-url: notices have a new secret, see armorhooks notify-secret"));
   } finally {
-    lock.release();
+    lock?.release();
   }
+}
+
+function lockExisting(dataDir: string): ReturnType<typeof lockDataDir> {
+  requireDatabase(dataDir);
+  return lockDataDir(resolve(dataDir));
 }
 
 /** `armorhooks notify-secret` */

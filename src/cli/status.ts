@@ -73,12 +73,14 @@ async function readStatus(store: Store, dataDir: string): Promise<Status> {
   const count = (state: WebhookStatus["state"]) =>
     attention.filter((webhook) => webhook.state === state).length;
   const oldest = await oldestSeconds(store);
+  const daemons = store.daemons && (await store.daemons.list());
   return {
     ok: (oldest ?? 0) <= OLDEST_PENDING_LIMIT_S && !attention.some(needsALook),
     version: VERSION,
     data_dir: dataDir,
-    daemon_running: isLocked(dataDir),
-    ...(store.daemons && { daemons: (await store.daemons.list()).map(daemonStatus) }),
+    // A daemon elsewhere counts as well, for as long as its lease holds.
+    daemon_running: daemons ? daemons.some(({ leaseMs }) => leaseMs > 0) : isLocked(dataDir),
+    ...(daemons && { daemons: daemons.map(daemonStatus) }),
     webhooks: {
       total: webhooks.length,
       enabled: webhooks.length - count("disabled"),

@@ -1,8 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { SQL } from "bun";
 import { LOOPBACK, type RunningDaemon, until } from "../support/daemon.ts";
 import {
+  atEnd,
   cleanUp,
   command,
   commandJson,
@@ -12,7 +14,7 @@ import {
   startBinary,
   verify,
 } from "../support/e2e.ts";
-import { type Cluster, hasPostgres, startCluster } from "../support/postgres.ts";
+import { type Cluster, hasPostgres, makeLatin, startCluster } from "../support/postgres.ts";
 import type { Received } from "../support/receiver.ts";
 
 let cluster: Cluster;
@@ -63,6 +65,8 @@ describe.if(hasPostgres())("the command line and the API on a shared PostgreSQL"
       (await share()).every((one: { partitions: number }) => one.partitions === 128),
     );
     expect(await share()).toHaveLength(2);
+    const elsewhere = emptyDir();
+    expect((await commandJson(elsewhere, "status", "--database", url)).daemon_running).toBe(true);
     for (const { last_sign_of_life_ms, lease_ms } of await share()) {
       expect(last_sign_of_life_ms).toBeWithin(0, 5_000);
       expect(lease_ms).toBeWithin(1, 5_001);
@@ -72,6 +76,60 @@ describe.if(hasPostgres())("the command line and the API on a shared PostgreSQL"
     expect(metrics).toContain("armorhooks_partitions_held 128");
     const { stdout, code } = await command(["status", "--database", url], { cwd: daemons[0].dir });
     expect([code, stdout]).toEqual([0, expect.stringContaining("128 of 256")]);
+    expect(stdout).toMatch(/^daemon +running$/m);
+    for (const daemon of daemons) await daemon.stop();
+    expect((await commandJson(elsewhere, "status", "--database", url)).daemon_running).toBe(false);
+  }, 30_000);
+
+  test("commands on the database leave no data directory behind", async () => {
+    const url = await cluster.database();
+    const key = keyFile("a7");
+    const cwd = emptyDir();
+    const { organization } = await commandJson(cwd, "org", "create", "--name", "acme", "--database", url);
+    const made = await commandJson(cwd, "key", "create", "--org", organization.id, "--database", url);
+    for (const args of [
+      ["org", "list"],
+      ["org", "update", organization.id, "--plan", "pro"],
+      ["key", "list", "--org", organization.id],
+      ["key", "revoke", made.key.id],
+      ["status"],
+      ["doctor", "--port", "0", "--secret-key-file", key],
+      ["secret-key", "rotate", "--secret-key-file", key],
+    ]) {
+      const { code, stderr } = await command([...args, "--database", url], { cwd });
+      expect([args, code, stderr, readdirSync(cwd)]).toEqual([args, 0, "", []]);
+    }
+  }, 30_000);
+
+  test("of two rotations at once one is refused, and the key that is left fits", async () => {
+    const url = await cluster.database();
+    const key = keyFile("a7");
+    const before = await startBinary({ args: ["--database", url, "--secret-key-file", key] });
+    const webhook = await register(before, receive().url);
+    expect(await before.stop()).toBe(0);
+    const args = ["secret-key", "rotate", "--database", url, "--secret-key-file", key];
+    const sql = new SQL(url, { max: 1 });
+    atEnd(() => sql.close({ timeout: 0 }).catch(() => {}));
+    const waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'daemons'::regclass AND NOT granted";
+    const rotations: ReturnType<typeof command>[] = [];
+    await sql.begin(async (tx) => {
+      await tx.unsafe("LOCK TABLE daemons IN EXCLUSIVE MODE");
+      for (const count of ["1", "2"]) {
+        rotations.push(command(args, { cwd: emptyDir() }));
+        await until(`${count} wait for their turn`, () => cluster.run(url, waiting) === count, 5_000);
+      }
+    });
+    const [first, second] = await Promise.all(rotations);
+    expect([first?.code, first?.stderr]).toEqual([0, ""]);
+    expect([second?.code, second?.stderr]).toEqual([
+      1,
+      expect.stringContaining("was rotated at this moment"),
+    ]);
+    const after = await startBinary({
+      args: [...LOOPBACK, "--database", url, "--secret-key-file", key],
+      key: before.key,
+    });
+    expect((await after.api("POST", `/v1/webhooks/${webhook.id}/test`)).body.success).toBe(true);
   }, 30_000);
 
   test("a key's rate limit counts in each daemon by itself", async () => {
@@ -115,6 +173,19 @@ describe.if(hasPostgres())("the command line and the API on a shared PostgreSQL"
     const away = url.replace(/:\d+\//, ":1/");
     const noServer = await doctor("--database", away, "--secret-key-file", key);
     expect([noServer.code, noServer.of("database")?.status]).toEqual([1, "fail"]);
+    const strange = await cluster.database();
+    cluster.run(strange, "CREATE TABLE theirs (id int)");
+    const latin = makeLatin(cluster);
+    for (const [unfit, says] of [
+      [strange, "tables of another program"],
+      [latin, "encoding is LATIN1"],
+    ] as const) {
+      const found = await doctor("--database", unfit, "--secret-key-file", key);
+      expect([found.code, found.of("database")]).toMatchObject([
+        1,
+        { status: "fail", message: expect.stringContaining(says) },
+      ]);
+    }
     expect(daemons).toHaveLength(2);
   }, 40_000);
 

@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { UsageError } from "../../errors.ts";
 import {
   newSecretKey,
@@ -59,19 +59,28 @@ export async function rotateSecretKey(
   const key = newSecretKey();
   const box = createSecretBox(key);
   const next = nextKeyPath(source);
-  writeSecretKey(next, key, statSync(source.path));
-  const count = await database.writing(() =>
-    database.main.transaction((query) => reseal(query, present, box), 60_000),
-  );
-  replaceFile(next, source.path);
+  const rotate = async (query: Query): Promise<number> => {
+    await holdOffOthers(query, present);
+    writeSecretKey(next, key, statSync(source.path));
+    return reseal(query, present, box);
+  };
+  const count = await database.writing(() => database.main.transaction(rotate, 60_000));
+  // Whoever has opened the database since then may have finished it already.
+  if (existsSync(next) && readSecretKey(next).equals(key)) replaceFile(next, source.path);
   return count;
 }
 
-async function reseal(query: Query, present: SecretBox, next: SecretBox): Promise<number> {
-  // Holds off daemons that would start meanwhile.
+/** Daemons that would start meanwhile wait, and so does another rotation, which must not write over the key of this one. */
+async function holdOffOthers(query: Query, present: SecretBox): Promise<void> {
   await query("LOCK TABLE daemons IN EXCLUSIVE MODE");
+  const [known] = await query<{ value: string }>("SELECT value FROM meta WHERE key = 'key_id'");
+  if (known?.value !== present.keyId)
+    throw new UsageError("the secret key was rotated at this moment; nothing else was changed", 1);
   const [alive] = await query("SELECT 1 FROM daemons WHERE expires_at > clock_timestamp() LIMIT 1");
   if (alive) throw new UsageError("a daemon runs on this database; stop all of them first", 1);
+}
+
+async function reseal(query: Query, present: SecretBox, next: SecretBox): Promise<number> {
   const rows = await query<SealedRow>(
     "SELECT id, uuid, secret, headers FROM webhooks WHERE deleted_at IS NULL",
   );
