@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { messageOf, UsageError } from "../errors.ts";
 import { newRequestId } from "../ids.ts";
 import type { createApp } from "./app.ts";
@@ -5,6 +6,13 @@ import { envelope, toAppError } from "./errors.ts";
 
 /** Longer than any attempt that `test` may wait for, and than a recovery takes between two steps. */
 const IDLE_SECONDS = 120;
+
+/** What Bun says of a name that cannot be looked up. */
+const NO_ADDRESS: ReadonlySet<unknown> = new Set(["ENOENT", "EINVAL", "ENOTFOUND"]);
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}
 
 /** Has the API listen; answers its URL. Throws UsageError where it cannot. */
 export function listen(
@@ -34,7 +42,9 @@ export function listen(
       },
     });
   } catch (error) {
-    throw new UsageError(`cannot listen on ${host} port ${port}: ${messageOf(error)}`, 1);
+    const why =
+      NO_ADDRESS.has(codeOf(error)) && isIP(host) === 0 ? "the name has no address" : messageOf(error);
+    throw new UsageError(`cannot listen on ${host} port ${port}: ${why}`, 1);
   }
   const server = app.server;
   if (!server) throw new UsageError(`cannot listen on ${host} port ${port}`, 1);

@@ -120,6 +120,11 @@ test("what it cannot use is refused with exit code 1 and one line", async () => 
   expectRefusal(await serve("--socket", "absent/events.sock"), 1, /absent does not exist; make it/);
   expectRefusal(await serve("--socket", "file/events.sock"), 1, /file is not a directory/);
   expectRefusal(await serve("--host", "203.0.113.7"), 1, /cannot listen on 203\.0\.113\.7/);
+  expectRefusal(
+    await serve("--host", "nowhere.invalid"),
+    1,
+    /on nowhere\.invalid port \d+: the name has no address/,
+  );
 });
 
 describe("the first API key", () => {
