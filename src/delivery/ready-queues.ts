@@ -54,6 +54,15 @@ export function createReadyQueues(): ReadyQueues {
     places.set(queue, place);
   };
 
+  const prepend = (queue: WebhookQueue, line: Line): void => {
+    const place: Place = { queue, line, before: null, after: line.first };
+    if (line.first) line.first.before = place;
+    else line.last = place;
+    line.first = place;
+    line.size += 1;
+    places.set(queue, place);
+  };
+
   const remove = (queue: WebhookQueue): void => {
     const place = places.get(queue);
     if (!place) return;
@@ -78,7 +87,9 @@ export function createReadyQueues(): ReadyQueues {
       if (verdict === "stop") return verdict;
       const next: Place | null = newestFirst ? place.before : place.after;
       remove(queue);
-      if (verdict !== "drop") append(queue, lines[trustOf(queue)]);
+      // The line turns, whichever end it is served from.
+      if (verdict === "skip" && newestFirst) prepend(queue, lines[trustOf(queue)]);
+      else if (verdict !== "drop") append(queue, lines[trustOf(queue)]);
       if (verdict === "take") return queue;
       if (verdict === "skip") {
         skips += 1;

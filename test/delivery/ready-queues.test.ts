@@ -83,6 +83,13 @@ describe("webhooks that are ready", () => {
     expect(ready.next(() => "take", OPEN)).toBeNull();
   });
 
+  test("reaches all in time also where the newest go first, and must be skipped", () => {
+    const test = ({ webhookId }: WebhookQueue): Verdict => (webhookId > 36 ? "skip" : "take");
+    const slots = { open: () => true, newestFirst: true };
+    const taken = turns(many("untried", 100), 8, { slots, test: test as () => Verdict });
+    expect(taken.find((webhookId) => webhookId !== null)).toBe(36);
+  });
+
   test("looks at few of many that must be skipped, and reaches all in time", () => {
     const ready = createReadyQueues();
     const all = many("proven", 500);

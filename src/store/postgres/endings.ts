@@ -15,8 +15,9 @@ export interface Endings extends Pick<DeliveryQueue, "endPending" | "ending"> {
 /** A long backlog is ended in steps, so that nobody else waits for it. */
 const END_STEP = 1_000;
 
-/** A result that is being written is there in milliseconds. */
+/** A result that is being written is there in milliseconds; who writes it may have been stopped, though. */
 const WRITING_MS = 20;
+const LONGEST_WRITING_MS = 1_000;
 
 /**
  * What is locked is passed over: its result is being written by somebody who takes locks in another order, and what a
@@ -61,15 +62,16 @@ export function createEndings(
       const [label] = await main.query<WebhookLabel>("SELECT uuid, name FROM webhooks WHERE id = $1", [
         webhookId,
       ]);
-      for (let isPending = true; isPending; ) {
+      for (let pause = WRITING_MS; ; ) {
         const { count } = await database.writing(() =>
           main.query(END, [webhookId, throughId, reason, clock.wall()]),
         );
         statistics.countEnded(webhookId, count, clock.wall());
         if (count > 0) onEnded(label ?? { uuid: "", name: null }, count);
         if (count === END_STEP) continue;
-        isPending = (await main.query(ANY_LEFT, [webhookId, throughId])).count > 0;
-        if (isPending) await Bun.sleep(WRITING_MS);
+        if ((await main.query(ANY_LEFT, [webhookId, throughId])).count === 0) break;
+        pause = count > 0 ? WRITING_MS : Math.min(2 * pause, LONGEST_WRITING_MS);
+        await Bun.sleep(pause);
       }
       await main.query("UPDATE webhooks SET end_through = NULL WHERE id = $1 AND end_through <= $2", [
         webhookId,

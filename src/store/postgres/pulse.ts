@@ -44,7 +44,7 @@ export interface PulseOptions {
 /** While the database is away, or its announcements do not come. */
 const LOOK_MS = 300;
 /** What a command changes is found within a second; and each other time a sign of life is due. */
-const CALM_LOOK_MS = 750;
+const CALM_LOOK_MS = 500;
 const DRAIN_MS = 20;
 const TIDY_MS = 500;
 /** Nobody tells: what others have stored is found like this alone. */
@@ -61,6 +61,8 @@ export function createPulse(options: PulseOptions): Pulse {
   let isSending = false;
   let mustBalance = true;
   let mustPoll = true;
+  /** What is told may go to a connection that was cut off without a word. */
+  let mustListen = false;
   let isSoon = false;
   let running: Promise<void> = Promise.resolve();
   let beatenAt = 0;
@@ -96,6 +98,7 @@ export function createPulse(options: PulseOptions): Pulse {
 
   const turn = async (): Promise<void> => {
     const now = performance.now();
+    mustListen ||= database.fault() !== null;
     if (now - beatenAt >= BEAT_MS || database.fault() !== null || !membership.isAlive()) await beat();
     if (partitions.isDraining() && (await partitions.giveDrained())) announcer.tell({ shares: true });
     if (mustBalance) await balance();
@@ -106,8 +109,9 @@ export function createPulse(options: PulseOptions): Pulse {
       tidiedAt = now;
       await tidy();
     }
-    if (!listener.isListening() && now - listenedAt >= LISTEN_MS) {
+    if ((mustListen || !listener.isListening()) && now - listenedAt >= LISTEN_MS) {
       listenedAt = now;
+      mustListen = false;
       // Not waited for: it has no limit of its own.
       void listener.listen();
     }

@@ -145,7 +145,7 @@ async function assemble(
   /** Something that daemons keep in memory was changed by this one. */
   const changed = async (): Promise<void> => {
     await refresh(main.query);
-    if (resident) announcer.tell({ changed: true });
+    announcer.tell({ changed: true });
   };
 
   async function refresh(query = main.query): Promise<void> {

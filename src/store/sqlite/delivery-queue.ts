@@ -160,11 +160,12 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
     if ([...outcomes.values()].some(({ disabledReason }) => disabledReason !== null)) parts.onDisabled();
     const renewed = new Set<number>();
     for (const { webhookId, deliveryId, keepsClaim } of written) {
-      if (claims.isRenewed(deliveryId)) {
+      const isRenewed = claims.isRenewed(deliveryId);
+      if (isRenewed) {
         due.add(webhookId);
         renewed.add(deliveryId);
       }
-      if (!keepsClaim) claims.free(webhookId, deliveryId);
+      if (!keepsClaim || isRenewed) claims.free(webhookId, deliveryId);
     }
     for (const webhookId of due) tell(webhookId);
     const endings = [...outcomes.values()].flatMap(({ webhookId, disabledReason, endThrough }): Ending[] =>

@@ -207,6 +207,25 @@ export function deliveryQueueConforms(harness: Harness): void {
       expect(await under.store.overview.countPending()).toBe(0);
     });
 
+    test("has one that was retried by hand and put off back, also where its webhook is given up with it", async () => {
+      const { webhookId, webhook, organizationId } = await prepare(2);
+      const { fresh } = await claimAll(under.store, webhookId);
+      const [one, two] = fresh as [ClaimedDelivery, ClaimedDelivery];
+      await under.store.deliveryQueue.retry(webhookId, two.id);
+      await record(
+        under.store,
+        [
+          attempt(under.store, one, "failed", { httpStatus: 410, failsWithWebhook: true }),
+          attempt(under.store, two, "pending", { httpStatus: 429, keepsClaim: true, isCharged: false }),
+        ],
+        { disabledReason: "gone" },
+      );
+      await under.store.webhooks.update(organizationId, webhook.uuid, { enabled: true });
+      await under.store.deliveryQueue.retry(webhookId, two.id);
+      const { again } = await claimAll(under.store, webhookId);
+      expect(again.map(({ id }) => id)).toEqual([two.id]);
+    });
+
     test("has one that was retried by hand back when its receiver asks to wait, with a fresh budget", async () => {
       const { webhookId } = await prepare(2);
       const { fresh } = await claimAll(under.store, webhookId);

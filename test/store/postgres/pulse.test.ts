@@ -147,6 +147,17 @@ describe("the pulse of a daemon", () => {
     expect([count("beat"), fault]).toEqual([beatsBefore + 1, null]);
   });
 
+  test("listens anew after a fault: what it listened on may be cut off without a word", async () => {
+    await started();
+    expect(count("listen")).toBe(0);
+    fault = "away";
+    pulse.lookSoon();
+    await until("listen");
+    pulse.lookSoon();
+    await until("worked", 3);
+    expect(count("listen")).toBe(1);
+  });
+
   test("gives what drains as soon as it can, and tells when all of it is given", async () => {
     await started();
     drains = 3;
