@@ -133,6 +133,7 @@ async function join(
     concurrency: shares.concurrency,
     webhookConcurrency: Math.min(config.webhookConcurrency, shares.concurrency),
     requestTimeoutMs: config.requestTimeout,
+    connecting: transport.connecting,
   });
   const pruner = createPruner({
     store,

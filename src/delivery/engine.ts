@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { ClaimedDelivery, DeliveryQueue, RecoverRange, Unfinished } from "../store/delivery-queue.ts";
 import { messageOf } from "./attempt.ts";
 import { createAttemptRecorder } from "./attempt-recorder.ts";
+import { createRush } from "./busy.ts";
 import { createCompletion } from "./completion.ts";
 import { createFetcher, MAX_WAITING } from "./fetcher.ts";
 import { createMemory } from "./memory.ts";
@@ -46,6 +47,8 @@ export interface EngineOptions {
   concurrency: number;
   webhookConcurrency: number;
   requestTimeoutMs: number;
+  /** Requests that wait for a connection to be up. */
+  connecting: () => number;
   observer: DeliveryObserver;
 }
 
@@ -112,7 +115,12 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
   const complete = createCompletion({
     store,
     clock,
-    judging: { policy, span: spanOf(policy), maxWindow: options.webhookConcurrency },
+    judging: {
+      policy,
+      span: spanOf(policy),
+      maxWindow: options.webhookConcurrency,
+      isRushed: createRush(options.connecting),
+    },
     memory,
     recorder,
     registry,

@@ -17,6 +17,8 @@ export interface LearningOptions {
   policy: RetryPolicy;
   /** Most requests in flight to one webhook. */
   maxWindow: number;
+  /** Whether connections are being opened faster than there is processor time for. */
+  isRushed: () => boolean;
 }
 
 /** What was put off while a receiver was away for at least this long is tried at once when it is back. */
@@ -33,14 +35,15 @@ const GATEWAY_STATUSES = new Set([502, 503, 504]);
  * `status` is null when nobody answered. Answers how it counts among the webhook's failures in a row.
  */
 export function learn(
-  { queue, startedAt, epoch, isFirst, isEarly }: Attempt,
+  { queue, settings, startedAt, epoch, isFirst, isEarly }: Attempt,
   meaning: Meaning,
   status: number | null,
   { now, monotonic, wall }: Moment,
-  { policy, maxWindow }: LearningOptions,
+  { policy, maxWindow, isRushed }: LearningOptions,
 ): "success" | "failure" | "neither" {
   if (meaning.kind === "delivered") {
-    noteAnswer(queue.window, startedAt, monotonic, maxWindow);
+    // A TLS handshake takes as much of the processor as ten deliveries.
+    noteAnswer(queue.window, startedAt, monotonic, maxWindow, settings.target.secure && isRushed());
     noteAccepted(queue.pace, startedAt);
     queue.failureCount = 0;
     queue.isProven = true;

@@ -45,15 +45,24 @@ export function sizeOf({ size }: Window): number {
   return Math.floor(size);
 }
 
-/** A request that began at `startedAt` was answered well at `now`. */
-export function noteAnswer(window: Window, startedAt: number, now: number, max: number): void {
+/**
+ * A request that began at `startedAt` was answered well at `now`. `isCostly`: each request more would need a
+ * connection more, which costs so much that it is not opened in a hurry.
+ */
+export function noteAnswer(
+  window: Window,
+  startedAt: number,
+  now: number,
+  max: number,
+  isCostly = false,
+): void {
   const latency = now - startedAt;
   if (now - window.forgotAt > FORGET_AFTER_MS) {
     if (window.forgotAt > 0) window.least *= FORGET_BY;
     window.forgotAt = now;
   }
   window.least = Math.min(window.least, latency);
-  const growth = window.size < window.threshold ? 1 : 1 / window.size;
+  const growth = window.size < window.threshold && !isCostly ? 1 : 1 / window.size;
   window.size = Math.min(max, window.size + growth);
   if (startedAt < window.changedAt) return;
   const { round } = window;

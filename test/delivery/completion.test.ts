@@ -102,7 +102,7 @@ beforeEach(() => {
   end = createCompletion({
     store: { release, mayBegin },
     clock,
-    judging: { policy, span: spanOf(policy), maxWindow: 2 },
+    judging: { policy, span: spanOf(policy), maxWindow: 2, isRushed: () => false },
     memory,
     recorder,
     registry,

@@ -86,6 +86,7 @@ beforeEach(() => {
     concurrency: 8,
     webhookConcurrency: 4,
     requestTimeoutMs: 10_000,
+    connecting: () => 0,
     observer: {
       attempted: () => {},
       disabled: (_, reason) => disabled.push(reason),

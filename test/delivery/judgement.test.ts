@@ -6,7 +6,7 @@ import type { Target } from "../../src/delivery/target.ts";
 import { attemptOf, deliveryOf, POLICY, queueOf, resultOf, settingsOf } from "../support/engine.ts";
 
 const MOMENT = { now: 1_000_000, monotonic: 1_010, wall: 7_000_000 };
-const OPTIONS = { policy: POLICY, maxWindow: 256, span: spanOf(POLICY) };
+const OPTIONS = { policy: POLICY, maxWindow: 256, isRushed: () => false, span: spanOf(POLICY) };
 const failed = resultOf({
   status: 500,
   error: "http_status",

@@ -2,12 +2,13 @@ import { describe, expect, test } from "bun:test";
 import type { Meaning } from "../../src/delivery/answer.ts";
 import { searchAt } from "../../src/delivery/breaker.ts";
 import { learn } from "../../src/delivery/learning.ts";
+import type { Target } from "../../src/delivery/target.ts";
 import type { WebhookQueue } from "../../src/delivery/webhook-queue.ts";
-import { attemptOf, POLICY, queueOf } from "../support/engine.ts";
+import { attemptOf, POLICY, queueOf, settingsOf } from "../support/engine.ts";
 
 const NOW = 1_000_000;
 const MOMENT = { now: NOW, monotonic: 1_010, wall: 7_000_000 };
-const OPTIONS = { policy: POLICY, maxWindow: 256 };
+const OPTIONS = { policy: POLICY, maxWindow: 256, isRushed: () => false };
 const FAILED: Meaning = { kind: "failed" };
 const ASKED: Meaning = { kind: "wait", milliseconds: 2_000 };
 
@@ -125,3 +126,16 @@ describe("what an answer says of its receiver", () => {
     expect(queue.pace.pausedUntil - MOMENT.monotonic).toBe(1_000);
   });
 });
+
+test.each([
+  ["https", true, 8],
+  ["http", false, 9],
+])(
+  "where connections are opened in a rush, the window of an %s webhook grows slowly: %p",
+  (_, secure, size) => {
+    const queue = doingWell();
+    queue.settings = settingsOf({ target: { url: "https://one.example", secure } as Target });
+    learn(attemptOf(queue), { kind: "delivered" }, 200, MOMENT, { ...OPTIONS, isRushed: () => true });
+    expect(Math.floor(queue.window.size)).toBe(size);
+  },
+);

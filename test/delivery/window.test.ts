@@ -81,6 +81,16 @@ describe("the window", () => {
     expect(sizeOf(window)).toBe(8);
   });
 
+  test("grows by one in a round where connections are costly, and goes on as before when they are not", () => {
+    const window = createWindow();
+    for (let i = 0; i < 3; i += 1) noteAnswer(window, i, i + 1, MAX);
+    expect(sizeOf(window)).toBe(4);
+    for (let i = 0; i < 5; i += 1) noteAnswer(window, i, i + 1, MAX, true);
+    expect(sizeOf(window)).toBe(5);
+    for (let i = 0; i < 5; i += 1) noteAnswer(window, i, i + 1, MAX);
+    expect(sizeOf(window)).toBe(10);
+  });
+
   const opened = (): Window => {
     const window = createWindow();
     for (let i = 0; i < 99; i += 1) noteAnswer(window, i, i + 1, MAX);

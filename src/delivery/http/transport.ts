@@ -7,6 +7,7 @@ import { placeOf } from "./reasons.ts";
 import type { ParsedResponse } from "./response-parser.ts";
 import { createSharedTimer } from "./shared-timer.ts";
 import { connect } from "./socket-connection.ts";
+import { createWorkedAddresses } from "./worked-addresses.ts";
 
 export interface TransportRequest {
   destination: Destination;
@@ -33,6 +34,8 @@ export interface Transport {
    */
   exchange(request: TransportRequest, onOutcome: (outcome: TransportOutcome) => void): void;
   idleConnections(): number;
+  /** Requests that wait for a connection to be up. */
+  connecting(): number;
   /** Closes them: somebody else needs their descriptors. */
   closeIdle(): void;
   close(): void;
@@ -53,8 +56,6 @@ export interface TransportOptions {
 const MAX_IDLE_CONNECTIONS = 512;
 /** Shorter than what common servers and load balancers keep an idle connection for. */
 const IDLE_MS = 30_000;
-/** Names of which it is remembered which address worked. */
-const MAX_REMEMBERED = 1_024;
 /** A server's word for a connection that it has closed for being idle (RFC 9110, 15.5.9). */
 const REQUEST_TIMEOUT = 408;
 
@@ -83,12 +84,17 @@ export function createTransport({
   const pool = createPool<Exchange>(maxIdle, idleMs);
   const active = new Set<Exchange>();
   const timer = createSharedTimer(() => expireLate());
-  /** By destination, the key of the address that worked last where it was not the first. */
-  const worked = new Map<string, string>();
+  const worked = createWorkedAddresses();
+  let connecting = 0;
+
+  const noteDial = (exchange: Exchange, next: Dial | null): void => {
+    connecting += Number(next !== null) - Number(exchange.dial !== null);
+    exchange.dial = next;
+  };
 
   const send = (exchange: Exchange, pooled: Pooled<Exchange>, warm: boolean): void => {
     const { text, bytes } = exchange.request;
-    exchange.dial = null;
+    noteDial(exchange, null);
     exchange.pooled = pooled;
     exchange.warm = warm;
     pooled.exchange = exchange;
@@ -101,8 +107,8 @@ export function createTransport({
     const pooledOf = new Map<Connection, Pooled<Exchange>>();
     exchange.pooled = null;
     exchange.reached = false;
-    exchange.dial = dial({
-      addresses: inOrder(destination),
+    const begun = dial({
+      addresses: worked.inOrder(destination),
       deadline,
       connect: (to, progress) => {
         const pooled = open(exchange, to, progress);
@@ -110,7 +116,7 @@ export function createTransport({
         return pooled.connection;
       },
       onConnected: (connection, { key }) => {
-        remember(destination, key);
+        worked.note(destination, key);
         send(exchange, pooledOf.get(connection) as Pooled<Exchange>, false);
       },
       onFailed: (failure) => {
@@ -121,6 +127,7 @@ export function createTransport({
         finish(exchange, { ok: false, ...failure });
       },
     });
+    noteDial(exchange, begun);
   };
 
   const open = (
@@ -139,20 +146,6 @@ export function createTransport({
     );
   };
 
-  const inOrder = ({ name, addresses }: Destination): readonly DestinationAddress[] => {
-    const best = addresses.length > 1 ? worked.get(name) : undefined;
-    const first = best === undefined ? undefined : addresses.find(({ key }) => key === best);
-    return first ? [first, ...addresses.filter((one) => one !== first)] : addresses;
-  };
-
-  const remember = ({ name, addresses }: Destination, key: string): void => {
-    if (addresses.length === 1 || worked.get(name) === key) return;
-    worked.delete(name);
-    if (addresses[0]?.key === key) return;
-    worked.set(name, key);
-    if (worked.size > MAX_REMEMBERED) for (const oldest of worked.keys()) return void worked.delete(oldest);
-  };
-
   /** What has come of the request that a connection carries. */
   const settle = (pooled: Pooled<Exchange>, outcome: ConnectionOutcome): void => {
     const { exchange } = pooled;
@@ -169,6 +162,7 @@ export function createTransport({
 
   const finish = (exchange: Exchange, outcome: TransportOutcome): void => {
     active.delete(exchange);
+    noteDial(exchange, null);
     const refusal = outcome.ok ? refusalOf(exchange.request.destination, outcome.response) : null;
     exchange.onOutcome(refusal ?? outcome);
   };
@@ -214,6 +208,7 @@ export function createTransport({
       else dialFor(exchange);
     },
     idleConnections: pool.size,
+    connecting: () => connecting,
     closeIdle() {
       while (pool.closeOldest());
     },

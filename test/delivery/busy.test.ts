@@ -1,0 +1,63 @@
+import { beforeEach, describe, expect, test } from "bun:test";
+import { createBusy, createRush } from "../../src/delivery/busy.ts";
+
+let now: number;
+let used: number;
+let isBusy: () => boolean;
+
+beforeEach(() => {
+  [now, used] = [1_000, 50];
+  isBusy = createBusy(
+    () => now,
+    () => used,
+  );
+});
+
+/** So much time passes, and so much of it is spent working. */
+function pass(milliseconds: number, working: number): void {
+  now += milliseconds;
+  used += working;
+}
+
+describe("whether the process is busy", () => {
+  test("is what it did since the last look, once that says something", () => {
+    expect(isBusy()).toBe(false);
+    pass(9, 9);
+    expect(isBusy()).toBe(false);
+    pass(11, 9);
+    expect(isBusy()).toBe(true);
+    pass(9, 0);
+    expect(isBusy()).toBe(true);
+    pass(11, 5);
+    expect(isBusy()).toBe(false);
+  });
+
+  test("is not after a rest, however much it does at once", () => {
+    pass(10_000, 30);
+    expect(isBusy()).toBe(false);
+    pass(20, 30);
+    expect(isBusy()).toBe(true);
+  });
+
+  test("of the real process is true while it works, and false while it sleeps", async () => {
+    const real = createBusy();
+    for (const end = performance.now() + 60; performance.now() < end; );
+    expect(real()).toBe(true);
+    await Bun.sleep(200);
+    expect(real()).toBe(false);
+  });
+});
+
+test("connections are opened in a rush when many are on their way and the process is busy", () => {
+  let connecting = 17;
+  let busy = true;
+  const isRushed = createRush(
+    () => connecting,
+    () => busy,
+  );
+  expect(isRushed()).toBe(true);
+  connecting = 16;
+  expect(isRushed()).toBe(false);
+  [connecting, busy] = [300, false];
+  expect(isRushed()).toBe(false);
+});
