@@ -3,6 +3,7 @@ import type { Cluster } from "../../test/support/postgres.ts";
 import { hasPostgres } from "../../test/support/postgres.ts";
 import { type Bench, type Line, type Row, within } from "../support/bench.ts";
 import { bullmqRate } from "../support/bullmq.ts";
+import { now } from "../support/clock.ts";
 import { type Daemon, startDaemon } from "../support/daemon.ts";
 import { install } from "../support/installation.ts";
 import { formatCost, formatRatio, measurePairs, type Pairs } from "../support/pairs.ts";
@@ -11,13 +12,16 @@ import { postgresRows } from "../support/postgres-rows.ts";
 import { AT_REST_AFTER_MS, loadOf } from "../support/process-load.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { connectScanner } from "../support/scanner.ts";
-import { allWritten, drain, webhooksAt, wholeWay } from "../support/scenarios.ts";
+import { allWritten, drain, seed, webhooksAt, wholeWay } from "../support/scenarios.ts";
 import { skipped } from "../support/skipped.ts";
-import { formatRate, perSecond } from "../support/statistics.ts";
+import { formatMs, formatRate, perSecond } from "../support/statistics.ts";
 
 const GOAL = 0.5;
 /** Of what a loop of inserts comes to. */
 const GOAL_OF_INSERTS = 0.7;
+const GOAL_TAKE_OVER_MS = 1_000;
+const TAKEN_OVER = 200_000;
+const TAKEN_WEBHOOKS = 10;
 const SHARES_MS = 15_000;
 const WEBHOOKS = 6;
 const IDLE_MS = 10_000;
@@ -66,6 +70,7 @@ export const postgresRow: Row = {
     const drained = await drain(bench, { receiver, events, webhooks, args: await args() });
     const several: number[] = [];
     for (const count of [1, 2, 3]) several.push(await shared(bench, { events, cluster, count }));
+    const takenOver = await takeOver(bench, cluster);
     const idle = await idleLoad(bench, cluster);
     return [
       {
@@ -110,6 +115,15 @@ export const postgresRow: Row = {
         plain(`the same to six webhooks, ${i + 1} daemon${i === 0 ? "" : "s"}`, rate, bare),
       ),
       plain(`drain of ${shown} stored events from PostgreSQL, start included`, drained.rate, bare),
+      {
+        name: `${takenOver.pending.toLocaleString("en")} pending at take-over: from having the lease to the first delivery`,
+        figure: `at most ${formatMs(takenOver.milliseconds)}`,
+        limit: "",
+        ratio: "",
+        goal: "1 s",
+        reached: takenOver.milliseconds <= GOAL_TAKE_OVER_MS,
+        values: takenOver,
+      },
       {
         name: "three daemons idle: share of a processor together, commits a second",
         figure: `${(idle.share * 100).toFixed(1)} %, ${idle.commits.toFixed(1)}/s`,
@@ -204,6 +218,24 @@ async function shared(bench: Bench, { events, cluster, count }: SharedInput): Pr
   await allWritten(daemon);
   for (const one of daemons) await one.stop();
   return perSecond(deliveries, lastAt - Math.min(...floods.map(({ startedAt }) => startedAt)));
+}
+
+/** What is pending waits for whoever takes the webhooks; from the last moment without a lease until the first request comes. */
+async function takeOver(bench: Bench, cluster: Cluster): Promise<{ pending: number; milliseconds: number }> {
+  const receiver = await startReceiver(bench, { ports: TAKEN_WEBHOOKS });
+  const args = databaseArgs(bench, await cluster.database());
+  const installation = await install(bench, { webhooks: webhooksAt(receiver), args, paused: true });
+  const events = bench.size(TAKEN_OVER, 2_000) / TAKEN_WEBHOOKS;
+  await seed(bench, installation, events);
+  const pending = events * TAKEN_WEBHOOKS;
+  await receiver.expect(pending);
+  const daemon = await installation.start();
+  let without = daemon.readyAt;
+  for (let asked = now(); (await daemon.metric("armorhooks_partitions_held")) === 0; asked = now())
+    without = asked;
+  const { firstAt } = await receiver.reached(installation.webhooks.map(({ secret }) => secret));
+  await daemon.stop();
+  return { pending, milliseconds: firstAt - without };
 }
 
 /** The share of a processor that all of them take together while nothing happens, and the transactions a second that write something. */

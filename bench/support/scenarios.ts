@@ -45,7 +45,8 @@ export async function drain(
   };
 }
 
-async function seed(bench: Bench, installation: Installation, events: number): Promise<void> {
+/** Stores events through a daemon that makes no attempts, and stops it. */
+export async function seed(bench: Bench, installation: Installation, events: number): Promise<void> {
   const { daemon, organizationId, webhooks } = installation;
   const scanner = await connectScanner(bench, daemon.socket);
   await scanner.flood({ organizationIds: [organizationId], count: events, deliveriesEach: webhooks.length });
