@@ -1,6 +1,10 @@
 import { ERROR_STATUS, type ErrorCode } from "../errors.ts";
 import { header, RATE_LIMIT, REQUEST_ID, REQUEST_ID_EXAMPLE, ref } from "./document-parts.ts";
 
+/** What is away for a while is looked for again after so many seconds, not at once by everybody. */
+export const RETRY_AFTER_SECONDS = 5;
+export const RETRY_AFTER = { "retry-after": header("Seconds to wait.", RETRY_AFTER_SECONDS) };
+
 /** A kind of error answer: when it is given, a message that it really carries, and headers of its own. */
 interface ErrorDocument {
   when: string;
@@ -68,7 +72,7 @@ const ERRORS: Readonly<Record<ErrorCode, ErrorDocument>> = {
   UNAVAILABLE: {
     when: "The store cannot be read or written now; nothing was changed.",
     message: "the store cannot be read or written now; nothing was changed, try again soon",
-    headers: { ...RATE_LIMIT, "retry-after": header("Seconds to wait.", 5) },
+    headers: { ...RATE_LIMIT, ...RETRY_AFTER },
   },
 };
 

@@ -1,6 +1,7 @@
 import { NotFoundError, ParseError, ValidationError } from "elysia";
 import { AppError } from "../errors.ts";
 import { isStoreFault } from "../store/faults.ts";
+import { RETRY_AFTER_SECONDS } from "./error-answers.ts";
 import { FIELD_RULES } from "./schemas.ts";
 import { OPTION_PROBLEMS } from "./webhook-options.ts";
 
@@ -26,11 +27,8 @@ export function toAppError(error: unknown, onFault: (error: unknown) => void): A
   );
 }
 
-/** What is away for a while is looked for again after so many seconds, not at once by everybody. */
-const RETRY_AFTER_SECONDS = "5";
-
 export function unavailable(message: string): AppError {
-  return new AppError("UNAVAILABLE", message, { "retry-after": RETRY_AFTER_SECONDS });
+  return new AppError("UNAVAILABLE", message, { "retry-after": String(RETRY_AFTER_SECONDS) });
 }
 
 /** A sentence that names the field. Names are echoed only when they are harmless, values never. */

@@ -187,6 +187,21 @@ const point = {
   p99_ms: orNull(integer("99 of 100 attempts took no longer, milliseconds; null without any.", 90)),
 };
 
+const error = wrap({
+  code: { type: "string", enum: Object.keys(ERROR_STATUS), example: "VALIDATION_ERROR" },
+  message: {
+    type: "string",
+    description: "A sentence for people; it may change.",
+    example: "url must be an https URL",
+  },
+  request_id: {
+    type: "string",
+    description: "The same as x-request-id.",
+    example: REQUEST_ID_EXAMPLE,
+  },
+});
+const version: Schema = { type: "string", example: "0.1.0" };
+
 export const SCHEMAS: Readonly<Record<string, Schema>> = {
   Webhook: { ...wrap(webhook, OPTIONAL), example: webhookExample },
   WebhookWithSecret: {
@@ -214,23 +229,11 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     webhook_id: webhook.id,
     points: listOf(wrap(point)),
   }),
-  Health: wrap({
-    status: { type: "string", enum: ["ok", "unavailable"], example: "ok" },
-    version: { type: "string", example: "0.1.0" },
+  Health: wrap({ status: { type: "string", enum: ["ok"], example: "ok" }, version }),
+  Unhealthy: wrap({
+    status: { type: "string", enum: ["unavailable"], example: "unavailable" },
+    version,
+    error,
   }),
-  Error: wrap({
-    error: wrap({
-      code: { type: "string", enum: Object.keys(ERROR_STATUS), example: "VALIDATION_ERROR" },
-      message: {
-        type: "string",
-        description: "A sentence for people; it may change.",
-        example: "url must be an https URL",
-      },
-      request_id: {
-        type: "string",
-        description: "The same as x-request-id.",
-        example: REQUEST_ID_EXAMPLE,
-      },
-    }),
-  }),
+  Error: wrap({ error }),
 };

@@ -1,8 +1,8 @@
 import { Elysia, status } from "elysia";
 import type { RequestContext, RequestContexts } from "./context.ts";
-import { ref } from "./document-parts.ts";
+import { REQUEST_ID, REQUEST_ID_EXAMPLE, ref } from "./document-parts.ts";
 import { openAnswer } from "./documents.ts";
-import { errorAnswer } from "./error-answers.ts";
+import { errorAnswer, RETRY_AFTER } from "./error-answers.ts";
 import { envelope, unavailable } from "./errors.ts";
 import { READ_JSON } from "./gate.ts";
 
@@ -15,6 +15,13 @@ export interface OperationRouteOptions {
   metrics: () => Promise<{ text: string; contentType: string }>;
 }
 
+const UNHEALTHY = "the daemon is starting or draining, or the store cannot write";
+const UNHEALTHY_EXAMPLE = {
+  status: "unavailable",
+  version: "0.1.0",
+  ...envelope(unavailable(UNHEALTHY), REQUEST_ID_EXAMPLE),
+};
+
 /** What load balancers and monitors ask, without a key. */
 export function operationRoutes({ version, isHealthy, metrics, contexts }: OperationRouteOptions) {
   return new Elysia({ normalize: false, tags: ["Operations"] })
@@ -22,7 +29,7 @@ export function operationRoutes({ version, isHealthy, metrics, contexts }: Opera
       "/health",
       ({ request, set }) => {
         if (isHealthy()) return { status: "ok", version };
-        const error = unavailable("the daemon is starting or draining, or the store cannot write");
+        const error = unavailable(UNHEALTHY);
         Object.assign(set.headers, error.headers);
         const { requestId } = contexts.get(request) as RequestContext;
         return status(503, { status: "unavailable", version, ...envelope(error, requestId) });
@@ -34,12 +41,15 @@ export function operationRoutes({ version, isHealthy, metrics, contexts }: Opera
           description: "Whether armorhooks accepts work. Needs no key.",
           responses: {
             200: openAnswer("It does.", "application/json", ref("Health")),
-            503: openAnswer(
-              "It is starting or draining, or the store cannot write.",
-              "application/json",
-              ref("Health"),
-              { status: "unavailable", version: "0.1.0" },
-            ),
+            503: {
+              ...openAnswer(
+                "It is starting or draining, or the store cannot write.",
+                "application/json",
+                ref("Unhealthy"),
+                UNHEALTHY_EXAMPLE,
+              ),
+              headers: { ...REQUEST_ID, ...RETRY_AFTER },
+            },
           },
         } as object,
       },

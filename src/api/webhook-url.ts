@@ -18,24 +18,21 @@ function problemOf(text: string, { allowHttp, isBlockedHost }: UrlRules): string
   if (/[\s\p{Cc}]/u.test(text) || !text.isWellFormed()) {
     return "url must not contain spaces or control characters";
   }
-  // The parser mends these too: `https:host`, `https:\\host`, `https://@host`.
-  if (!/^[a-z]+:\/\/[^/\\@?#]+([/?#]|$)/i.test(text) && /^https?:/i.test(text))
-    return problemOfForm(text, allowHttp);
-  if (!URL.canParse(text)) return `url must be an absolute ${allowHttp ? "http or https" : "https"} URL`;
-  const { protocol, username, password, hash, hostname, port } = new URL(text);
-  if (protocol !== "https:" && !(allowHttp && protocol === "http:")) {
-    return allowHttp ? "url must be an http or https URL" : "url must be an https URL";
+  const scheme = allowHttp ? "http or https" : "https";
+  // It would mend these too: `https:host`, `https:\\host`.
+  if (/^https?:(?!\/\/[^/\\?#]+([/?#]|$))/i.test(text)) {
+    return `url must be an absolute ${scheme} URL: https://, a host, and a path`;
   }
-  if (username !== "" || password !== "") return "url must not contain a user name or password";
+  if (!URL.canParse(text)) return `url must be an absolute ${scheme} URL`;
+  const { protocol, hash, hostname, port } = new URL(text);
+  if (protocol !== "https:" && !(allowHttp && protocol === "http:")) {
+    return `url must be an ${scheme} URL`;
+  }
+  // Also where both are empty, which the parser does not tell.
+  if (/^[a-z]+:\/\/[^/?#]*@/i.test(text)) return "url must not contain a user name or password";
   if (hash !== "" || text.includes("#")) return "url must not have a fragment (#)";
   if (port === "0") return "url must not have port 0, to which nobody can connect";
   return isBlockedHost(hostname) ? "url must not point to a private, local or reserved address" : null;
-}
-
-function problemOfForm(text: string, allowHttp: boolean): string {
-  const authority = /^[a-z]+:\/\/([^/\\?#]*)/i.exec(text)?.[1] ?? "";
-  if (authority.includes("@")) return "url must not contain a user name or password";
-  return `url must be an absolute ${allowHttp ? "http or https" : "https"} URL: https://, a host, and a path`;
 }
 
 function routingKeyProblem(url: string): string | null {

@@ -3,7 +3,7 @@ const LOOK_MS = 10;
 /** Of one processor, all threads of the process together. */
 const BUSY_SHARE = 0.7;
 
-/** So many handshakes under way take a few milliseconds of a processor. */
+/** So many handshakes under way take some milliseconds: half a millisecond each with both ends on one machine (`bun run bench many-names`). */
 const MANY_HANDSHAKES = 16;
 
 /** Whether connections are being opened faster than there is processor time for: then those that are there are worth waiting for. */

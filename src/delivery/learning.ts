@@ -42,7 +42,7 @@ export function learn(
   { policy, maxWindow, isRushed }: LearningOptions,
 ): "success" | "failure" | "neither" {
   if (meaning.kind === "delivered") {
-    // A TLS handshake takes as much of the processor as ten deliveries.
+    // A TLS handshake takes half a millisecond, twenty times what a delivery does (busy.ts).
     noteAnswer(queue.window, startedAt, monotonic, maxWindow, settings.target.secure && isRushed());
     noteAccepted(queue.pace, startedAt);
     queue.failureCount = 0;

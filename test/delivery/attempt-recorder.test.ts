@@ -5,31 +5,17 @@ import {
   type Result,
   type WrittenWith,
 } from "../../src/delivery/attempt-recorder.ts";
-import type { AttemptRecord, Ending, WebhookDelta } from "../../src/store/delivery-queue.ts";
+import type { Ending, WebhookDelta } from "../../src/store/delivery-queue.ts";
 import { StoreFault } from "../../src/store/faults.ts";
+import { recordOf } from "../support/engine.ts";
 
-const recordOf = (deliveryId: number, webhookId: number): AttemptRecord => ({
-  deliveryId,
-  webhookId,
-  number: 1,
-  startedAt: 1_000 + deliveryId,
-  durationMs: 1,
-  httpStatus: 200,
-  error: null,
-  detail: null,
-  excerpt: null,
-  status: "delivered",
-  nextAttemptAt: null,
-  finishedAt: 1_001,
-  isCharged: true,
-  keepsClaim: false,
-  failsWithWebhook: false,
-});
+const record = (deliveryId: number, webhookId: number) =>
+  recordOf({ deliveryId, webhookId, startedAt: 1_000 + deliveryId });
 
 const resultOf = (deliveryId: number, { webhookId = 1, ...rest }: Partial<Result> = {}): Result => ({
   webhookId,
   url: "https://one.example",
-  records: [recordOf(deliveryId, webhookId)],
+  records: [record(deliveryId, webhookId)],
   counts: "success",
   endedAt: 2_000 + deliveryId,
   pausedUntil: null,
@@ -151,8 +137,8 @@ describe("the attempt recorder", () => {
   });
 
   test("keeps webhooks apart, and all records of one request together", async () => {
-    add(resultOf(1, { records: [recordOf(1, 1), recordOf(2, 1)] }));
-    add(resultOf(3, { webhookId: 2, records: [recordOf(3, 2)] }));
+    add(resultOf(1, { records: [record(1, 1), record(2, 1)] }));
+    add(resultOf(3, { webhookId: 2, records: [record(3, 2)] }));
     await soon();
     expect(batches[0]?.ids).toEqual([1, 2, 3]);
     expect(batches[0]?.deltas.map(({ webhookId }) => webhookId)).toEqual([1, 2]);

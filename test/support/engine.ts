@@ -3,7 +3,7 @@ import type { AttemptResult } from "../../src/delivery/send.ts";
 import type { WebhookSettings } from "../../src/delivery/settings.ts";
 import type { Target } from "../../src/delivery/target.ts";
 import { createWebhookQueue, type WebhookQueue } from "../../src/delivery/webhook-queue.ts";
-import type { ClaimedDelivery } from "../../src/store/delivery-queue.ts";
+import type { AttemptRecord, ClaimedDelivery } from "../../src/store/delivery-queue.ts";
 
 /** Pieces of the delivery engine, made up, for tests of its parts. */
 
@@ -66,6 +66,28 @@ export function resultOf(fields: Partial<AttemptResult> = {}): AttemptResult {
     detail: null,
     meaning: { kind: "delivered" },
     excerpt: null,
+    ...fields,
+  };
+}
+
+/** What is written of a delivery that got through at its first attempt. */
+export function recordOf(fields: Partial<AttemptRecord> = {}): AttemptRecord {
+  return {
+    deliveryId: 1,
+    webhookId: 1,
+    number: 1,
+    startedAt: 1,
+    durationMs: 1,
+    httpStatus: 200,
+    error: null,
+    detail: null,
+    excerpt: null,
+    status: "delivered",
+    nextAttemptAt: null,
+    finishedAt: 2,
+    isCharged: true,
+    keepsClaim: false,
+    failsWithWebhook: false,
     ...fields,
   };
 }

@@ -43,7 +43,7 @@ export interface PulseOptions {
 
 /** While the database is away, or its announcements do not come. */
 const LOOK_MS = 300;
-/** What a command changes is found within a second; and each other time a sign of life is due. */
+/** What is not told is found within a second all the same; each third time a sign of life is due. */
 const CALM_LOOK_MS = 500;
 const DRAIN_MS = 20;
 const TIDY_MS = 500;

@@ -145,6 +145,7 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
   const record = (attempts: readonly AttemptRecord[], deltas: readonly WebhookDelta[]): Recorded => {
     const outcomes = new Map<number, WebhookOutcome>();
     const due = new Set<number>();
+    const now = clock.schedule();
     for (const delta of deltas) {
       const held = ofReceiver(delta);
       if (held.disabledReason !== delta.disabledReason) due.add(delta.webhookId);
@@ -154,7 +155,7 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
       const outcome = outcomes.get(attempt.webhookId);
       if (outcome) outcome.triedThrough = Math.max(outcome.triedThrough, attempt.deliveryId);
       const isEnded = outcome?.disabledReason != null;
-      return renew(isEnded ? attempt : spared(attempt, clock.schedule()), isEnded);
+      return renew(isEnded ? attempt : spared(attempt, now), isEnded);
     });
     deliveries.recordAttempts(written, [...outcomes.values()]);
     if ([...outcomes.values()].some(({ disabledReason }) => disabledReason !== null)) parts.onDisabled();

@@ -4,6 +4,7 @@ import { createClaims } from "../../../src/store/postgres/claims.ts";
 import type { Pool, Query } from "../../../src/store/postgres/pool.ts";
 import { DISABLE, STILL_THERE, WRITE, WRITE_LATE } from "../../../src/store/postgres/result-statements.ts";
 import { createResultWriter, type ResultWriter } from "../../../src/store/postgres/results.ts";
+import { recordOf } from "../../support/engine.ts";
 
 const NOW = 9_000;
 const CEILING = 77;
@@ -50,24 +51,7 @@ beforeEach(() => {
   writer = createResultWriter(worker, { claims, clock, ceiling: () => CEILING });
 });
 
-const attempt = (deliveryId: number, more: Partial<AttemptRecord> = {}): AttemptRecord => ({
-  deliveryId,
-  webhookId: 1,
-  number: 1,
-  startedAt: 1,
-  durationMs: 1.4,
-  httpStatus: 200,
-  error: null,
-  detail: null,
-  excerpt: null,
-  status: "delivered",
-  nextAttemptAt: null,
-  finishedAt: 2,
-  isCharged: true,
-  keepsClaim: false,
-  failsWithWebhook: false,
-  ...more,
-});
+const attempt = (deliveryId: number, more: Partial<AttemptRecord> = {}) => recordOf({ deliveryId, ...more });
 const delta = (more: Partial<WebhookDelta> = {}): WebhookDelta => ({
   webhookId: 1,
   url: URL,
