@@ -42,6 +42,18 @@ export class UsageError extends Error {
   }
 }
 
+/** The same in two parts, for those who show them apart: what is wrong, and what to do. */
+export class Refusal extends UsageError {
+  readonly problem: string;
+  readonly hint: string;
+
+  constructor(problem: string, hint: string, exitCode = 1) {
+    super(`${problem}; ${hint}`, exitCode);
+    this.problem = problem;
+    this.hint = hint;
+  }
+}
+
 /** The text of whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

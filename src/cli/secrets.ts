@@ -43,7 +43,8 @@ async function rotate(options: KeyOptions): Promise<void> {
   const lock = options.database === undefined ? lockExisting(options.dataDir) : null;
   try {
     const rotateKey = (store: Store): Promise<number> => store.secrets.rotateKey();
-    const count = await withExistingStore(options, rotateKey, { secretKey: source });
+    // The lock that an upgrade would wait for is this command's own.
+    const count = await withExistingStore(options, rotateKey, { secretKey: source, beforeUpgrade() {} });
     console.log(`new secret key in ${source.path}; secrets of ${count} webhooks encrypted with it`);
     console.log(paint("dim", "with --notify-url: notices have a new secret, see armorhooks notify-secret"));
   } finally {

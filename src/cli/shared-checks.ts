@@ -18,8 +18,8 @@ export function checkServer({ address, problems, facts, server }: SharedInspecti
     );
   }
   if (server.refusal !== null) {
-    const [message = "", hint = "name another database"] = server.refusal.split("; ");
-    return fail(`${address}: ${message}`, hint);
+    const { problem, hint } = server.refusal;
+    return fail(`${address}: ${problem}`, hint);
   }
   const state = !facts || facts.missingMigrations > 0 ? "; the next start brings it up to date" : "";
   const message = `${address}, PostgreSQL ${server.version}${state}`;

@@ -11,18 +11,20 @@ export interface Place {
   database?: string;
 }
 
+type Options = Pick<StoreOptions, "secretKey" | "mustExist" | "beforeUpgrade">;
+
 /** Opens the store, beside a running daemon if need be, and closes it again. */
 export async function withStore<T>(
   { dataDir, database }: Place,
   run: (store: Store) => Promise<T>,
-  options: Pick<StoreOptions, "secretKey"> = {},
+  options: Options = {},
 ): Promise<T> {
   const dir = resolve(dataDir);
   const store = await openStore({
+    beforeUpgrade: () => refuseUpgrade(dir),
     ...options,
     dataDir: dir,
     database: databaseUrl(database),
-    beforeUpgrade: () => refuseUpgrade(dir),
   });
   try {
     return await run(store);
@@ -44,10 +46,10 @@ function refuseUpgrade(dataDir: string): void {
 export async function withExistingStore<T>(
   place: Place,
   run: (store: Store) => Promise<T>,
-  options: Pick<StoreOptions, "secretKey"> = {},
+  options: Options = {},
 ): Promise<T> {
   if (place.database === undefined) requireDatabase(place.dataDir);
-  return withStore(place, run, options);
+  return withStore(place, run, { ...options, mustExist: true });
 }
 
 /** Throws UsageError when a data directory holds no database. */

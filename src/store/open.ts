@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { UsageError } from "../errors.ts";
+import { Refusal, type UsageError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { readSecretKey, replaceFile, type SecretKeySource } from "../secrets/key-file.ts";
 import { createSecretBox } from "../secrets/secret-box.ts";
@@ -26,7 +26,9 @@ export interface StoreOptions {
   secretKey?: SecretKeySource;
   /** Whether the store stays open for long: then it keeps itself up to date, finds out when it can write again, and is ready for events. */
   resident?: boolean;
-  /** Called before a database of an older version is changed; may throw to leave it as it is. */
+  /** Whether a shared database must be there; otherwise its tables are made. */
+  mustExist?: boolean;
+  /** Called before a data directory's database of an older version is changed; may throw to leave it as it is. A shared one is left alone while a daemon runs on it. */
   beforeUpgrade?: () => void;
 }
 
@@ -79,7 +81,7 @@ function departureOf(dataDir: string, { to, move }: Mark): Departure {
 /** What a person is told who starts something on a directory with such a mark. */
 function refusalOf(dataDir: string, mark: Mark): UsageError {
   const { message, hint } = departureOf(dataDir, mark);
-  return new UsageError(`${message}; ${hint}`, 1);
+  return new Refusal(message, hint);
 }
 
 /** Null for a data directory whose contents are where they were. */
@@ -132,11 +134,11 @@ export async function inspectSharedDatabase(url: string): Promise<SharedInspecti
 }
 
 /** Opens what is kept in a data directory or a shared database, making it when missing. Rejects with UsageError: a sentence for the operator. */
-export async function openStore({ database, ...options }: StoreOptions): Promise<Store> {
+export async function openStore({ database, mustExist = false, ...options }: StoreOptions): Promise<Store> {
   if (database) {
     // Whoever has no such database does not load what speaks to it.
     const { openPostgresStore } = await import("./postgres/store.ts");
-    return openPostgresStore({ ...options, url: database });
+    return openPostgresStore({ ...options, url: database, mustExist });
   }
   refuseMoved(options.dataDir);
   // A daemon may go on writing beside who opens it for a moment only.

@@ -8,7 +8,7 @@ export interface SharedInspection extends Inspection {
   server: {
     version: string;
     /** Why no daemon would start on it, as one that tried would say; null when one would. */
-    refusal: string | null;
+    refusal: { problem: string; hint: string } | null;
     /** Settings that make an ack mean less than that the event is on the server's disk, with their values. */
     weakSettings: string[];
     /** Of a small question, milliseconds: the median. */

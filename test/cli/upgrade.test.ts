@@ -36,3 +36,15 @@ test("a command leaves the database of a running older daemon as it is, and says
   expect((await runCommand(["org", "list", "--data-dir", dataDir])).code).toBe(0);
   expect(indexes(path)).not.toContain("deliveries_due");
 });
+
+test("the rotation of the secret key brings the database of a stopped older daemon up to date", async () => {
+  const dataDir = join(emptyDir(), "data");
+  mkdirSync(dataDir);
+  const path = join(dataDir, "armorhooks.db");
+  const old = new Database(path);
+  migrate(old, MIGRATIONS.slice(0, 1));
+  old.close();
+  const { code, stderr } = await runCommand(["secret-key", "rotate", "--data-dir", dataDir]);
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(indexes(path)).not.toContain("deliveries_due");
+});

@@ -1,4 +1,4 @@
-import { messageOf, UsageError } from "../../errors.ts";
+import { messageOf, Refusal } from "../../errors.ts";
 import type { SharedInspection } from "../shared-inspection.ts";
 import { parseAddress } from "./address.ts";
 import { NOW } from "./clock.ts";
@@ -75,12 +75,12 @@ async function readServer(query: Query, isThere: boolean, isPooled: boolean): Pr
 }
 
 /** Null for a database on which a daemon would start. */
-async function refusalOf(query: Query): Promise<string | null> {
+async function refusalOf(query: Query): Promise<Server["refusal"]> {
   try {
     await requireFit(query);
     return null;
   } catch (error) {
-    if (error instanceof UsageError) return error.message;
+    if (error instanceof Refusal) return { problem: error.problem, hint: error.hint };
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 import init from "../../../drizzle/postgres/0000_init.sql" with { type: "text" };
 import pausedUntil from "../../../drizzle/postgres/0001_paused_until.sql" with { type: "text" };
 import journal from "../../../drizzle/postgres/meta/_journal.json";
-import { UsageError } from "../../errors.ts";
+import { Refusal } from "../../errors.ts";
 import { hashOf, type Migration, migrationsOf, statementsOf } from "../../migration-journal.ts";
 import type { Pool, Query } from "./pool.ts";
 
@@ -22,9 +22,14 @@ const LOCK = 4_206_137_011;
 /**
  * Brings a database up to date, all in one transaction, in drizzle's own bookkeeping table. Of daemons that start
  * together one does it, and the others wait. Rejects with UsageError when a newer version of armorhooks has been at
- * this database, or another program.
+ * this database, or another program. `beforeUpgrade` is called before a database that an older version has made is
+ * changed, and may reject.
  */
-export async function migrate(pool: Pool, migrations: readonly Migration[] = MIGRATIONS): Promise<void> {
+export async function migrate(
+  pool: Pool,
+  beforeUpgrade: (query: Query) => Promise<void>,
+  migrations: readonly Migration[] = MIGRATIONS,
+): Promise<void> {
   if ((await appliedUntil(pool.query)) === newestOf(migrations)) return;
   await pool.transaction(async (query) => {
     await query("SET LOCAL statement_timeout = 0");
@@ -32,6 +37,7 @@ export async function migrate(pool: Pool, migrations: readonly Migration[] = MIG
     const applied = await appliedUntil(query);
     await refuseOthers(query, applied, migrations);
     if (applied === null) await begin(query);
+    else if (applied > 0 && applied < newestOf(migrations)) await beforeUpgrade(query);
     for (const migration of migrations) {
       const { when } = migration;
       if (when <= (applied ?? 0)) continue;
@@ -55,9 +61,9 @@ export async function refuseOthers(
   migrations: readonly Migration[] = MIGRATIONS,
 ): Promise<void> {
   if ((applied ?? 0) > newestOf(migrations)) {
-    throw new UsageError(
-      "the database was written by a newer version of armorhooks; install that version everywhere",
-      1,
+    throw new Refusal(
+      "the database was written by a newer version of armorhooks",
+      "install that version everywhere",
     );
   }
   if (applied !== null) return;
@@ -65,9 +71,9 @@ export async function refuseOthers(
     "SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace LIMIT 1",
   );
   if (other) {
-    throw new UsageError(
-      `the database holds tables of another program (${other.name}); make one for armorhooks alone`,
-      1,
+    throw new Refusal(
+      `the database holds tables of another program (${other.name})`,
+      "make one for armorhooks alone",
     );
   }
 }

@@ -43,7 +43,7 @@ export async function moveTo(options: MoveToOptions): Promise<Moved> {
   const address = parseAddress(options.url);
   const database = createPostgresDatabase({ address, resident: false });
   try {
-    await makeTables(database.main);
+    await makeTables(database.main, { shown: address.shown, resident: false, mustExist: false });
     const state = await begin(database, options, address.shown);
     // Only the mark was not written: by now daemons may be at work there.
     if (state.isDone) return { to: address.shown, counts: countsOf(source) };

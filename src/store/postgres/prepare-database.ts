@@ -1,4 +1,4 @@
-import { UsageError } from "../../errors.ts";
+import { Refusal } from "../../errors.ts";
 import { newInstallationTag } from "../../ids.ts";
 import { appliedUntil, migrate, refuseOthers } from "./migrations.ts";
 import { readMove } from "./move-state.ts";
@@ -7,20 +7,46 @@ import type { Pool, Query } from "./pool.ts";
 /** PostgreSQL 14. */
 const OLDEST_SERVER = 140_000;
 
+export interface Opening {
+  /** The address, without password. */
+  shown: string;
+  /** Whether a daemon opens it: a daemon may bring it up to date while older ones run, nobody else may. */
+  resident: boolean;
+  /** Whether tables must be there: looking at a wrong database should not make any. */
+  mustExist: boolean;
+}
+
 /**
  * Sees that a database can be a store, and makes its tables; answers the tag of the installation. Rejects with
  * UsageError when the server, or what is in the database, is not for this program.
  */
-export async function prepareDatabase(main: Pool): Promise<string> {
-  await makeTables(main);
+export async function prepareDatabase(main: Pool, opening: Opening): Promise<string> {
+  await makeTables(main, opening);
   await refuseUnfinishedMove(main.query);
   return installationTag(main);
 }
 
 /** The same for a database that is still to be filled. */
-export async function makeTables(main: Pool): Promise<void> {
+export async function makeTables(main: Pool, { shown, resident, mustExist }: Opening): Promise<void> {
   await requireServer(main.query);
-  await migrate(main);
+  if (mustExist && (await appliedUntil(main.query)) === null)
+    throw new Refusal(`there is no armorhooks database at ${shown}`, "name the daemons' --database");
+  await migrate(main, async (query) => {
+    if (!resident) await refuseOlderDaemons(query, shown);
+  });
+}
+
+/** A daemon that is running knows the database as it was when it started. */
+async function refuseOlderDaemons(query: Query, shown: string): Promise<void> {
+  // Whoever is about to join waits, and is then known.
+  await query("LOCK TABLE daemons IN EXCLUSIVE MODE");
+  const [alive] = await query("SELECT 1 FROM daemons WHERE expires_at > clock_timestamp() LIMIT 1");
+  if (alive) {
+    throw new Refusal(
+      `the daemon on database ${shown} is of an older version than this command`,
+      "restart it with this version first",
+    );
+  }
 }
 
 /** Rejects with UsageError for a database on which no daemon would start, and changes nothing. */
@@ -34,9 +60,9 @@ export async function requireFit(query: Query): Promise<void> {
 async function refuseUnfinishedMove(query: Query): Promise<void> {
   const move = await readMove(query);
   if (!move || move.isDone) return;
-  throw new UsageError(
-    "an installation is being moved to this database; run armorhooks move again to its end",
-    1,
+  throw new Refusal(
+    "an installation is being moved to this database",
+    "run armorhooks move again to its end",
   );
 }
 
@@ -47,10 +73,10 @@ async function requireServer(query: Query): Promise<void> {
   );
   if (!row) return;
   if (row.number < OLDEST_SERVER) {
-    throw new UsageError(`the database server is PostgreSQL ${row.name}; armorhooks needs 14 or newer`, 1);
+    throw new Refusal(`the database server is PostgreSQL ${row.name}`, "armorhooks needs 14 or newer");
   }
   if (row.encoding !== "UTF8") {
-    throw new UsageError(`the database's encoding is ${row.encoding}; armorhooks needs UTF8`, 1);
+    throw new Refusal(`the database's encoding is ${row.encoding}`, "armorhooks needs UTF8");
   }
 }
 

@@ -42,6 +42,8 @@ export interface PostgresStoreOptions {
   secretKey?: SecretKeySource;
   /** Whether the store stays open for long, as a daemon's. */
   resident?: boolean;
+  /** Whether the database must have its tables; otherwise they are made. */
+  mustExist?: boolean;
   /** For tests: milliseconds to wait for a database that is away. */
   patienceMs?: number;
   /** For tests: milliseconds by which the database's clock is ahead of what it says. */
@@ -97,10 +99,10 @@ async function reasonOf(fault: StoreFault, { options: { hostname = "" } }: Addre
 async function assemble(
   database: PostgresDatabase,
   address: Address,
-  { log, secretKey, resident, clockSkew }: PostgresStoreOptions & { resident: boolean },
+  { log, secretKey, resident, mustExist = false, clockSkew }: PostgresStoreOptions & { resident: boolean },
 ): Promise<Store> {
   const { main, pulse: pulsePool } = database;
-  const tag = await prepareDatabase(main);
+  const tag = await prepareDatabase(main, { shown: address.shown, resident, mustExist });
   const clock = createDatabaseClock(clockSkew);
   await readClock(main.query, clock);
   const opened = { box: secretKey ? await openSecretBox(database, secretKey) : null };
