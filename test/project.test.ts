@@ -230,6 +230,13 @@ describe("one owner each", () => {
         mentions(path, /["'`]\s*(select\s.*\bfrom|insert into|update \w+ set|delete from|pragma)\s/is),
       /^src\/store\/(sqlite|postgres)\//,
     ],
+    [
+      "standard output",
+      "results, the daemon's log and its first key",
+      (path) =>
+        mentions(path, /\bconsole\.(log|info|table)\b|\bprocess\.stdout\.write\b|\bSTDOUT\b|\bBun\.stdout\b/),
+      /^src\/cli\/(results|output|serve)\.ts$/,
+    ],
     ["elysia", "api", (path) => imports(path, /^(elysia|@elysiajs)/), /^src\/api\//],
     [
       "p-retry",

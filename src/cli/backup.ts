@@ -5,7 +5,8 @@ import { UsageError } from "../errors.ts";
 import { fittingKeyPath, readSecretKey } from "../secrets/key-file.ts";
 import { refuseMoved, writeBackup } from "../store/open.ts";
 import { type KeyOptions, keySourceOf } from "./key-source.ts";
-import { paint, printJson } from "./output.ts";
+import { paint } from "./output.ts";
+import { print, printJson } from "./results.ts";
 import { requireDatabase } from "./with-store.ts";
 
 interface BackupOptions extends KeyOptions {
@@ -40,7 +41,7 @@ export function backupCommand(): Command {
     .action(backup);
 }
 
-function backup(name: string, options: BackupOptions): void {
+async function backup(name: string, options: BackupOptions): Promise<void> {
   if (options.database !== undefined) {
     throw new UsageError(
       "backup copies the SQLite database of a data directory, and --database (ARMORHOOKS_DATABASE) names a PostgreSQL one: back that up with pg_dump or your provider's snapshots, and keep the secret key file with it",
@@ -57,17 +58,10 @@ function backup(name: string, options: BackupOptions): void {
     return path === null ? null : readSecretKey(path);
   };
   const { bytes, carriesKey } = writeBackup({ dataDir: resolve(options.dataDir), file, keyFor });
-  if (options.json) {
-    printJson({ file, bytes, carries_key: carriesKey });
-    return;
-  }
-  console.log(`backup of ${bytes} bytes written to ${file}`);
-  console.log(
-    paint(
-      "dim",
-      carriesKey
-        ? "it carries the secret key: keep it as safe as the data directory"
-        : "it does not carry the secret key: to start on it, the key must be provided too",
-    ),
-  );
+  const done = `backup of ${bytes} bytes written to ${file}`;
+  if (options.json) return printJson({ file, bytes, carries_key: carriesKey }, done);
+  const note = carriesKey
+    ? "it carries the secret key: keep it as safe as the data directory"
+    : "it does not carry the secret key: to start on it, the key must be provided too";
+  await print(`${done}\n${paint("dim", note)}`, done);
 }

@@ -20,7 +20,8 @@ import {
   type Finding,
 } from "./checks.ts";
 import { checkDns, checkProxy } from "./network-checks.ts";
-import { paint, printJson } from "./output.ts";
+import { paint } from "./output.ts";
+import { print, printJson } from "./results.ts";
 import {
   checkAcks,
   checkLatency,
@@ -58,8 +59,7 @@ export function doctorCommand(setExitCode: (code: number) => void): Command {
     .action(async ({ json, ...options }: { json?: boolean }, command: Command) => {
       const checks = await diagnose(options, faults, isDefaultOf(command));
       const isWell = checks.every(({ status }) => status !== "fail");
-      if (json) printJson({ ok: isWell, checks });
-      else print(checks);
+      await (json ? printJson({ ok: isWell, checks }) : print(textOf(checks)));
       setExitCode(isWell ? 0 : 1);
     });
 }
@@ -168,10 +168,11 @@ function checkConfig(faults: readonly string[]): Finding {
 
 const COLOURS = { ok: "green", warn: "yellow", fail: "red" } as const;
 
-function print(checks: readonly Check[]): void {
+function textOf(checks: readonly Check[]): string {
   const width = Math.max(...checks.map(({ name }) => name.length));
-  for (const { name, status, message, hint } of checks) {
-    console.log(`${paint(COLOURS[status], status.padEnd(4))}  ${name.padEnd(width)}  ${message}`);
-    if (hint !== undefined) console.log(`${" ".repeat(6 + width)}  → ${hint}`);
-  }
+  const lines = checks.flatMap(({ name, status, message, hint }) => [
+    `${paint(COLOURS[status], status.padEnd(4))}  ${name.padEnd(width)}  ${message}`,
+    ...(hint === undefined ? [] : [`${" ".repeat(6 + width)}  → ${hint}`]),
+  ]);
+  return lines.join("\n");
 }

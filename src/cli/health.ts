@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { optionFor } from "../config/options.ts";
 import { messageOf, UsageError } from "../errors.ts";
+import { print } from "./results.ts";
 
 const TIMEOUT_MS = 3_000;
 
@@ -16,7 +17,7 @@ export function healthCommand(setExitCode: (code: number) => void): Command {
     .action(async ({ host, port }: { host: string; port: number }) => {
       if (port === 0) throw new UsageError("--port must name the port that the daemon listens on");
       const fault = await askHealth(host, port);
-      if (fault === null) console.log("ok");
+      if (fault === null) await print("ok");
       else console.error(`armorhooks: ${fault}`);
       setExitCode(fault === null ? 0 : 1);
     });

@@ -6,7 +6,8 @@ import type { Organization } from "../store/organizations.ts";
 import type { Store } from "../store/store.ts";
 import { readTimestamp } from "../timestamp.ts";
 import { parseName } from "./organizations.ts";
-import { paint, printable, printJson, printTable } from "./output.ts";
+import { paint, printable } from "./output.ts";
+import { print, printJson, printTable } from "./results.ts";
 import { keyView } from "./views.ts";
 import { withStore } from "./with-store.ts";
 
@@ -64,7 +65,7 @@ export function keyCommand(): Command {
     .action((options: Common & { org: string }) => withStore(options, (store) => list(store, options)));
   command
     .command("revoke")
-    .description("turn an API key off for good; a running daemon refuses it at once")
+    .description("turn an API key off for good; a running daemon refuses it within a second")
     .argument("<ID>", "the key's id")
     .addOption(optionFor("data-dir"))
     .addOption(optionFor("database"))
@@ -86,19 +87,18 @@ async function create(
     readOnly: readOnly === true,
     expiresAt: expiresAt ?? null,
   });
-  if (json) printJson({ key: keyView(key, organization.uuid), raw_key: rawKey });
-  else console.log(`${rawKey}\n${paint("dim", `key ${key.uuid}; this is the only time that it is shown`)}`);
+  const unseen = `key ${key.uuid} was made, and nobody has seen it: turn it off with "armorhooks key revoke ${key.uuid}" and make another`;
+  if (json) return printJson({ key: keyView(key, organization.uuid), raw_key: rawKey }, unseen);
+  const about = paint("dim", `key ${key.uuid}; this is the only time that it is shown`);
+  await print(`${rawKey}\n${about}`, unseen);
 }
 
 async function list(store: Store, { org, json }: Common & { org: string }): Promise<void> {
   const organization = await organizationOf(store, org);
   const keys = await store.apiKeys.list(organization.id);
   const views = keys.map((key) => keyView(key, organization.uuid));
-  if (json) {
-    printJson({ keys: views });
-    return;
-  }
-  printTable(
+  if (json) return printJson({ keys: views });
+  await printTable(
     ["ID", "NAME", "KEY", "PER MINUTE", "MAY", "STATE", "LAST USED", "EXPIRES"],
     views.map((view) => [
       view.id,
@@ -119,8 +119,8 @@ async function revoke(store: Store, id: string, { json }: Common): Promise<void>
   const organization = (await store.organizations.list()).find(
     ({ id: owner }) => owner === key.organizationId,
   );
-  if (json) printJson({ key: keyView(key, organization?.uuid ?? "") });
-  else console.log(`key ${key.uuid} is revoked`);
+  const done = `key ${key.uuid} is revoked`;
+  await (json ? printJson({ key: keyView(key, organization?.uuid ?? "") }, done) : print(done, done));
 }
 
 async function organizationOf(store: Store, uuid: string): Promise<Organization> {

@@ -4,6 +4,8 @@ import { parseHost } from "../config/parse.ts";
 import { createSigner } from "../delivery/signature.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import { paint, printable } from "./output.ts";
+import { print } from "./results.ts";
+import { watchSignals } from "./signals.ts";
 
 interface ListenOptions {
   host: string;
@@ -39,15 +41,19 @@ async function listen(options: ListenOptions): Promise<void> {
   if (options.secret !== undefined && !/^[0-9a-f]{64}$/.test(options.secret)) {
     throw new UsageError("--secret must be a webhook's secret, 64 hex digits, as it was returned");
   }
-  const server = serve(options);
+  const interrupted = watchSignals().next();
+  const { promise: unreadable, reject } = Promise.withResolvers<never>();
+  const server = serve(options, reject);
   console.error(`listening on ${server.url.origin}; interrupt to stop`);
-  await new Promise<void>((resolve) => {
-    for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => resolve());
-  });
-  await server.stop(true);
+  try {
+    await Promise.race([interrupted, unreadable]);
+  } finally {
+    await server.stop(true);
+  }
 }
 
-function serve({ host, port, secret, answer, json }: ListenOptions) {
+/** `onUnreadable` is told when nobody can read what is printed. */
+function serve({ host, port, secret, answer, json }: ListenOptions, onUnreadable: (error: unknown) => void) {
   try {
     return Bun.serve({
       hostname: host,
@@ -57,7 +63,12 @@ function serve({ host, port, secret, answer, json }: ListenOptions) {
       development: false,
       async fetch(request) {
         const received = await read(request, secret);
-        console.log(json ? JSON.stringify(received) : wordsOf(received, answer));
+        try {
+          await print(json ? JSON.stringify(received) : wordsOf(received, answer));
+        } catch (error) {
+          onUnreadable(error);
+          return new Response(null, { status: 503 });
+        }
         return new Response(null, { status: answer });
       },
     });

@@ -6,7 +6,8 @@ import { UsageError } from "../errors.ts";
 import { secretKeyExists } from "../secrets/key-file.ts";
 import { lockDataDir, moveToShared } from "../store/open.ts";
 import { type KeyOptions, keySourceOf } from "./key-source.ts";
-import { paint, printJson } from "./output.ts";
+import { paint } from "./output.ts";
+import { print, printJson } from "./results.ts";
 import { requireDatabase } from "./with-store.ts";
 
 const HELP = `
@@ -46,13 +47,15 @@ async function move({ to, json, ...options }: KeyOptions & { to: string; json?: 
     const progress = createBar();
     const moved = await moveToShared({ dataDir, url, secretKey: source, onProgress: progress.show });
     progress.end();
-    if (json) return printJson({ to: moved.to, ...moved.counts });
+    const done = `all was moved to ${moved.to}`;
+    if (json) return await printJson({ to: moved.to, ...moved.counts }, done);
     const { organizations, keys, webhooks, events, pending, finished } = moved.counts;
-    console.log(
+    const lines = [
       `moved to ${moved.to}, and counted there: ${organizations} organizations, ${keys} keys, ${webhooks} webhooks,`,
-    );
-    console.log(`${events} events, ${pending} pending and ${finished} finished deliveries`);
-    console.log(paint("dim", `every daemon needs --secret-key-file with the key in ${source.path}`));
+      `${events} events, ${pending} pending and ${finished} finished deliveries`,
+      paint("dim", `every daemon needs --secret-key-file with the key in ${source.path}`),
+    ];
+    await print(lines.join("\n"), done);
   } finally {
     lock.release();
   }

@@ -2,7 +2,8 @@ import { Command } from "commander";
 import { optionFor } from "../config/options.ts";
 import { UsageError } from "../errors.ts";
 import { DEFAULT_PLAN, isPlan, PLANS, type Plan } from "../plans.ts";
-import { printable, printJson, printTable } from "./output.ts";
+import { printable } from "./output.ts";
+import { print, printJson, printTable } from "./results.ts";
 import { organizationView } from "./views.ts";
 import { withStore } from "./with-store.ts";
 
@@ -26,7 +27,7 @@ export function organizationCommand(): Command {
     .addHelpText("after", "\nExample:\n  armorhooks org create --name acme --plan enterprise --json")
     .action(({ name, plan, ...common }: Common & { name: string; plan: Plan }) =>
       withStore(common, async (store) => {
-        print(await store.organizations.create({ name, plan }), common);
+        await show(await store.organizations.create({ name, plan }), common);
       }),
     );
   command
@@ -39,12 +40,11 @@ export function organizationCommand(): Command {
     .action((common: Common) =>
       withStore(common, async (store) => {
         const views = (await store.organizations.list()).map(organizationView);
-        if (common.json) printJson({ organizations: views });
-        else
-          printTable(
-            ["ID", "NAME", "PLAN", "CREATED"],
-            views.map((view) => [view.id, printable(view.name), view.plan, view.created_at]),
-          );
+        if (common.json) return printJson({ organizations: views });
+        await printTable(
+          ["ID", "NAME", "PLAN", "CREATED"],
+          views.map((view) => [view.id, printable(view.name), view.plan, view.created_at]),
+        );
       }),
     );
   command
@@ -66,16 +66,17 @@ export function organizationCommand(): Command {
           ...(plan && { plan }),
         });
         if (!updated) throw new UsageError("no organization has this id; see armorhooks org list", 1);
-        print(updated, common);
+        await show(updated, common);
       }),
     );
   return command;
 }
 
-function print(organization: Parameters<typeof organizationView>[0], { json }: Common): void {
+async function show(organization: Parameters<typeof organizationView>[0], { json }: Common): Promise<void> {
   const view = organizationView(organization);
-  if (json) printJson({ organization: view });
-  else console.log(`organization ${view.id} (${printable(view.name)}, plan ${view.plan})`);
+  const text = `organization ${view.id} (${printable(view.name)}, plan ${view.plan})`;
+  const done = `it is done: ${text}`;
+  await (json ? printJson({ organization: view }, done) : print(text, done));
 }
 
 /** A name for people: 1 to 200 characters. Throws UsageError. */

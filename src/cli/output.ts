@@ -122,22 +122,6 @@ function createStreamSend(): Send {
   };
 }
 
-/** Prints a value as JSON. */
-export function printJson(value: unknown): void {
-  console.log(JSON.stringify(value, null, process.stdout.isTTY ? 2 : 0));
-}
-
-/** Columns with their widest cell; the header in bold on a terminal. */
-export function printTable(header: readonly string[], rows: readonly (readonly string[])[]): void {
-  const widths = header.map((title, i) =>
-    Math.max(title.length, ...rows.map((row) => (row[i] ?? "").length)),
-  );
-  const line = (cells: readonly string[]): string =>
-    cells.map((cell, i) => (i === cells.length - 1 ? cell : cell.padEnd(widths[i] ?? 0))).join("  ");
-  console.log(paint("bold", line(header)));
-  for (const row of rows) console.log(line(row));
-}
-
 const CODES = { bold: "1", dim: "2", red: "31", green: "32", yellow: "33" } as const;
 
 /** Colour on a terminal, plain text elsewhere and with NO_COLOR (https://no-color.org). */

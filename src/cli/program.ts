@@ -13,7 +13,7 @@ import { listenCommand } from "./listen.ts";
 import { moveCommand } from "./move.ts";
 import { openApiDocument } from "./openapi.ts";
 import { organizationCommand } from "./organizations.ts";
-import { printJson } from "./output.ts";
+import { OutputError, print, printJson } from "./results.ts";
 import { notifySecretCommand, secretKeyCommand } from "./secrets.ts";
 import { send } from "./send.ts";
 import { serve } from "./serve.ts";
@@ -21,29 +21,57 @@ import { statusCommand } from "./status.ts";
 import { tailCommand } from "./tail.ts";
 import { webhookCommand } from "./webhooks.ts";
 
-/** Runs one command line; the answer is the exit code. Every refusal is one line: the API's own with --json, or one on standard error. */
+/** Runs one command line; the answer is the exit code. Every refusal is one line on standard error, and with --json an object on standard output. */
 export async function run(args: readonly string[]): Promise<number> {
   dropEmptyVariables();
   let exitCode = 0;
   const program = createProgram((code) => {
     exitCode = code;
   });
+  const help = takeOver(program);
   try {
-    await program.parseAsync(args, { from: "user" });
+    await program.parseAsync(args, { from: "user" }).catch(refuseUnlessEnded);
+    if (help.length > 0) await print(help.join("").trimEnd());
     return exitCode;
   } catch (error) {
-    return exitCodeOf(error);
+    return await refuse(error, args.includes("--json"));
   }
 }
 
-function exitCodeOf(error: unknown): number {
-  // Commander has printed its own line; its code 1 is our 2.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (error instanceof ApiRefusal) {
-    printJson(error.answer);
+/** Commander would end the process itself, and print errors in its own way; what it prints on standard output is gathered. */
+function takeOver(command: Command, help: string[] = []): readonly string[] {
+  command.exitOverride();
+  command.configureOutput({ writeOut: (text) => help.push(text), outputError: () => {} });
+  // What was added is no heir of these.
+  for (const child of command.commands) takeOver(child, help);
+  return help;
+}
+
+/** Of what commander refuses: one line, without the value of an option that it does not know, which may be a secret. */
+function refuseUnlessEnded(error: unknown): void {
+  if (!(error instanceof CommanderError)) throw error;
+  if (error.exitCode === 0) return;
+  // Its help is on standard error already.
+  if (error.code === "commander.help") throw new UsageError("say which command");
+  const line = error.message.replace(/^error: /, "").replaceAll("\n", " ");
+  throw new UsageError(line.replace(/^(unknown option '[^'=]+)=.*'/, "$1'"));
+}
+
+/** Prints why a command has failed; the answer is its exit code. */
+async function refuse(error: unknown, json: boolean): Promise<number> {
+  if (error instanceof OutputError) {
+    if (!error.isQuiet) console.error(`armorhooks: ${error.message}`);
     return error.exitCode;
   }
-  console.error(`armorhooks: ${messageOf(error)}`);
+  const isFromApi = error instanceof ApiRefusal;
+  if (!isFromApi) console.error(`armorhooks: ${messageOf(error)}`);
+  try {
+    if (isFromApi) await printJson(error.answer);
+    else if (json) await printJson({ error: { message: messageOf(error) } });
+  } catch (unwritable) {
+    if (isFromApi) return refuse(unwritable, false);
+    // Standard error has said it.
+  }
   return error instanceof UsageError ? error.exitCode : 1;
 }
 
@@ -108,14 +136,7 @@ function createProgram(setExitCode: (code: number) => void): Command {
     .command("version")
     .description("print the version")
     .addHelpText("after", "\nExample:\n  armorhooks version")
-    .action(() => console.log(VERSION));
+    .action(() => print(VERSION));
 
-  exitInsteadOfEnding(program);
   return program;
-}
-
-/** Commander would end the process itself; and subcommands do not inherit this. */
-function exitInsteadOfEnding(command: Command): void {
-  command.exitOverride();
-  for (const child of command.commands) exitInsteadOfEnding(child);
 }

@@ -9,6 +9,7 @@ import { lockDataDir } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { type KeyOptions, keySourceOf } from "./key-source.ts";
 import { paint } from "./output.ts";
+import { print } from "./results.ts";
 import { requireDatabase, withExistingStore } from "./with-store.ts";
 
 const ROTATE_HELP = `
@@ -45,8 +46,9 @@ async function rotate(options: KeyOptions): Promise<void> {
     const rotateKey = (store: Store): Promise<number> => store.secrets.rotateKey();
     // The lock that an upgrade would wait for is this command's own.
     const count = await withExistingStore(options, rotateKey, { secretKey: source, beforeUpgrade() {} });
-    console.log(`new secret key in ${source.path}; secrets of ${count} webhooks encrypted with it`);
-    console.log(paint("dim", "with --notify-url: notices have a new secret, see armorhooks notify-secret"));
+    const done = `new secret key in ${source.path}; secrets of ${count} webhooks encrypted with it`;
+    const note = paint("dim", "with --notify-url: notices have a new secret, see armorhooks notify-secret");
+    await print(`${done}\n${note}`, done);
   } finally {
     lock?.release();
   }
@@ -64,7 +66,7 @@ export function notifySecretCommand(): Command {
     .addOption(optionFor("data-dir"))
     .addOption(optionFor("secret-key-file"))
     .addHelpText("after", "\nExample:\n  armorhooks notify-secret --data-dir /var/lib/armorhooks")
-    .action((options: KeyOptions) => {
+    .action(async (options: KeyOptions) => {
       const source = keySourceOf(options);
       if (!secretKeyExists(source)) {
         throw new UsageError(
@@ -72,6 +74,6 @@ export function notifySecretCommand(): Command {
           1,
         );
       }
-      console.log(createSecretBox(readSecretKey(source.path)).derive(NOTICE_PURPOSE));
+      await print(createSecretBox(readSecretKey(source.path)).derive(NOTICE_PURPOSE));
     });
 }

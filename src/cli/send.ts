@@ -1,9 +1,12 @@
-import { createReadStream, statSync } from "node:fs";
+import { createReadStream, fstatSync, statSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { messageOf, UsageError } from "../errors.ts";
+import { OutputError, print } from "./results.ts";
 
 const EXIT_REFUSED = 1;
 const EXIT_NO_DAEMON = 3;
+
+const STDIN = 0;
 
 /** Lines in flight: enough to keep the daemon's batches full, few enough to hold in memory. */
 const MAX_UNACKED = 4_096;
@@ -11,18 +14,14 @@ const MAX_UNACKED = 4_096;
 /** Feeds lines to the socket and prints each ack; the answer is the exit code. */
 export async function send(socketPath: string, file: string | undefined): Promise<number> {
   const { input, size } = await openInput(file);
-  const socket = await open(socketPath);
-  if (!socket) {
-    console.error(
-      `armorhooks: no daemon answers at ${socketPath}; start one with "armorhooks serve", or name its --socket`,
-    );
-    return EXIT_NO_DAEMON;
-  }
-  const session = createSession(socket, size);
-  for await (const line of linesOf(input)) {
-    if (!(await session.push(line))) break;
-  }
-  const { sent, refused, answered, milliseconds } = await session.end();
+  const session = createSession(await open(socketPath), size);
+  const feed = async (): Promise<Result> => {
+    for await (const line of linesOf(input)) {
+      if (!(await session.push(line))) break;
+    }
+    return session.end();
+  };
+  const { sent, refused, answered, milliseconds } = await Promise.race([feed(), session.unreadable]);
   const rate = Math.round(answered / Math.max(0.001, milliseconds / 1000));
   console.error(
     `${answered} answered, ${refused} refused, ${sent - answered} unanswered, in ${(milliseconds / 1000).toFixed(1)} s (${rate}/s)`,
@@ -43,7 +42,12 @@ interface Input {
 }
 
 async function openInput(file: string | undefined): Promise<Input> {
-  if (file === undefined || file === "-") return { input: process.stdin, size: null };
+  if (file === undefined || file === "-") {
+    if (fstatSync(STDIN).isDirectory()) {
+      throw new UsageError("cannot read standard input: it is a directory");
+    }
+    return { input: process.stdin, size: null };
+  }
   const stats = statSync(file, { throwIfNoEntry: false });
   // A directory can be opened; only reading it fails.
   if (stats?.isDirectory()) throw new UsageError(`cannot read ${file}: it is a directory`);
@@ -54,12 +58,32 @@ async function openInput(file: string | undefined): Promise<Input> {
   });
 }
 
-function open(path: string): Promise<Socket | null> {
-  return new Promise((resolve) => {
+function open(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
     const socket = connect({ path });
     socket.once("connect", () => resolve(socket));
-    socket.once("error", () => resolve(null));
+    socket.once("error", (error) => reject(new UsageError(reasonOf(path, error), EXIT_NO_DAEMON)));
   });
+}
+
+/** Why nobody can be reached at a path: whoever may not open it cannot tell whether a daemon is there. */
+function reasonOf(path: string, { code, message }: NodeJS.ErrnoException): string {
+  if (code === "EACCES" || code === "EPERM") {
+    return `may not open the socket ${path} (${code}); run as a user who may, the daemon's or one of its group`;
+  }
+  if (code !== "ENOENT" && code !== "ECONNREFUSED") return `cannot connect to the socket ${path}: ${message}`;
+  const fault = faultOf(path);
+  if (fault !== null) return `${path} ${fault}; name the daemon's socket with --socket`;
+  return `no daemon answers at ${path}; start one with "armorhooks serve", or name its --socket`;
+}
+
+/** What is at a path where there is no socket; null for one that nobody listens on, and for nothing. */
+function faultOf(path: string): string | null {
+  try {
+    return statSync(path).isSocket() ? null : "is not a socket";
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOTDIR" ? "is below what is not a directory" : null;
+  }
 }
 
 const BYTE_ORDER_MARK = Buffer.from("\uFEFF");
@@ -99,9 +123,12 @@ interface Result {
 }
 
 interface Session {
-  /** Sends one line, waiting while too many are unanswered; false when the daemon has gone. */
+  /** Sends one line, waiting while the acks of too many are not printed; false when the daemon has gone. */
   push(line: Buffer): Promise<boolean>;
+  /** Waits until every ack that comes has been printed. */
   end(): Promise<Result>;
+  /** Rejects with OutputError when an ack cannot be printed. */
+  unreadable: Promise<never>;
 }
 
 const NEWLINE = Buffer.from("\n");
@@ -113,6 +140,9 @@ function createSession(socket: Socket, size: number | null): Session {
   let closed = false;
   let wake: (() => void) | null = null;
   let acks = "";
+  /** Ends when all acks so far are printed. */
+  let printed: Promise<void> = Promise.resolve();
+  const { promise: unreadable, reject } = Promise.withResolvers<never>();
 
   const notify = (): void => {
     wake?.();
@@ -123,16 +153,25 @@ function createSession(socket: Socket, size: number | null): Session {
       wake = resolve;
     });
 
+  /** An ack counts once it is printed: a slow reader holds up what is sent, and is told of all of it. */
+  const show = async (lines: readonly string[]): Promise<void> => {
+    try {
+      await print(lines.join("\n"));
+    } catch (error) {
+      progress.stop();
+      socket.destroy();
+      return reject(withCount(error, result.answered));
+    }
+    result.answered += lines.length;
+    result.refused += lines.filter((line) => !line.startsWith('{"ok":true')).length;
+    notify();
+  };
+
   socket.setEncoding("utf8");
   socket.on("data", (text: string) => {
     const lines = (acks + text).split("\n");
     acks = lines.pop() ?? "";
-    for (const line of lines) {
-      result.answered += 1;
-      if (!line.startsWith('{"ok":true')) result.refused += 1;
-    }
-    if (lines.length > 0) process.stdout.write(`${lines.join("\n")}\n`);
-    notify();
+    if (lines.length > 0) printed = show(lines);
   });
   socket.on("drain", notify);
   socket.on("error", notify);
@@ -153,12 +192,21 @@ function createSession(socket: Socket, size: number | null): Session {
     },
     async end() {
       while (!closed && result.answered < result.sent) await changed();
+      await printed;
       socket.end();
       progress.stop();
       result.milliseconds = performance.now() - started;
       return result;
     },
+    unreadable,
   };
+}
+
+/** A reader that has gone is told nothing, as it wanted no more. */
+function withCount(error: unknown, printed: number): unknown {
+  if (!(error instanceof OutputError) || error.isQuiet) return error;
+  const advice = "send the lines after those again (with an id, repeats are recognised)";
+  return new UsageError(`${error.message}; ${printed} acks were printed: ${advice}`, error.exitCode);
 }
 
 const PROGRESS_MS = 200;

@@ -1,28 +1,34 @@
-import { readFileSync, writeSync } from "node:fs";
-import { constants } from "node:os";
+import { writeSync } from "node:fs";
 import { yieldToDeliveries } from "../compiler-threads.ts";
 import type { Config } from "../config/config.ts";
 import { createDaemon, type Daemon } from "../daemon.ts";
 import { messageOf, UsageError } from "../errors.ts";
-import { createLogger, type Logger } from "../log.ts";
+import { createLogger, type Logger, type LogWriter } from "../log.ts";
 import type { Store } from "../store/store.ts";
 import { VERSION } from "../version.ts";
 import { DEFAULT_RATE_LIMIT_PER_MINUTE } from "./keys.ts";
 import { createOutput } from "./output.ts";
+import { type Signals, watchSignals } from "./signals.ts";
 
 /** Runs the daemon until SIGTERM, SIGINT or SIGHUP; the answer is the exit code. */
 export async function serve(config: Config, bootstrap: boolean): Promise<number> {
   const output = createOutput();
   const log = createLogger({ level: config.logLevel, write: output.write });
   try {
-    return await run(config, bootstrap, log);
+    return await run(config, bootstrap, { log, write: output.write });
   } finally {
     log.flush();
     await output.finish();
   }
 }
 
-async function run(config: Config, bootstrap: boolean, log: Logger): Promise<number> {
+interface Log {
+  log: Logger;
+  /** For what is written whatever the level. */
+  write: LogWriter;
+}
+
+async function run(config: Config, bootstrap: boolean, { log, write }: Log): Promise<number> {
   // One faulty promise must not end the deliveries of everybody; it is logged and counted as what it is.
   process.on("unhandledRejection", (error) =>
     log.error("fault", { where: "promise", error: messageOf(error) }),
@@ -37,63 +43,32 @@ async function run(config: Config, bootstrap: boolean, log: Logger): Promise<num
   const { url, socket } = await daemon.start(async (at) => {
     if (bootstrap) await bootstrapStore(daemon.store, at);
   });
-  announce(log, config, { url, socket });
+  announce({ log, write }, config, { url, socket });
   log.info("stopping", { signal: await signal });
   return shutDown(daemon, log, signals);
 }
 
 /** The ready line is printed whatever the log level: scripts wait for it. */
-function announce(log: Logger, config: Config, at: { url: string; socket: string }): void {
+function announce({ log, write }: Log, config: Config, at: { url: string; socket: string }): void {
   const fields = { ...at, version: VERSION, pid: process.pid, paused: config.paused };
   if (log.enabled("info")) log.info("ready", fields);
-  else console.log(JSON.stringify({ level: "info", time: Date.now(), msg: "ready", ...fields }));
+  else {
+    const line = JSON.stringify({ level: "info", time: Date.now(), msg: "ready", ...fields });
+    write(Buffer.from(`${line}\n`), () => {});
+  }
   log.flush();
 }
 
+/** What is in flight may end; a second signal, once it cannot be the first one again, cuts that short. */
 async function shutDown(daemon: Daemon, log: Logger, signals: Signals): Promise<number> {
-  const second = signals.next().then(() => false);
+  const second = signals.next().then((signal) => {
+    log.warn("a second signal cuts the drain short", { signal });
+    return false;
+  });
   const drained = await Promise.race([daemon.stop(), second]);
   if (!drained) log.warn("stopped before everything in flight had ended; those attempts will be repeated");
   log.info("stopped");
   return 0;
-}
-
-interface Signals {
-  /** The next signal that asks to stop. */
-  next(): Promise<string>;
-}
-
-/** A terminal that closes sends SIGHUP more than once (the kernel and the shell): only the first one counts. */
-function watchSignals(): Signals {
-  let resolve = (_name: string): void => {};
-  const on = (name: string): void => resolve(name);
-  for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, on);
-  if (!isIgnored("SIGHUP")) process.on("SIGHUP", once(on));
-  return {
-    next: () =>
-      new Promise((next) => {
-        resolve = next;
-      }),
-  };
-}
-
-function once(run: (name: string) => void): (name: string) => void {
-  let ran = false;
-  return (name) => {
-    if (!ran) run(name);
-    ran = true;
-  };
-}
-
-/** Whether the process was started to go on regardless of a signal, as by `nohup`. Only Linux says so. */
-function isIgnored(name: "SIGHUP"): boolean {
-  try {
-    const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
-    return (BigInt(`0x${mask}`) >> BigInt(constants.signals[name] - 1)) % 2n === 1n;
-  } catch {
-    // No such file elsewhere.
-    return false;
-  }
 }
 
 /** On a database without organizations: one with every feature, and a key that is shown once. */
@@ -125,7 +100,7 @@ function invitation(url: string, rawKey: string): string {
 
 const STDOUT = 1;
 
-/** Unlike console.log, fails when nobody can read it. */
+/** At once, as the key is stored only when this has not failed. */
 function show(text: string): void {
   try {
     writeSync(STDOUT, text);

@@ -1,4 +1,5 @@
-import { paint, printable, printTable } from "./output.ts";
+import { paint, printable } from "./output.ts";
+import { tableOf } from "./results.ts";
 
 /** A delivery that has been pending for longer than this, in seconds, needs a look. */
 export const OLDEST_PENDING_LIMIT_S = 3_600;
@@ -46,29 +47,31 @@ export interface WebhookStatus {
   waiting_until: string | null;
 }
 
-export function printStatus(status: Status): void {
+export function statusText(status: Status): string {
   const { webhooks, pending, last_hour: hour, attention } = status;
   const daemon = status.daemon_running ? paint("green", "running") : paint("red", "not running");
   const errors = Object.entries(hour.errors).map(([error, n]) => `${error} ${n}`);
-  line("armorhooks", `${status.version}, ${status.data_dir}`);
-  line("daemon", daemon);
-  if (status.daemons) printDaemons(status.daemons);
-  line(
-    "webhooks",
-    `${webhooks.enabled} enabled, ${alarming(webhooks.failing, "failing")}, ${webhooks.waiting} waiting, ${alarming(webhooks.disabled, "disabled")}`,
-  );
-  line("pending", `${grouped(pending.deliveries)} deliveries${oldestText(pending.oldest_seconds)}`);
-  line(
-    "last hour",
-    `${grouped(hour.attempts)} attempts, ${grouped(hour.succeeded)} succeeded, ${alarming(hour.failed, "failed")}${errors.length > 0 ? ` (${errors.join(", ")})` : ""}`,
-  );
-  if (attention.length > 0) printAttention(attention);
+  const lines = [
+    line("armorhooks", `${status.version}, ${status.data_dir}`),
+    line("daemon", daemon),
+    ...(status.daemons ? daemonLines(status.daemons) : []),
+    line(
+      "webhooks",
+      `${webhooks.enabled} enabled, ${alarming(webhooks.failing, "failing")}, ${webhooks.waiting} waiting, ${alarming(webhooks.disabled, "disabled")}`,
+    ),
+    line("pending", `${grouped(pending.deliveries)} deliveries${oldestText(pending.oldest_seconds)}`),
+    line(
+      "last hour",
+      `${grouped(hour.attempts)} attempts, ${grouped(hour.succeeded)} succeeded, ${alarming(hour.failed, "failed")}${errors.length > 0 ? ` (${errors.join(", ")})` : ""}`,
+    ),
+    ...(attention.length > 0 ? attentionLines(attention) : []),
+  ];
+  return lines.join("\n");
 }
 
 /** The shares of all that send, and how long ago each was heard of. */
-function printDaemons(daemons: readonly DaemonStatus[]): void {
-  line("daemons", daemons.length === 0 ? paint("red", "none") : String(daemons.length));
-  printTable(
+function daemonLines(daemons: readonly DaemonStatus[]): string[] {
+  const table = tableOf(
     ["HOST", "VERSION", "SHARE", "LAST SIGN OF LIFE", "LEASE"],
     daemons.map(({ host, version, sends, partitions, last_sign_of_life_ms, lease_ms }) => [
       printable(host),
@@ -78,16 +81,16 @@ function printDaemons(daemons: readonly DaemonStatus[]): void {
       lease_ms > 0 ? `${(lease_ms / 1000).toFixed(1)} s left` : "run out",
     ]),
   );
-  console.log("");
+  const count = daemons.length === 0 ? paint("red", "none") : String(daemons.length);
+  return [line("daemons", count), ...table, ""];
 }
 
 /** What fits on one screen with the lines above. */
 const MAX_ROWS = 15;
 const MAX_WHY_LENGTH = 60;
 
-function printAttention(attention: readonly WebhookStatus[]): void {
-  console.log("");
-  printTable(
+function attentionLines(attention: readonly WebhookStatus[]): string[] {
+  const table = tableOf(
     ["WEBHOOK", "NAME", "ORGANIZATION", "HOST", "STATE", "FAILURES", "PENDING", "LAST ATTEMPT", "WHY"],
     attention
       .slice(0, MAX_ROWS)
@@ -103,7 +106,8 @@ function printAttention(attention: readonly WebhookStatus[]): void {
         printable(reasonOf(webhook)).slice(0, MAX_WHY_LENGTH),
       ]),
   );
-  if (attention.length > MAX_ROWS) console.log(`… and ${attention.length - MAX_ROWS} more; --json lists all`);
+  const more = attention.length - MAX_ROWS;
+  return ["", ...table, ...(more > 0 ? [`… and ${more} more; --json lists all`] : [])];
 }
 
 function reasonOf({ state, why, waiting_until }: WebhookStatus): string {
@@ -111,8 +115,8 @@ function reasonOf({ state, why, waiting_until }: WebhookStatus): string {
   return why ?? "";
 }
 
-function line(name: string, text: string): void {
-  console.log(`${paint("bold", name.padEnd(12))}${text}`);
+function line(name: string, text: string): string {
+  return `${paint("bold", name.padEnd(12))}${text}`;
 }
 
 function alarming(count: number, what: string): string {

@@ -9,12 +9,12 @@ import type { LatestFailure } from "../store/overview.ts";
 import type { Store } from "../store/store.ts";
 import type { Webhook } from "../store/webhooks.ts";
 import { VERSION } from "../version.ts";
-import { printJson } from "./output.ts";
+import { print, printJson } from "./results.ts";
 import {
   type DaemonStatus,
   OLDEST_PENDING_LIMIT_S,
-  printStatus,
   type Status,
+  statusText,
   type WebhookStatus,
 } from "./status-print.ts";
 import { type Place, withExistingStore } from "./with-store.ts";
@@ -47,8 +47,7 @@ export function statusCommand(setExitCode: (code: number) => void): Command {
     .addHelpText("after", HELP)
     .action(async ({ json, ...place }: Place & { json?: boolean }) => {
       const status = await withExistingStore(place, (store) => readStatus(store, resolve(place.dataDir)));
-      if (json) printJson(status);
-      else printStatus(status);
+      await (json ? printJson(status) : print(statusText(status)));
       setExitCode(status.ok ? 0 : 1);
     });
 }

@@ -2,6 +2,8 @@ import { Command } from "commander";
 import { IndigiArmorError, type Outcome } from "../client/index.ts";
 import { type ApiOptions, addApiOptions, connectToApi } from "./api.ts";
 import { paint, printable } from "./output.ts";
+import { print } from "./results.ts";
+import { watchSignals } from "./signals.ts";
 
 /** `armorhooks tail` */
 export function tailCommand(): Command {
@@ -17,15 +19,18 @@ const PAUSE_MS = 1_000;
 
 async function tail(options: ApiOptions): Promise<void> {
   const { client, outward } = connectToApi(options);
-  const interrupted = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => interrupted.abort());
-  const { signal } = interrupted;
+  const ending = new AbortController();
+  const interrupted = watchSignals()
+    .next()
+    .then(() => ending.abort());
+  const { signal } = ending;
   let connected = false;
   while (!signal.aborted) {
     try {
       for await (const outcome of client.stream({ signal })) {
         connected = true;
-        console.log(options.json ? JSON.stringify(outcome) : lineOf(outcome));
+        // A reader that takes nothing more must not hold up the end.
+        await Promise.race([print(options.json ? JSON.stringify(outcome) : lineOf(outcome)), interrupted]);
       }
       connected = true;
     } catch (error) {

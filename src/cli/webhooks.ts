@@ -5,7 +5,8 @@ import { EVENT_TYPES } from "../event-types.ts";
 import { WEBHOOK_FORMATS, type WebhookFormat } from "../formats.ts";
 import { ACTIONS, type Action } from "../webhook-filter.ts";
 import { type ApiOptions, addApiOptions, ask, parseList } from "./api.ts";
-import { paint, printable, printJson, printTable } from "./output.ts";
+import { paint, printable } from "./output.ts";
+import { print, printJson, printTable } from "./results.ts";
 
 /** What can be said of a webhook on the command line. */
 interface Fields {
@@ -92,7 +93,7 @@ function addFields(command: Command): Command {
 async function list(options: ApiOptions): Promise<void> {
   const webhooks = await ask(options, (client) => client.listWebhooks());
   if (options.json) return printJson({ webhooks });
-  printTable(
+  await printTable(
     ["ID", "NAME", "HOST", "EVENTS", "FORMAT", "STATE", "LAST ATTEMPT"],
     webhooks.map((webhook) => [
       webhook.id,
@@ -114,9 +115,11 @@ function stateOf({ enabled, failure_count, disabled_reason }: Webhook): string {
 
 async function create(url: string, options: ApiOptions & Fields): Promise<void> {
   const webhook = await ask(options, (client) => client.createWebhook({ url, ...inputOf(options) }));
-  if (options.json) return printJson({ webhook });
-  console.log(`webhook ${webhook.id}`);
-  console.log(`secret  ${webhook.secret}\n${paint("dim", "this is the only time that the secret is shown")}`);
+  const { id, secret } = webhook;
+  const unseen = `webhook ${id} was made, and nobody has seen its secret: POST /v1/webhooks/${id}/rotate-secret gives another, "armorhooks webhook delete ${id}" takes it back`;
+  if (options.json) return printJson({ webhook }, unseen);
+  const note = paint("dim", "this is the only time that the secret is shown");
+  await print(`webhook ${id}\nsecret  ${secret}\n${note}`, unseen);
 }
 
 async function update(id: string, options: ApiOptions & Changes): Promise<void> {
@@ -132,22 +135,22 @@ async function update(id: string, options: ApiOptions & Changes): Promise<void> 
   if (Object.keys(input).length === 0)
     throw new UsageError("say what to change; see armorhooks webhook update --help");
   const webhook = await ask(options, (client) => client.updateWebhook(id, input));
-  if (options.json) printJson({ webhook });
-  else console.log(`webhook ${webhook.id} is ${stateOf(webhook)}`);
+  const done = `webhook ${webhook.id} is ${stateOf(webhook)}`;
+  await (options.json ? printJson({ webhook }, `it is done: ${done}`) : print(done, `it is done: ${done}`));
 }
 
 async function test(id: string, options: ApiOptions): Promise<number> {
   const result = await ask(options, (client) => client.testWebhook(id));
-  if (options.json) printJson(result);
-  else if (result.success) console.log(`the receiver answered ${result.status}`);
+  if (options.json) await printJson(result);
+  else if (result.success) await print(`the receiver answered ${result.status}`);
   else console.error(`armorhooks: ${result.error ?? "the test failed"}`);
   return result.success ? 0 : 1;
 }
 
 async function remove(id: string, options: ApiOptions): Promise<void> {
   const answer = await ask(options, (client) => client.deleteWebhook(id));
-  if (options.json) printJson(answer);
-  else console.log(`webhook ${id} is deleted`);
+  const done = `webhook ${id} is deleted`;
+  await (options.json ? printJson(answer, done) : print(done, done));
 }
 
 /** What the flags say, as the API takes it. */

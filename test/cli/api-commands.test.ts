@@ -184,12 +184,12 @@ describe("armorhooks webhook", () => {
     expect(printed.error.message).toBe((direct.body as typeof printed).error.message);
   }, 20_000);
 
-  test("with --json, what is not from the API is a line on standard error as ever", async () => {
+  test("with --json, what is not from the API is a line on standard error as ever, and an object too", async () => {
     const page = startReceiver(() => new Response("<h1>nothing here</h1>", { status: 404 }));
     for (const url of [page.url, "http://127.0.0.1:1"]) {
       const answer = await run("webhook", "list", "--url", new URL(url).origin, "--json");
-      expect([answer.code, answer.stdout]).toEqual([1, ""]);
-      expect(answer.stderr).toMatch(/^armorhooks: .+\n$/);
+      const [, message] = /^armorhooks: (.+)\n$/.exec(answer.stderr) ?? [];
+      expect([answer.code, JSON.parse(answer.stdout)]).toEqual([1, { error: { message } }]);
     }
     await page.stop();
   });

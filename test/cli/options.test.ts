@@ -66,7 +66,9 @@ describe("--host", () => {
     for (const host of ["999.1.1.1", "http://x", "a b"]) {
       const { code, stdout, stderr } = await runCommand([name, "--host", host], { cwd: dir });
       expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-      expect(stderr).toMatch(/^error: option '--host <HOST>' argument .* is invalid\. It must be an address/);
+      expect(stderr).toMatch(
+        /^armorhooks: option '--host <HOST>' argument .* is invalid\. It must be an address/,
+      );
       expect(stderr.trim().split("\n")).toHaveLength(1);
     }
     expect(existsSync(join(dir, "data"))).toBe(false);

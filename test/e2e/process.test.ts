@@ -180,6 +180,45 @@ describe("SIGHUP", () => {
   });
 });
 
+describe("SIGINT", () => {
+  /** A daemon with one request in flight that takes so long. */
+  async function busyDaemon(milliseconds: number) {
+    const receiver = receive(async () => {
+      await Bun.sleep(milliseconds);
+      return new Response();
+    });
+    const daemon = await startBinary();
+    await register(daemon, receiver.url);
+    const scanner = await connectScanner(daemon.socket);
+    await scanner.send(scan());
+    await until("the request is there", () => receiver.received.length === 1);
+    return daemon;
+  }
+
+  test("that comes twice, as to a group and from its parent, is one Ctrl-C and drains", async () => {
+    const daemon = await busyDaemon(1_500);
+    process.kill(daemon.pid, "SIGINT");
+    await Bun.sleep(50);
+    expect(await daemon.stop("SIGINT")).toBe(0);
+    expect(linesOf(daemon, "delivery finished")).toHaveLength(1);
+    expect(linesOf(daemon, "stopping")).toMatchObject([{ signal: "SIGINT" }]);
+    expect(daemon.log.filter(({ level }) => level === "warn")).toEqual([]);
+  });
+
+  test("a later second signal cuts the drain short, and the log says so", async () => {
+    const daemon = await busyDaemon(6_000);
+    process.kill(daemon.pid, "SIGINT");
+    await Bun.sleep(1_200);
+    const began = performance.now();
+    expect(await daemon.stop("SIGTERM")).toBe(0);
+    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(daemon.log.filter(({ level }) => level === "warn")).toMatchObject([
+      { msg: "a second signal cuts the drain short", signal: "SIGTERM" },
+      { msg: "stopped before everything in flight had ended; those attempts will be repeated" },
+    ]);
+  });
+});
+
 describe("what is around it", () => {
   test(".env and bunfig.toml in the working directory are not read", async () => {
     const dir = emptyDir();

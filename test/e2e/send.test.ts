@@ -1,13 +1,29 @@
 import { afterEach, expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { type Ack, program, scan } from "../support/daemon.ts";
+import { type Ack, BINARY, program, scan } from "../support/daemon.ts";
 import { atEnd, cleanUp, command, emptyDir, startBinary } from "../support/e2e.ts";
 
 afterEach(cleanUp);
 
 const LINE = JSON.stringify(scan());
+
+/** Runs a command line in a shell, which says the exit code of its `send`; what that reads comes line by line and has no end. */
+async function shell(cwd: string, line: string, input: readonly string[] = []) {
+  const [args, into = ""] = line.split(/(?= [|>])/);
+  const script = `{ '${program(true).join("' '")}' ${args}; echo "exit $?" >&2; } ${into}`;
+  const child = Bun.spawn(["sh", "-c", script], { cwd, stdin: "pipe", stdout: "pipe", stderr: "pipe" });
+  atEnd(() => child.kill("SIGKILL"));
+  const ends = Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+  for (const text of input) {
+    child.stdin.write(`${text}\n`);
+    await child.stdin.flush();
+    await Bun.sleep(200);
+  }
+  const [stdout, stderr] = await ends;
+  return { stdout, stderr };
+}
 
 function acksOf(stdout: string): Ack[] {
   return stdout
@@ -49,6 +65,36 @@ test("draws a bar on a terminal while the acks go to a file", async () => {
   expect(filled[0]).toBeLessThan(24);
   expect(readFileSync(join(dir, "acks.ndjson"), "utf8").split("\n")).toHaveLength(60_001);
 }, 15_000);
+
+test("holds up what is sent for a slow reader, who gets every ack", async () => {
+  const { dir } = await startBinary({ args: ["--log-level", "warn"] });
+  writeFileSync(join(dir, "events.ndjson"), `${LINE}\n`.repeat(20_000));
+  const { stdout, stderr } = await shell(dir, "send events.ndjson | { sleep 2; wc -l; }");
+  expect(stdout.trim()).toBe("20000");
+  expect(stderr).toMatch(/^20000 answered, 0 refused, 0 unanswered, in .*\nexit 0\n$/);
+}, 15_000);
+
+test("ends quietly with its reader, also while it waits for input", async () => {
+  const { dir } = await startBinary({ args: ["--log-level", "warn"] });
+  writeFileSync(join(dir, "events.ndjson"), `${LINE}\n`.repeat(20_000));
+  const file = await shell(dir, "send events.ndjson | head -1");
+  expect(acksOf(file.stdout)).toMatchObject([{ ok: true }]);
+  expect(file.stderr).toBe("exit 1\n");
+  const began = performance.now();
+  // Its standard input stays open.
+  const waiting = await shell(dir, "send | head -1", [LINE, LINE, LINE]);
+  expect(acksOf(waiting.stdout)).toMatchObject([{ ok: true }]);
+  expect(waiting.stderr).toBe("exit 1\n");
+  expect(performance.now() - began).toBeLessThan(10_000);
+}, 20_000);
+
+test("says which lines to send again when the acks cannot be written", async () => {
+  const { dir } = await startBinary();
+  const { stderr } = await shell(dir, "send >/dev/full", [LINE]);
+  expect(stderr).toMatch(
+    /^armorhooks: cannot write to standard output: ENOSPC: .*; 0 acks were printed: send the lines after those again .*\nexit 1\n$/,
+  );
+});
 
 test("skips a byte order mark before the first line", async () => {
   const { dir } = await startBinary();
@@ -98,6 +144,48 @@ test("exits 3 and says what to do when no daemon is at the socket", async () => 
   await daemon.stop("SIGKILL");
   const left = await command(["send", "--socket", daemon.socket], { cwd: dir, input: LINE });
   expect(left).toMatchObject({ code: 3, stdout: "" });
+});
+
+test.skipIf(process.getuid?.() !== 0)(
+  "a socket that may not be opened is none that nobody answers at",
+  async () => {
+    const { socket, dir } = await startBinary();
+    chmodSync(socket, 0o600);
+    chmodSync(dir, 0o755);
+    chmodSync(join(dir, "data"), 0o755);
+    const nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    const copy = join(dir, "armorhooks");
+    copyFileSync(BINARY, copy);
+    const send = () =>
+      Bun.spawnSync([...nobody, copy, "send", "--socket", socket], { cwd: dir, stdin: Buffer.from(LINE) });
+    const closedSocket = send();
+    chmodSync(join(dir, "data"), 0o700);
+    for (const { exitCode, stdout, stderr } of [closedSocket, send()]) {
+      expect([exitCode, stdout.toString()]).toEqual([3, ""]);
+      expect(stderr.toString()).toMatch(
+        /^armorhooks: may not open the socket .*sock \(EACCES\); run as a user who may, .*\n$/,
+      );
+    }
+  },
+);
+
+test("what is no socket is called that, and one below a file too", async () => {
+  const dir = emptyDir();
+  writeFileSync(join(dir, "file"), "");
+  const ends = [];
+  for (const path of ["file", "file/x"])
+    ends.push(await command(["send", "--socket", path], { cwd: dir, input: LINE }));
+  expect(ends.map(({ code }) => code)).toEqual([3, 3]);
+  expect(ends.map(({ stderr }) => stderr)).toEqual([
+    expect.stringMatching(/file is not a socket; name/),
+    expect.stringMatching(/file\/x is below what is not a directory; name/),
+  ]);
+});
+
+test("a directory as standard input is refused as one that is named", async () => {
+  const dir = emptyDir();
+  const { stderr } = await shell(dir, "send <.");
+  expect(stderr).toBe("armorhooks: cannot read standard input: it is a directory\nexit 2\n");
 });
 
 test("exits 3 and counts the unanswered when the daemon goes away in the middle", async () => {
