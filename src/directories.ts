@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 /**
@@ -8,11 +8,22 @@ import { dirname, resolve } from "node:path";
  */
 export function makeDataDir(dataDir: string): void {
   const path = resolve(dataDir);
-  const first = mkdirSync(path, { recursive: true, mode: 0o700 });
+  const first = makeDirectories(path);
   let parent = dirname(path);
   syncName(parent);
   if (first === undefined) return;
   for (; parent !== dirname(first); parent = dirname(parent)) syncName(dirname(parent));
+}
+
+/** Answers the first directory that it has made; throws a sentence where something else is in the way. */
+function makeDirectories(path: string): string | undefined {
+  try {
+    return mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    let present = path;
+    while (!existsSync(present)) present = dirname(present);
+    throw statSync(present).isDirectory() ? error : new Error(`${present} is not a directory`);
+  }
 }
 
 /** Waits until the names in a directory are on the disk. */

@@ -48,7 +48,8 @@ export function connectToApi({ key, url, json = false }: ApiOptions): ApiConnect
   let refused: object | null = null;
   const outward = (error: unknown): unknown => {
     if (!(error instanceof IndigiArmorError)) return error;
-    return json && refused ? new ApiRefusal(error.message, refused) : new UsageError(error.message, 1);
+    if (refused === null) return new UsageError(inFlags(error), 1);
+    return json ? new ApiRefusal(error.message, refused) : new UsageError(error.message, 1);
   };
   try {
     const client = new IndigiArmor(key, {
@@ -63,8 +64,16 @@ export function connectToApi({ key, url, json = false }: ApiOptions): ApiConnect
     });
     return { client, outward };
   } catch (error) {
-    throw error instanceof IndigiArmorError ? new UsageError(error.message) : error;
+    throw error instanceof IndigiArmorError ? new UsageError(inFlags(error)) : error;
   }
+}
+
+/** What the client says of its own arguments, in those of the command line. */
+function inFlags({ message }: IndigiArmorError): string {
+  return message
+    .replace("baseUrl", "--url (ARMORHOOKS_URL)")
+    .replace(/^The API key/, "The API key of --key (ARMORHOOKS_KEY)")
+    .replace(/, or raise timeout$/, "");
 }
 
 /** Makes one call. Rejects with UsageError when the API refuses it, or does not answer. */

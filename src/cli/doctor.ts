@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError, type Option } from "commander";
 import type { Config } from "../config/config.ts";
 import { unknownVariables } from "../config/environment.ts";
 import { isDefaultOf, serveOptions } from "../config/options.ts";
+import { shownValue } from "../config/parse.ts";
 import { toConfig } from "../config/resolve.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import type { Inspection } from "../store/inspection.ts";
@@ -74,7 +75,7 @@ function tolerant(option: Option, faults: string[]): Option {
       return parse(text, fallback as never);
     } catch (error) {
       if (!(error instanceof InvalidArgumentError)) throw error;
-      faults.push(`${option.long} (${option.envVar}) "${text}": ${error.message}`);
+      faults.push(`${option.long} (${option.envVar}) "${shownValue(text)}": ${error.message}`);
       return fallback;
     }
   });

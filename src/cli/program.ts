@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { dropEmptyVariables } from "../config/environment.ts";
 import { isDefaultOf, optionFor, serveOptions } from "../config/options.ts";
+import { shownValue } from "../config/parse.ts";
 import { socketPath, toConfig } from "../config/resolve.ts";
 import { messageOf, UsageError } from "../errors.ts";
 import { VERSION } from "../version.ts";
@@ -47,14 +48,19 @@ function takeOver(command: Command, help: string[] = []): readonly string[] {
   return help;
 }
 
-/** Of what commander refuses: one line, without the value of an option that it does not know, which may be a secret. */
+/** What commander refuses, in one line and without what may be a secret: values of options that it does not know, surplus arguments, URLs. */
 function refuseUnlessEnded(error: unknown): void {
   if (!(error instanceof CommanderError)) throw error;
   if (error.exitCode === 0) return;
   // Its help is on standard error already.
   if (error.code === "commander.help") throw new UsageError("say which command");
-  const line = error.message.replace(/^error: /, "").replaceAll("\n", " ");
-  throw new UsageError(line.replace(/^(unknown option '[^'=]+)=.*'/, "$1'"));
+  const line = error.message
+    .replace(/^error: /, "")
+    .replace(/^(unknown option '[^'=]+)=[\s\S]*'/, "$1'")
+    .replace(/^(too many arguments .* but got \d+): [\s\S]*/, "$1")
+    .replace(/'[^']*:\/\/[\s\S]*?'(?= is invalid| from env '| \(|$)/, (quoted) => `${shownValue(quoted)}'`)
+    .replaceAll("\n", " ");
+  throw new UsageError(line);
 }
 
 /** Prints why a command has failed; the answer is its exit code. */

@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { UpdateWebhookInput, Webhook, WebhookEvent, WebhookFilter } from "../client/index.ts";
+import { parseNumber } from "../config/parse.ts";
 import { UsageError } from "../errors.ts";
 import { EVENT_TYPES } from "../event-types.ts";
 import { WEBHOOK_FORMATS, type WebhookFormat } from "../formats.ts";
@@ -125,9 +126,12 @@ async function create(url: string, options: ApiOptions & Fields): Promise<void> 
 async function update(id: string, options: ApiOptions & Changes): Promise<void> {
   const { target, enable, disable, unset = [] } = options;
   if (enable && disable) throw new UsageError("--enable and --disable cannot both be given");
+  const given = inputOf(options);
+  const both = unset.find((name) => Object.hasOwn(given, name));
+  if (both !== undefined) throw new UsageError(`--unset ${both} and a value for it cannot both be given`);
   const input: UpdateWebhookInput = {
     ...(target !== undefined && { url: target }),
-    ...inputOf(options),
+    ...given,
     ...(enable && { enabled: true }),
     ...(disable && { enabled: false }),
     ...Object.fromEntries(unset.map((name) => [name, null])),
@@ -192,12 +196,6 @@ function parseUnset(text: string): string[] {
   throw new InvalidArgumentError(`It must be a list of ${UNSETTABLE.join(", ")}.`);
 }
 
-function parseNumber(text: string): number {
-  const value = text.trim() === "" ? Number.NaN : Number(text);
-  if (Number.isFinite(value)) return value;
-  throw new InvalidArgumentError("It must be a number.");
-}
-
 function parseBoolean(text: string): boolean {
   if (text === "true" || text === "false") return text === "true";
   throw new InvalidArgumentError("It must be true or false.");
@@ -205,6 +203,7 @@ function parseBoolean(text: string): boolean {
 
 function parseHeader(text: string, before: Record<string, string> = {}): Record<string, string> {
   const [, name, value] = /^([^:\s]+):\s*(.*)$/.exec(text) ?? [];
-  if (name === undefined || value === undefined) throw new InvalidArgumentError('Write it as "name: value".');
+  // Commander would repeat it, with what is often a secret.
+  if (name === undefined || value === undefined) throw new UsageError('--header must be "name: value"');
   return { ...before, [name]: value };
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { accessSync } from "node:fs";
 import { join } from "node:path";
 import { serveOptions } from "./options.ts";
 
@@ -34,9 +34,10 @@ function credentialPath(environment: NodeJS.ProcessEnv): string | null {
   if (!directory) return null;
   const path = join(directory, CREDENTIAL_NAME);
   try {
-    readFileSync(path);
-    return path;
-  } catch {
-    return null;
+    accessSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    // One that cannot be looked at is refused where it is read: another key in its place would be the wrong one.
   }
+  return path;
 }

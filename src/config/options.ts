@@ -10,7 +10,6 @@ import {
   parseLevel,
   parseMode,
   parseNetworks,
-  parseNotifyUrl,
   parseText,
   UNITS,
 } from "./parse.ts";
@@ -197,7 +196,7 @@ const DEFINITIONS: readonly Definition[] = [
     value: "URL",
     description: "operator's webhook, told when a webhook starts failing, is disabled or recovers",
     fallback: null,
-    parse: parseNotifyUrl,
+    parse: parseText,
     shown: "none",
   },
   {

@@ -46,9 +46,20 @@ export function integerFrom(min: number, max: number) {
   };
 }
 
+/** A number as people write it, without exponents and other bases; NaN for anything else. */
+function decimalOf(text: string): number {
+  return /^-?\d+(\.\d+)?$/.test(text.trim()) ? Number(text) : Number.NaN;
+}
+
+export function parseNumber(text: string): number {
+  const value = decimalOf(text);
+  if (Number.isFinite(value)) return value;
+  throw new InvalidArgumentError("It must be a number.");
+}
+
 export function numberFrom(min: number, max: number) {
   return (text: string): number => {
-    const value = text.trim() === "" ? Number.NaN : Number(text);
+    const value = decimalOf(text);
     if (value >= min && value <= max) return value;
     throw new InvalidArgumentError(`It must be a number from ${min} to ${max}.`);
   };
@@ -98,10 +109,7 @@ export function parseLevel(text: string): LogLevel {
   throw new InvalidArgumentError(`It must be one of ${LOG_LEVELS.join(", ")}.`);
 }
 
-export function parseNotifyUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  if (url?.port === "0")
-    throw new InvalidArgumentError("It must not have port 0, to which nobody can connect.");
-  if (url?.protocol === "https:" || url?.protocol === "http:") return text;
-  throw new InvalidArgumentError("It must be an http or https URL.");
+/** A bad value as it may be shown: of a URL the scheme alone, as the rest may be a secret. */
+export function shownValue(text: string): string {
+  return text.replace(/:\/\/[\s\S]+/, "://…");
 }

@@ -55,7 +55,7 @@ export function toConfig(
     proxy: options.proxy ? usableProxy(String(options.proxy), refuse) : null,
     socket: socketPath(dataDir, options.socket, refuse),
     secretKeyFile: secretKeyPath(options.secretKeyFile, environment),
-    notifyUrl: options.notifyUrl ?? null,
+    notifyUrl: options.notifyUrl ? usableNotifyUrl(options.notifyUrl, refuse) : null,
   });
 }
 
@@ -81,6 +81,22 @@ function usableProxy(text: string, refuse: Refuse): HttpProxy | null {
     refuse(new UsageError(`--proxy (ARMORHOOKS_PROXY) cannot be used: ${messageOf(error)}`));
     return null;
   }
+}
+
+/** Looked at here for the same reason. */
+function usableNotifyUrl(text: string, refuse: Refuse): string | null {
+  const fault = faultOfNotifyUrl(text);
+  if (fault === null) return text;
+  refuse(new UsageError(`--notify-url (ARMORHOOKS_NOTIFY_URL) ${fault}`));
+  return null;
+}
+
+function faultOfNotifyUrl(text: string): string | null {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url?.protocol !== "https:" && url?.protocol !== "http:") return "must be an http or https URL";
+  // It would not be sent, and is asked of the text, as a parser does not tell of an empty one.
+  if (/^[a-z]+:\/*[^/?#]*@/i.test(text.trim())) return "must not contain a user name or password";
+  return url.port === "0" ? "must not have port 0, to which nobody can connect" : null;
 }
 
 function usableDatabase(

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
+import { secretKeyPath } from "../../src/config/environment.ts";
 import { isDefaultOf, serveOptions } from "../../src/config/options.ts";
 import { parseHost } from "../../src/config/parse.ts";
 import { toConfig } from "../../src/config/resolve.ts";
@@ -129,6 +130,116 @@ describe("--proxy", () => {
   ])("%s is one", (text, port) => {
     expect(configOf("--proxy", text).proxy?.port).toBe(port);
   });
+});
+
+describe("--notify-url", () => {
+  test.each([
+    ["ftp://usr:s3cret@h/", "must be an http or https URL"],
+    ["s3cret", "must be an http or https URL"],
+    ["https://hooks.slack.com:0/services/s3cret", "must not have port 0, to which nobody can connect"],
+    ["https://usr:s3cret@h/", "must not contain a user name or password"],
+    ["http://s3cret@h/", "must not contain a user name or password"],
+    ["http://:@h/s3cret", "must not contain a user name or password"],
+  ])("%s is refused, and not repeated", async (text, says) => {
+    const message = `--notify-url (ARMORHOOKS_NOTIFY_URL) ${says}`;
+    expect(() => configOf("--notify-url", text)).toThrow(message);
+    const env = { ARMORHOOKS_NOTIFY_URL: text };
+    const serve = await runCommand(["serve", "--port", "0"], { cwd: emptyDir(), env });
+    expect(serve).toEqual({ code: 2, stdout: "", stderr: `armorhooks: ${message}\n` });
+    const doctor = await runCommand(["doctor", "--port", "0", "--json"], { cwd: emptyDir(), env });
+    expect(doctor.stdout).toContain(`"message":"${message}"`);
+    expect(doctor.stdout + doctor.stderr).not.toContain("s3cret");
+  });
+
+  test("may have an @ behind the host, and is kept as it was written", () => {
+    const url = "https://hooks.example/@team?to=a@b";
+    expect(configOf("--notify-url", url).notifyUrl).toBe(url);
+  });
+});
+
+describe("what may be a secret is not repeated", () => {
+  const key = ["--key", "ia_sk_1", "--url", "http://127.0.0.1:1"];
+  test.each<[string[], RegExp]>([
+    [["serve", "--notify-urll=https://h/s3cret"], /unknown option '--notify-urll'/],
+    [["serve", "https://h/s3cret"], /too many arguments for 'serve'.* but got 1$/],
+    [["https://h/s3cret"], /unknown command 'https:\/\/…'$/],
+    [
+      ["serve", "--host", "https://u:s3cret@h/"],
+      /'--host <HOST>' argument 'https:\/\/…' is invalid\. It must/,
+    ],
+    [
+      ["webhook", "create", "https://h/", "--header", "authorization=s3cret", ...key],
+      /--header must be "name: value"$/,
+    ],
+    [
+      ["webhook", "list", "--key", "k", "--url", "ftp://u:s3cret@h"],
+      /--url \(ARMORHOOKS_URL\) must be an http/,
+    ],
+    [["move", "--to", "ftp://u:s3cret@h"], /--to must be a URL such as/],
+    [["serve", "--proxy", "ftp://u:s3cret@h"], /--proxy \(ARMORHOOKS_PROXY\) cannot be used/],
+    [["listen", "--secret", "s3cret"], /--secret must be/],
+  ])("%j", async (args, says) => {
+    const { code, stdout, stderr } = await runCommand(args, { cwd: emptyDir() });
+    expect([code, stdout]).toEqual([2, ""]);
+    expect(stderr.trimEnd()).toMatch(says);
+    expect(stderr).not.toContain("s3cret");
+  });
+
+  test("nor in an environment variable, which is named, nor by doctor", async () => {
+    const env = { ARMORHOOKS_HOST: "https://u:s3cret@h/" };
+    const serve = await runCommand(["serve"], { cwd: emptyDir(), env });
+    expect(serve.stderr).toMatch(/value 'https:\/\/…' from env 'ARMORHOOKS_HOST' is invalid/);
+    const doctor = await runCommand(["doctor", "--port", "0"], { cwd: emptyDir(), env });
+    expect(doctor.stdout).toMatch(/--host \(ARMORHOOKS_HOST\) "https:\/\/…": It must be/);
+  });
+});
+
+test("numbers are decimal", async () => {
+  for (const text of ["0x10", "1e1", "", "Infinity", "4.", "+4"]) {
+    expect(() => configOf("--retry-factor", text)).toThrow("It must be a number from 1 to 100.");
+  }
+  expect(configOf("--retry-factor", "1.5").retryFactor).toBe(1.5);
+  const args = ["webhook", "update", "x", "--key", "k", "--min-risk-score", "0x10"];
+  expect(await runCommand(args)).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("It must be a number."),
+  });
+});
+
+describe("a systemd credential", () => {
+  test("that is not there is none", () => {
+    expect(secretKeyPath(null, { CREDENTIALS_DIRECTORY: emptyDir() })).toBeNull();
+  });
+
+  test("that cannot be read is refused, and no other key is made instead", async () => {
+    const dir = emptyDir();
+    writeFileSync(join(dir, "file"), "");
+    mkdirSync(join(dir, "armorhooks-secret-key"));
+    for (const CREDENTIALS_DIRECTORY of [dir, join(dir, "file")]) {
+      const serve = await runCommand(["serve", "--port", "0"], { cwd: dir, env: { CREDENTIALS_DIRECTORY } });
+      expect(serve).toMatchObject({ code: 2, stdout: "" });
+      expect(serve.stderr).toContain(join(CREDENTIALS_DIRECTORY, "armorhooks-secret-key"));
+      expect(existsSync(join(dir, "data/secret.key"))).toBe(false);
+    }
+  });
+});
+
+test("a data directory that is a file, or below one, is called no directory", async () => {
+  const dir = emptyDir();
+  const file = join(dir, "file");
+  writeFileSync(file, "");
+  for (const args of [
+    ["serve", "--port", "0"],
+    ["org", "list"],
+  ]) {
+    for (const path of [file, join(file, "x/y")]) {
+      const { code, stderr } = await runCommand([...args, "--data-dir", path], { cwd: dir });
+      expect([code, stderr]).toEqual([
+        1,
+        `armorhooks: cannot use data directory ${path}: ${file} is not a directory\n`,
+      ]);
+    }
+  }
 });
 
 test("key create --rate-limit says both limits", async () => {
