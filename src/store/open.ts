@@ -110,8 +110,9 @@ export interface MoveOptions {
  */
 export async function moveToShared({ dataDir, url, secretKey, onProgress }: MoveOptions): Promise<Moved> {
   const { moveTo, shownAddress } = await import("./postgres/move.ts");
+  const address = shownAddress(url);
   const known = readMark(dataDir);
-  if (known && (known.move === null || known.to !== shownAddress(url))) throw refusalOf(dataDir, known);
+  if (known && (known.move === null || known.to !== address)) throw refusalOf(dataDir, known);
   // Brings it up to date, and finishes what was cut short.
   await openSqliteStore({ dataDir, secretKey, copying: "never" }).close();
   const source = openMoveSource(dataDir);

@@ -5,6 +5,8 @@ import { UsageError } from "../../errors.ts";
 export interface Address {
   /** Without password: for people. */
   shown: string;
+  /** The option that names it. */
+  flag: string;
   options: SQL.PostgresOrMySQLOptions;
   /** Whether there is a pooler in transaction mode between: then no named statements, no LISTEN, no settings of a session. */
   isPooled: boolean;
@@ -14,30 +16,31 @@ const SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify
 const PARAMETERS: ReadonlySet<string> = new Set(["sslmode", "sslrootcert", "pgbouncer", "host"]);
 
 /** Reads `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…&pgbouncer=true`. Throws UsageError; never repeats the password. */
-export function parseAddress(text: string): Address {
+export function parseAddress(text: string, flag = "--database"): Address {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (!url || !/^postgres(ql)?:$/.test(url.protocol)) {
-    throw new UsageError("--database must be a URL such as postgres://user@host:5432/armorhooks");
+    throw new UsageError(`${flag} must be a URL such as postgres://user@host:5432/armorhooks`);
   }
   const database = decodeURIComponent(url.pathname.slice(1));
   const directory = url.searchParams.get("host");
   if (database === "")
-    throw new UsageError("--database must name a database: postgres://user@host:5432/armorhooks");
+    throw new UsageError(`${flag} must name a database: postgres://user@host:5432/armorhooks`);
   if (url.hostname === "" && directory === null)
-    throw new UsageError("--database must name a host: postgres://user@host:5432/armorhooks");
+    throw new UsageError(`${flag} must name a host: postgres://user@host:5432/armorhooks`);
   for (const name of url.searchParams.keys()) {
     if (!PARAMETERS.has(name)) {
       throw new UsageError(
-        `--database has the parameter ${name}, which is not one of ${[...PARAMETERS].join(", ")}`,
+        `${flag} has the parameter ${name}, which is not one of ${[...PARAMETERS].join(", ")}`,
       );
     }
   }
-  const mode = sslModeOf(url);
+  const mode = sslModeOf(url, flag);
   const roots = url.searchParams.get("sslrootcert");
   const username = decodeURIComponent(url.username) || "armorhooks";
   const port = Number(url.port || 5432);
   const hostname = directory ?? url.hostname.replace(/^\[(.+)\]$/, "$1");
   return {
+    flag,
     shown: `postgres://${username}@${url.host || directory}/${database}`,
     isPooled: url.searchParams.get("pgbouncer") === "true",
     options: {
@@ -52,10 +55,10 @@ export function parseAddress(text: string): Address {
   };
 }
 
-function sslModeOf(url: URL): (typeof SSL_MODES)[number] {
+function sslModeOf(url: URL, flag: string): (typeof SSL_MODES)[number] {
   const mode = url.searchParams.get("sslmode") ?? "prefer";
   const found = SSL_MODES.find((one) => one === mode);
-  if (!found) throw new UsageError(`sslmode in --database must be one of ${SSL_MODES.join(", ")}`);
+  if (!found) throw new UsageError(`sslmode in ${flag} must be one of ${SSL_MODES.join(", ")}`);
   return found;
 }
 

@@ -1,4 +1,4 @@
-import { messageOf, UsageError } from "../../errors.ts";
+import { UsageError } from "../../errors.ts";
 import { isStoreFault } from "../faults.ts";
 import type { Moved, MovedCounts, MoveProgress } from "../move.ts";
 import type { LargeTable, MoveSource, SourceRow } from "../sqlite/move-source.ts";
@@ -8,9 +8,12 @@ import { makeDays } from "./days.ts";
 import { WRITE } from "./move-rows.ts";
 import { type MoveState, readMove, writeMove } from "./move-state.ts";
 import { makeTables } from "./prepare-database.ts";
+import { whyUnreachable } from "./unreachable.ts";
 
 /** Rows of one transaction. */
 const STEP = 5_000;
+/** The option that names the database. */
+const FLAG = "--to";
 const LIMIT_MS = 120_000;
 const EPOCH = Date.UTC(2020, 0, 1);
 const DAY_MS = 86_400_000;
@@ -29,9 +32,9 @@ export interface MoveToOptions {
   onProgress: MoveProgress;
 }
 
-/** How a database is called in what people read. Throws UsageError. */
+/** How the database that `move --to` names is called in what people read. Throws UsageError. */
 export function shownAddress(url: string): string {
-  return parseAddress(url).shown;
+  return parseAddress(url, FLAG).shown;
 }
 
 /**
@@ -40,7 +43,7 @@ export function shownAddress(url: string): string {
  */
 export async function moveTo(options: MoveToOptions): Promise<Moved> {
   const { source, onProgress } = options;
-  const address = parseAddress(options.url);
+  const address = parseAddress(options.url, FLAG);
   const database = createPostgresDatabase({ address, resident: false });
   try {
     await makeTables(database.main, { shown: address.shown, resident: false, mustExist: false });
@@ -58,7 +61,8 @@ export async function moveTo(options: MoveToOptions): Promise<Moved> {
     return { to: address.shown, counts };
   } catch (error) {
     if (!isStoreFault(error)) throw error;
-    throw new UsageError(`cannot move to ${address.shown}: ${messageOf(error)}; run it again to go on`, 1);
+    const why = await whyUnreachable(error, address);
+    throw new UsageError(`cannot move to ${address.shown}: ${why}; run it again to go on`, 1);
   } finally {
     await database.close();
   }

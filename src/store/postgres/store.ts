@@ -1,10 +1,9 @@
-import { lookup } from "node:dns/promises";
-import { messageOf, UsageError } from "../../errors.ts";
+import { UsageError } from "../../errors.ts";
 import { createIdFormat } from "../../ids.ts";
 import type { Logger } from "../../log.ts";
 import type { SecretKeySource } from "../../secrets/key-file.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
-import { isStoreFault, type StoreFault } from "../faults.ts";
+import { isStoreFault } from "../faults.ts";
 import type { Store } from "../store.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { type Announcement, createAnnouncer, createListener } from "./announcements.ts";
@@ -32,6 +31,7 @@ import { createPulse } from "./pulse.ts";
 import { createRetention } from "./retention.ts";
 import { openSecretBox, rotateSecretKey } from "./secret-key.ts";
 import { createStatistics } from "./statistics.ts";
+import { whyUnreachable } from "./unreachable.ts";
 import { createWebhooks } from "./webhooks.ts";
 
 export interface PostgresStoreOptions {
@@ -68,7 +68,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
     } catch (error) {
       await database.close();
       if (!isStoreFault(error)) throw error;
-      const why = await reasonOf(error, address);
+      const why = await whyUnreachable(error, address);
       if (!mayPass(error) || performance.now() > end)
         throw new UsageError(`cannot use the database ${address.shown}: ${why}`, 1);
       if (isFirst) {
@@ -84,17 +84,6 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
 /** A server that starts, or whose replica takes over, takes less; then whoever started this one is to know. */
 const PATIENCE_MS = 60_000;
 const AGAIN_MS = 500;
-
-/** The client says the same of a name that nobody knows as of a server that is not there. */
-async function reasonOf(fault: StoreFault, { options: { hostname = "" } }: Address): Promise<string> {
-  if (!mayPass(fault)) return fault.message;
-  try {
-    if (!hostname.startsWith("/")) await lookup(hostname);
-  } catch (error) {
-    return `the name ${hostname} cannot be looked up (${messageOf(error)}); mend the name in --database, or the DNS`;
-  }
-  return `${fault.message}; see whether the server runs there, and lets this machine in`;
-}
 
 async function assemble(
   database: PostgresDatabase,

@@ -1,0 +1,17 @@
+import { lookup } from "node:dns/promises";
+import { messageOf } from "../../errors.ts";
+import type { StoreFault } from "../faults.ts";
+import type { Address } from "./address.ts";
+import { mayPass } from "./faults.ts";
+
+/** Why a database cannot be used, with what to do. The client says the same of a name that nobody knows as of a server that is not there. */
+export async function whyUnreachable(fault: StoreFault, { flag, options }: Address): Promise<string> {
+  const { hostname = "" } = options;
+  if (!mayPass(fault)) return fault.message;
+  try {
+    if (!hostname.startsWith("/")) await lookup(hostname);
+  } catch (error) {
+    return `the name ${hostname} cannot be looked up (${messageOf(error)}); mend the name in ${flag}, or the DNS`;
+  }
+  return `${fault.message}; see whether the server runs there, and lets this machine in`;
+}
