@@ -69,6 +69,11 @@ test.each<[string, Changes, Choice]>([
     { waiting: some(2), retries: some(1), breaker: { ...OPEN, retryAt: NOW } },
     "retry",
   ],
+  [
+    "open: one retry at a time",
+    { retries: some(2), inFlight: 1, retriesInFlight: 1, breaker: { ...OPEN, retryAt: NOW } },
+    NOTHING,
+  ],
   ["open: resting, the store has more", { hasBacklog: true, breaker: OPEN }, { wait: 9 }],
   ["open: to be probed, the store has more", { hasBacklog: true, breaker: MAY_PROBE }, "fetch"],
   ["away, nothing due, something later", { nextDueAt: NOW + 1e6, breaker: AWAY }, "search"],

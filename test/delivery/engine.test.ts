@@ -23,6 +23,8 @@ const NOTHING: Claim = {
 let asked: string[];
 /** What is found by the next claims, one each. */
 let claims: Claim[];
+/** Claims take until then. */
+let claimed: Promise<void>;
 let unfinished: () => Promise<Unfinished>;
 let changes: QueueChanges;
 let settings: WebhookSettings | null;
@@ -36,10 +38,12 @@ let engine: DeliveryEngine;
 beforeEach(() => {
   [asked, claims, sent, tested, disabled, faults] = [[], [], [], [], [], []];
   settings = settingsOf();
+  claimed = Promise.resolve();
   unfinished = async () => ({ pending: [], ending: [] });
   const store: DeliveryQueue = {
     claim: async ({ webhookId }) => {
       asked.push(`claim ${webhookId}`);
+      await claimed;
       return claims.shift() ?? NOTHING;
     },
     record: async (records) => {
@@ -155,22 +159,44 @@ describe("the delivery engine", () => {
     expect([eventsSent(), asked]).toEqual([["1", "2"], ["record 1"]]);
   });
 
-  test("wants nothing before it has begun, of what it has not loaded, nor while the store has earlier ones", async () => {
+  test("wants nothing before it has begun, nor of what it has not loaded", async () => {
     expect(engine.wants(1, 2)).toBe(false);
     engine.start();
     expect(engine.wants(1, 2)).toBe(false);
+    engine.accept([]);
     await soon();
-    claims = [
-      { ...NOTHING, fresh: [deliveryOf(1)] },
-      { ...NOTHING, fresh: [deliveryOf(2)] },
-    ];
+    expect(engine.wants(1, 2)).toBe(true);
+  });
+
+  test("wants nothing while earlier ones are read from the store, nor before it is known that there are more", async () => {
+    await loaded();
+    const claim = Promise.withResolvers<void>();
+    claimed = claim.promise;
+    claims = [NOTHING, { ...NOTHING, fresh: [deliveryOf(1)] }];
     changes.due(1);
-    // It must not overtake what is being read: it is found by the next claim.
+    // It is stored and left to the next claim, which the end of this one begins some turns later.
     expect(engine.wants(1, 2)).toBe(false);
+    claim.resolve();
+    while (asked.length < 2) {
+      await Promise.resolve();
+      expect(engine.wants(1, 2)).toBe(false);
+    }
+    expect(asked).toEqual(["claim 1", "claim 1"]);
     await soon();
+    expect(eventsSent()).toEqual(["1"]);
+  });
+
+  test("wants nothing while the store has earlier ones that memory has no room for", async () => {
+    await loaded();
+    claims = [{ ...NOTHING, fresh: [deliveryOf(1), deliveryOf(2)], moreFresh: true }];
+    changes.due(1);
+    await soon();
+    expect([asked, eventsSent()]).toEqual([["claim 1"], ["1"]]);
+    expect(engine.wants(1, 2)).toBe(false);
+    claims = [{ ...NOTHING, fresh: [deliveryOf(3)] }];
     sent[0]?.answer();
     await soon();
-    expect(eventsSent()).toEqual(["1", "2"]);
+    expect(eventsSent()).toEqual(["1", "2", "3"]);
     expect(engine.wants(1, 2)).toBe(true);
   });
 

@@ -68,6 +68,7 @@ const step = fc.oneof(
     kind: fc.constant("end" as const),
     webhook: fc.nat(WEBHOOKS - 1),
     limit: fc.constantFrom(1, 3, 50),
+    pick: fc.nat(),
   }),
   fc.record({ kind: fc.constant("retry" as const), pick: fc.nat() }),
   fc.record({ kind: fc.constant("recover" as const), webhook: fc.nat(WEBHOOKS - 1) }),
@@ -91,12 +92,13 @@ async function take(world: World, action: Step): Promise<void> {
   } else if (action.kind === "results") {
     record(store, webhookIds[action.webhook] as number, action.picks, action.status);
   } else if (action.kind === "end") {
+    const ids = rowsOf(store).map(({ id }) => id);
     store.deliveries.failPending({
       webhookId: webhookIds[action.webhook] as number,
       reason: "webhook_disabled",
       finishedAt: now,
       limit: action.limit,
-      throughId: store.lastId(),
+      throughId: ids[action.pick % ids.length] ?? store.lastId(),
     });
   } else if (action.kind === "retry") {
     const rows = rowsOf(store).filter(({ status }) => status !== PENDING);
