@@ -32,8 +32,8 @@ import { VERSION } from "./version.ts";
 
 export interface Daemon {
   /**
-   * Begins to take events, to deliver and to serve; throws UsageError for what the operator can mend. `prepare` runs
-   * once nothing else can fail, before the first event is read; it is told where the API is.
+   * Begins to take events, to deliver and to serve; throws UsageError for what the operator can mend, and has ended all
+   * of itself then. `prepare` runs once nothing else can fail, before the first event is read; it is told where the API is.
    */
   start(prepare?: (url: string) => Promise<void>): Promise<{ url: string; socket: string }>;
   /** Drains and closes; true when nothing was cut short. */
@@ -168,6 +168,23 @@ async function join(
 
   watchGauges(metrics, { store, engine, ingest });
 
+  /** Ends every part, also one that has not begun. */
+  const stop = async (): Promise<boolean> => {
+    accepting = false;
+    descriptors.stop();
+    await ingest.stop();
+    await pruner.stop();
+    const drained = await engine.stop(config.shutdownTimeout);
+    notifier.stop();
+    await stream.close();
+    // What does not listen cannot be stopped.
+    if (api.server) await api.stop(true);
+    transport.close();
+    await store.close();
+    lock.release();
+    return drained;
+  };
+
   return {
     store,
     async start(prepare = async () => {}) {
@@ -181,25 +198,10 @@ async function join(
         accepting = true;
         return { url, socket: config.socket };
       } catch (error) {
-        await ingest.stop();
-        await store.close();
-        lock.release();
+        await stop();
         throw error;
       }
     },
-    async stop() {
-      accepting = false;
-      descriptors.stop();
-      await ingest.stop();
-      await pruner.stop();
-      const drained = await engine.stop(config.shutdownTimeout);
-      notifier.stop();
-      await stream.close();
-      await api.stop(true);
-      transport.close();
-      await store.close();
-      lock.release();
-      return drained;
-    },
+    stop,
   };
 }

@@ -120,7 +120,7 @@ export function createPool({
   return {
     query: (text, values) => slowQuery(usualMs, text, values),
     slowQuery,
-    transaction: (run, limitMs = LIMIT_MS) =>
+    transaction: (run, limitMs = usualMs) =>
       limited(
         limitMs,
         (sql) =>
