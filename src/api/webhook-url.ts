@@ -9,7 +9,7 @@ export interface UrlRules {
 
 /** Throws AppError with a sentence that says what is wrong with a webhook's URL for its format. */
 export function checkWebhookUrl(url: string, format: WebhookFormat, rules: UrlRules): void {
-  const problem = problemOf(url, rules) ?? (format === "pagerduty" ? routingKeyProblem(url) : null);
+  const problem = problemOf(url, rules) ?? SERVICE_PROBLEMS[format]?.(url) ?? null;
   if (problem) throw new AppError("VALIDATION_ERROR", problem);
 }
 
@@ -34,6 +34,15 @@ function problemOf(text: string, { allowHttp, isBlockedHost }: UrlRules): string
   if (port === "0") return "url must not have port 0, to which nobody can connect";
   return isBlockedHost(hostname) ? "url must not point to a private, local or reserved address" : null;
 }
+
+/** What a service needs in its URLs beside that, as the sentence that says so; null where there is nothing more. */
+const SERVICE_PROBLEMS: Record<WebhookFormat, ((url: string) => string | null) | null> = {
+  json: null,
+  slack: null,
+  teams: null,
+  discord: null,
+  pagerduty: routingKeyProblem,
+};
 
 function routingKeyProblem(url: string): string | null {
   return missingRoutingKey(url)

@@ -24,19 +24,21 @@ export function requestOf(delivery: DeliveryDetail, webhook: Webhook, now: numbe
       ["webhook-timestamp", String(Math.floor(at / 1000))],
       ...Object.entries(webhook.headers ?? {}),
     ],
-    body: JSON.stringify(WRITTEN_BY_FORMAT[webhook.format]?.(delivery.payload) ?? delivery.payload),
+    body: JSON.stringify(WRITERS[webhook.format]?.(delivery.payload) ?? delivery.payload),
   };
 }
 
 /** Whether the body of a request can be written here; the one for PagerDuty names the host that the daemon runs on. */
 export function isKnown(format: WebhookFormat): boolean {
-  return format === "json" || format in WRITTEN_BY_FORMAT;
+  return WRITERS[format] !== null;
 }
 
-const WRITTEN_BY_FORMAT: Partial<Record<WebhookFormat, (scan: ScanMessage) => object>> = {
+const WRITERS: Record<WebhookFormat, ((scan: ScanMessage) => object) | null> = {
+  json: (scan) => scan,
   slack: slackMessage,
   teams: teamsMessage,
   discord: discordMessage,
+  pagerduty: null,
 };
 
 /** The request as text, with the signature named but not made. */

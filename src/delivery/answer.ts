@@ -53,10 +53,18 @@ export function meaningOf(format: WebhookFormat, answer: Answer, now: number, ma
 
 /** What a service says in its own way; null when it is what any receiver would mean by it. */
 function ofService(format: WebhookFormat, answer: Answer): Meaning | null {
-  if (format === "slack") return ofSlack(answer);
-  if (format === "discord") return ofDiscord(answer);
-  return format === "pagerduty" && answer.status === 400 ? DROPPED : null;
+  return SERVICES[format]?.(answer) ?? null;
 }
+
+/** Null for who says nothing in a way of its own, but for Teams' 2xx. */
+const SERVICES: Record<WebhookFormat, ((answer: Answer) => Meaning | null) | null> = {
+  json: null,
+  slack: ofSlack,
+  teams: null,
+  discord: ofDiscord,
+  // PagerDuty, "Events API v2: Response Codes & Retry Logic": what is not valid is not to be sent again.
+  pagerduty: ({ status }) => (status === 400 ? DROPPED : null),
+};
 
 /** Slack, "Handling errors" of incoming webhooks: the reason is a word in the body. */
 function ofSlack({ status, body }: Answer): Meaning | null {

@@ -20,8 +20,10 @@ import { createWindow, type Window } from "./window.ts";
  *   calls the scheduler. What becomes due meanwhile (`missed`) leads to another fetch.
  * - ready: `waiting` or `retries` has something; whether it may be sent now is for window, pace, breaker and slots.
  *
- * The scheduler and the fetcher make every move. A webhook that is off (disabled or deleted) is idle with `settings` null or not
- * enabled; what it held is released.
+ * A fetch is begun by the scheduler and ended by the fetcher. What is handed over with its event (engine.ts), or put back
+ * for later (completion.ts), makes an idle one ready without a fetch. What was attempted is let go of by completion.ts, all
+ * that waits by queue-registry.ts, where the webhook was changed or is another daemon's now. A webhook that is off
+ * (disabled or deleted) is idle with `settings` null or not enabled; what it held is released.
  */
 export interface WebhookQueue {
   readonly webhookId: number;

@@ -18,7 +18,7 @@ export interface PostgresStatistics extends Statistics {
   count(attempts: readonly Pick<AttemptRecord, "webhookId" | "startedAt" | "durationMs" | "status">[]): void;
   /** Counts deliveries that ended without an attempt, at a wall time. */
   countEnded(webhookId: number, deliveries: number, at: number): void;
-  /** Writes down what was counted: once a second, as a row for each batch would be written over and over. */
+  /** Writes down what was counted: each half second, as a row for each batch would be written over and over. */
   flush(): Promise<void>;
   /** Drops the minutes before a wall time. */
   prune(before: number): Promise<void>;
