@@ -1,13 +1,11 @@
-import { accessSync, constants, existsSync, lstatSync, readdirSync, statfsSync, statSync } from "node:fs";
-import { createServer } from "node:net";
+import { existsSync, lstatSync, readdirSync, statfsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Config } from "../config/config.ts";
 import { messageOf } from "../errors.ts";
-import { probeSocket } from "../ingest/socket-file.ts";
+import { AS_DAEMON, isThere, whyNotReadable, whyNotWritable } from "../files.ts";
 import { fittingKeyPath, secretKeyExists, secretKeySource } from "../secrets/key-file.ts";
 import type { Inspection } from "../store/inspection.ts";
 import { DATABASE_FILE, readDeparture } from "../store/open.ts";
-import { askHealth, connectable } from "./health.ts";
 
 /** What one check of `doctor` came to; `hint` says what to do. */
 export interface Finding {
@@ -25,9 +23,10 @@ export function checkDataDir({ dataDir }: Config): Finding {
   const stats = statSync(dataDir, { throwIfNoEntry: false });
   if (!stats) return checkParent(dataDir);
   if (!stats.isDirectory()) return fail(`${dataDir} is not a directory`, "choose another --data-dir");
-  if (!isWritable(dataDir)) {
-    return fail(`${dataDir} cannot be written by this user`, "run as the user that owns it, or chown it");
-  }
+  const problem = whyNotWritable(dataDir);
+  if (problem === "EROFS") return fail(`${dataDir} is mounted read-only`, "mount it for writing");
+  if (problem !== null)
+    return fail(`${dataDir} cannot be written by this user`, `${AS_DAEMON}, or chown it to this one`);
   const foreign = readdirSync(dataDir).filter((name) => ownerOf(join(dataDir, name)) !== stats.uid);
   if (foreign.length > 0) {
     return fail(
@@ -48,18 +47,9 @@ export function checkDataDir({ dataDir }: Config): Finding {
 function checkParent(dataDir: string): Finding {
   let parent = dirname(dataDir);
   while (!existsSync(parent)) parent = dirname(parent);
-  if (isWritable(parent))
+  if (whyNotWritable(parent) === null)
     return warn(`${dataDir} does not exist`, "serve makes it; or name another --data-dir");
   return fail(`${dataDir} does not exist and cannot be made in ${parent}`, "make it, owned by this user");
-}
-
-function isWritable(path: string): boolean {
-  try {
-    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function ownerOf(path: string): number | undefined {
@@ -80,7 +70,7 @@ const DISK_WARN_BYTES = 1024 * MIB;
 const DISK_FAIL_BYTES = 100 * MIB;
 
 export function checkDisk({ dataDir }: Config): Finding {
-  if (!existsSync(dataDir)) return ok("not looked at: there is no data directory yet");
+  if (!isThere(dataDir)) return ok("not looked at: there is no data directory yet");
   const { bavail, bsize } = statfsSync(dataDir);
   const free = bavail * bsize;
   const message = `${Math.floor(free / MIB)} MiB free for ${dataDir}`;
@@ -93,9 +83,12 @@ export function checkDatabase({ dataDir }: Config, inspection: Inspection | null
   const departure = readDeparture(dataDir);
   if (departure) return fail(departure.message, departure.hint);
   const path = join(dataDir, DATABASE_FILE);
-  if (!inspection) return ok(`there is no ${path} yet; serve makes it`);
-  const { problems, cutShort, facts } = inspection;
+  if (!inspection && !isThere(path)) return ok(`there is no ${path} yet; serve makes it`);
+  if (!inspection) return fail(`${path} could not be looked into`, AS_DAEMON);
+  const { problems, cutShort, isDenied, facts } = inspection;
   if (cutShort) return warn(`${path}: a start was cut short`, "serve goes on with it by itself");
+  if (isDenied)
+    return fail(`${path}: ${problems.join("; ")}`, `${AS_DAEMON}, with its disk mounted for writing`);
   if (problems.length > 0) {
     return fail(
       `${path}: ${problems.join("; ")}`,
@@ -131,7 +124,7 @@ export function checkSecretKey(config: Config, inspection: Inspection | null): F
     if (fitting === source.path) return checkKeyMode(source.path, sealed !== null);
     if (fitting) return warn("a rotation of the secret key was cut short", "serve finishes it");
   } catch (error) {
-    return fail(messageOf(error), "put the right key there");
+    return fail(messageOf(error), keyHint(source.path));
   }
   return fail(
     `${source.path} is not the key that the webhook secrets were encrypted with`,
@@ -139,61 +132,15 @@ export function checkSecretKey(config: Config, inspection: Inspection | null): F
   );
 }
 
+/** What to do about a key that cannot be used. */
+export function keyHint(path: string): string {
+  return whyNotReadable(path) === null ? "put the right key there" : AS_DAEMON;
+}
+
 function checkKeyMode(path: string, used: boolean): Finding {
   const mode = statSync(path).mode & 0o777;
   if ((mode & 0o077) === 0) return ok(used ? `${path} fits the database` : `${path} is there`);
   return warn(`${path} has mode ${mode.toString(8).padStart(4, "0")}`, `chmod 0600 "${path}"`);
-}
-
-export async function checkSocket({ socket, dataDir }: Config, isRunning: boolean): Promise<Finding> {
-  const stats = lstatSync(socket, { throwIfNoEntry: false });
-  if (stats && !stats.isSocket()) {
-    return fail(`${socket} is not a socket`, "choose another --socket, or move it away");
-  }
-  const answers = stats !== undefined && (await probeSocket(socket)) === "connected";
-  if (isRunning) {
-    if (answers) return ok(`the daemon answers at ${socket}`);
-    return fail(
-      `the daemon runs, but does not answer at ${socket}`,
-      "name the daemon's --socket; if this is it, restart the daemon",
-    );
-  }
-  if (answers) {
-    return fail(`another process listens on ${socket}`, "stop it, or choose another --socket");
-  }
-  const directory = dirname(socket);
-  if (existsSync(directory) && !isWritable(directory)) {
-    return fail(`${directory} cannot be written by this user`, "choose another --socket, or chown it");
-  }
-  if (!existsSync(directory) && directory !== dataDir) {
-    return fail(`${directory} does not exist`, "make it, owned by this user, or choose another --socket");
-  }
-  return ok(`${socket} is free`);
-}
-
-export async function checkPort({ host, port }: Config, isRunning: boolean): Promise<Finding> {
-  if (port === 0) return ok("any free port is taken at start");
-  const at = `${connectable(host)}:${port}`;
-  if (isRunning) {
-    const fault = await askHealth(host, port);
-    if (fault === null) return ok(`the daemon at ${at} accepts work`);
-    return fail(
-      `the daemon runs, but ${fault}`,
-      "name the daemon's --host and --port; after a 503 see its log for why it cannot write",
-    );
-  }
-  const fault = await tryListening(host, port);
-  return fault === null
-    ? ok(`${at} is free`)
-    : fail(`cannot listen on ${at}: ${fault}`, "choose another --port or --host");
-}
-
-function tryListening(host: string, port: number): Promise<string | null> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", (error) => resolve(messageOf(error)));
-    server.listen({ host: host.replace(/^\[|\]$/g, ""), port }, () => server.close(() => resolve(null)));
-  });
 }
 
 /** No clock was right before this was written. */

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Command, InvalidArgumentError, type Option } from "commander";
 import type { Config } from "../config/config.ts";
@@ -6,20 +5,21 @@ import { unknownVariables } from "../config/environment.ts";
 import { isDefaultOf, serveOptions } from "../config/options.ts";
 import { shownValue } from "../config/parse.ts";
 import { toConfig } from "../config/resolve.ts";
-import { messageOf, UsageError } from "../errors.ts";
+import { messageOf, Refusal, UsageError } from "../errors.ts";
+import { AS_DAEMON, isDenied, isThere, MEND_PATH } from "../files.ts";
 import type { Inspection } from "../store/inspection.ts";
-import { DATABASE_FILE, inspectDatabase, inspectSharedDatabase, isLocked } from "../store/open.ts";
+import { DATABASE_FILE, inspectDatabase, inspectSharedDatabase, runningOn } from "../store/open.ts";
 import type { SharedInspection } from "../store/shared-inspection.ts";
 import {
   checkClock,
   checkDatabase,
   checkDataDir,
   checkDisk,
-  checkPort,
   checkSecretKey,
-  checkSocket,
   type Finding,
+  fail,
 } from "./checks.ts";
+import { checkPort, checkSocket } from "./listening-checks.ts";
 import { checkDns, checkProxy } from "./network-checks.ts";
 import { paint } from "./output.ts";
 import { print, printJson } from "./results.ts";
@@ -92,6 +92,16 @@ async function inspectShared({ database }: Config, faults: string[]): Promise<Sh
   }
 }
 
+/** Null when there is no database. */
+function inspectOwn(dataDir: string): Inspection | null {
+  try {
+    return isThere(join(dataDir, DATABASE_FILE)) ? inspectDatabase(dataDir) : null;
+  } catch {
+    // Whoever may not look there is told so by the checks of the data directory and the database.
+    return null;
+  }
+}
+
 type NamedCheck = [name: string, check: () => Finding | Promise<Finding>];
 
 /** Of a database in the data directory. */
@@ -122,16 +132,16 @@ async function diagnose(
   const config = toConfig(options, { refuse: ({ message }) => faults.push(message), isDefault });
   const { dataDir } = config;
   const shared = await inspectShared(config, faults);
-  const own = !shared && existsSync(join(dataDir, DATABASE_FILE)) ? inspectDatabase(dataDir) : null;
+  const own = shared ? null : inspectOwn(dataDir);
   const inspection = shared ?? own;
-  const isRunning = existsSync(dataDir) && isLocked(dataDir);
+  const running = runningOn(dataDir);
   const checks: NamedCheck[] = [
     ["config", () => checkConfig(faults)],
     ["data dir", () => checkDataDir(config)],
     ["disk", () => checkDisk(config)],
     ...(shared ? sharedChecks(config, shared) : ownChecks(config, own)),
-    ["socket", () => checkSocket(config, isRunning)],
-    ["port", () => checkPort(config, isRunning)],
+    ["socket", () => checkSocket(config, running)],
+    ["port", () => checkPort(config, running)],
     ["dns", () => checkDns(config, inspection)],
     ["proxy", () => checkProxy(config, inspection)],
     ["clock", () => (shared ? checkSharedClock(shared) : checkClock(own, Date.now()))],
@@ -144,11 +154,8 @@ async function attempt(check: () => Finding | Promise<Finding>): Promise<Finding
   try {
     return await check();
   } catch (error) {
-    return {
-      status: "fail",
-      message: `cannot be checked: ${messageOf(error)}`,
-      hint: "run as the daemon's user",
-    };
+    if (error instanceof Refusal) return fail(error.problem, error.hint);
+    return fail(`cannot be checked: ${messageOf(error)}`, isDenied(error) ? AS_DAEMON : MEND_PATH);
   }
 }
 

@@ -3,7 +3,7 @@ import { messageOf } from "../errors.ts";
 import { readSecretKey, secretKeyExists, secretKeySource } from "../secrets/key-file.ts";
 import { createSecretBox } from "../secrets/secret-box.ts";
 import type { SharedInspection } from "../store/shared-inspection.ts";
-import { type Finding, fail, ok, warn } from "./checks.ts";
+import { type Finding, fail, keyHint, ok, warn } from "./checks.ts";
 
 /** What `doctor` looks at where daemons share a PostgreSQL database. */
 
@@ -81,7 +81,7 @@ export function checkSharedKey(config: Config, { server }: SharedInspection): Fi
     if (server === null || server.keyId === null || server.keyId === keyId)
       return ok(`${source.path} is the right one`);
   } catch (error) {
-    return fail(messageOf(error), "put the right key there");
+    return fail(messageOf(error), keyHint(source.path));
   }
   return fail(`${source.path} is not the key that the other daemons have`, "put the right key there");
 }

@@ -1,7 +1,7 @@
-import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { databaseUrl } from "../config/database.ts";
 import { UsageError } from "../errors.ts";
+import { isThere } from "../files.ts";
 import { DATABASE_FILE, isLocked, openStore, type StoreOptions } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 
@@ -52,10 +52,10 @@ export async function withExistingStore<T>(
   return withStore(place, run, { ...options, mustExist: true });
 }
 
-/** Throws UsageError when a data directory holds no database. */
+/** Throws UsageError when a data directory holds no database, or may not be looked into. */
 export function requireDatabase(dataDir: string): void {
   const path = join(resolve(dataDir), DATABASE_FILE);
-  if (!existsSync(path)) {
+  if (!isThere(path)) {
     throw new UsageError(`there is no database ${path}; name the daemon's --data-dir`, 1);
   }
 }

@@ -11,6 +11,7 @@ import {
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { messageOf, UsageError } from "../errors.ts";
+import { isDenied } from "../files.ts";
 
 /** Refuses a path that is no socket or that another process listens on; a socket left by a crash may be replaced. */
 export async function checkSocketPath(path: string): Promise<void> {
@@ -20,8 +21,15 @@ export async function checkSocketPath(path: string): Promise<void> {
   if (!stats.isSocket()) {
     throw new UsageError(`${path} exists and is not a socket; choose another --socket or move it away`, 1);
   }
+  const answer = await probeSocket(path);
+  if (answer === "denied" && stats.uid !== process.getuid?.()) {
+    throw new UsageError(
+      `${path} is another user's, and whether a process listens on it cannot be told; remove it, or choose another --socket`,
+      1,
+    );
+  }
   // Who is too busy to answer listens all the same.
-  if ((await probeSocket(path)) !== "refused") {
+  if (answer === "connected" || answer === "silent") {
     throw new UsageError(`another process is listening on ${path}; stop it or choose another --socket`, 1);
   }
 }
@@ -75,16 +83,19 @@ function statOf(path: string): Stats | null {
 
 const PROBE_MS = 1_000;
 
+/** `denied`: this user may not connect, so that it cannot be told whether somebody listens. */
+export type ProbeAnswer = "connected" | "refused" | "denied" | "silent";
+
 /** Tries to connect to a Unix socket, for at most a second. */
-export function probeSocket(path: string): Promise<"connected" | "refused" | "silent"> {
+export function probeSocket(path: string): Promise<ProbeAnswer> {
   return new Promise((resolve) => {
     const socket = connect({ path });
-    const settle = (answer: "connected" | "refused" | "silent"): void => {
+    const settle = (answer: ProbeAnswer): void => {
       socket.destroy();
       resolve(answer);
     };
     socket.once("connect", () => settle("connected"));
-    socket.once("error", () => settle("refused"));
+    socket.once("error", (error) => settle(isDenied(error) ? "denied" : "refused"));
     socket.setTimeout(PROBE_MS, () => settle("silent"));
   });
 }

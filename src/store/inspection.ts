@@ -6,6 +6,8 @@ export interface Inspection {
   problems: string[];
   /** Whether a start was cut short in a way that only the next one can mend: until then nothing can be read. */
   cutShort: boolean;
+  /** Whether `problems` only say that this user may not read it. */
+  isDenied: boolean;
   /** Null when the database is damaged, or no migration was applied yet. */
   facts: {
     /** Migrations of this program that were not applied, and whether a newer program has applied others. */

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Refusal, type UsageError } from "../errors.ts";
+import { messageOf, Refusal, type UsageError } from "../errors.ts";
+import { AS_DAEMON, isThere } from "../files.ts";
 import type { Logger } from "../log.ts";
 import { readSecretKey, replaceFile, type SecretKeySource } from "../secrets/key-file.ts";
 import { createSecretBox } from "../secrets/secret-box.ts";
@@ -15,7 +16,7 @@ import type { Store } from "./store.ts";
 export { writeBackup } from "./sqlite/backup.ts";
 export { DATABASE_FILE } from "./sqlite/database-file.ts";
 export { inspectDatabase } from "./sqlite/inspect.ts";
-export { isLocked, lockDataDir } from "./sqlite/lock.ts";
+export { isLocked, lockDataDir, type Running, runningOn } from "./sqlite/lock.ts";
 
 export interface StoreOptions {
   dataDir: string;
@@ -45,9 +46,17 @@ interface Mark {
 
 function readMark(dataDir: string): Mark | null {
   const path = join(dataDir, MOVED_FILE);
-  if (!existsSync(path)) return null;
-  const [to = "", state = ""] = readFileSync(path, "utf8").split("\n");
+  if (!isThere(path)) return null;
+  const [to = "", state = ""] = readMarkFile(path).split("\n");
   return { to, move: state.startsWith(UNFINISHED) ? state.slice(UNFINISHED.length) : null };
+}
+
+function readMarkFile(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new Refusal(`cannot read ${path} (${messageOf(error)})`, AS_DAEMON);
+  }
 }
 
 /** Whole, and on the disk: what has gone must not be sent from here as well, also after a power cut. */

@@ -206,6 +206,7 @@ describe("the clock", () => {
   const inspection = (offset: number, newestEventAt: number | null): Inspection => ({
     problems: [],
     cutShort: false,
+    isDenied: false,
     facts: { ...facts, clock: { offset, last: now }, newestEventAt },
   });
 

@@ -148,9 +148,16 @@ function parse(text: string): unknown {
 /** Runs a command to its end. */
 export async function runCommand(
   args: string[],
-  options: { compiled?: boolean; cwd?: string; input?: string; env?: Record<string, string> } = {},
+  options: {
+    compiled?: boolean;
+    cwd?: string;
+    input?: string;
+    env?: Record<string, string>;
+    through?: readonly string[];
+  } = {},
 ) {
-  const child = Bun.spawn([...program(options.compiled ?? false), ...args], {
+  const command = [...(options.through ?? []), ...program(options.compiled ?? false)];
+  const child = Bun.spawn([...command, ...args], {
     ...(options.cwd && { cwd: options.cwd }),
     env: environment(options.env),
     stdin: options.input === undefined ? "ignore" : new TextEncoder().encode(options.input),

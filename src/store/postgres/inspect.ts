@@ -27,6 +27,7 @@ export async function inspectSharedDatabase(url: string): Promise<SharedInspecti
       address: address.shown,
       problems: [],
       cutShort: false,
+      isDenied: false,
       facts: isThere ? await readFacts(query, applied) : null,
       server: await readServer(query, isThere, address.isPooled),
     };
@@ -35,6 +36,7 @@ export async function inspectSharedDatabase(url: string): Promise<SharedInspecti
       address: address.shown,
       problems: [messageOf(error)],
       cutShort: false,
+      isDenied: false,
       facts: null,
       server: null,
     };

@@ -8,6 +8,11 @@ export function isSqliteFault(error: unknown): boolean {
   return !(error as { code?: string }).code?.startsWith("SQLITE_CONSTRAINT");
 }
 
+/** Whether SQLite may not open a file or one of those beside it, or not write where even who reads must. */
+export function isBarred(error: unknown): boolean {
+  return /^SQLITE_(CANTOPEN|READONLY|PERM)/.test((error as { code?: string }).code ?? "");
+}
+
 /** What was thrown, as those who use the store know it. */
 export function outward(error: unknown): unknown {
   if (isStoreFault(error) || !isSqliteFault(error)) return error;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { messageOf } from "../../errors.ts";
 import type { Inspection } from "../inspection.ts";
 import { DATABASE_FILE, rollbackJournal } from "./database-file.ts";
+import { isBarred } from "./faults.ts";
 import { MIGRATIONS } from "./migrations.ts";
 
 const MAX_PROBLEMS = 5;
@@ -19,11 +20,13 @@ export function inspectDatabase(dataDir: string): Inspection {
     return {
       problems,
       cutShort: false,
+      isDenied: false,
       facts: problems.length === 0 && hasTables(sqlite) ? readFacts(sqlite) : null,
     };
   } catch (error) {
     const cutShort = isReadOnly(error) && existsSync(rollbackJournal(path));
-    return { problems: cutShort ? [] : [messageOf(error)], cutShort, facts: null };
+    const problems = cutShort ? [] : [messageOf(error)];
+    return { problems, cutShort, isDenied: !cutShort && isBarred(error), facts: null };
   } finally {
     sqlite?.close();
   }

@@ -1,0 +1,44 @@
+import { accessSync, constants, statSync } from "node:fs";
+import { messageOf, Refusal } from "./errors.ts";
+
+/** What a person can do who may not use a file of a daemon's. */
+export const AS_DAEMON = "run as the daemon's user";
+
+export const MEND_PATH = "name another path, or mend this one";
+
+/** Whether there is something at a path. Throws Refusal where that cannot be told, as what leads there may not be searched. */
+export function isThere(path: string): boolean {
+  try {
+    statSync(path);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return false;
+    const what = messageOf(error).split(",")[0];
+    throw new Refusal(`cannot look at ${path} (${what})`, isDenied(error) ? AS_DAEMON : MEND_PATH);
+  }
+}
+
+/** Whether an error says that this user may not do what was tried, rather than that something is wrong with it. */
+export function isDenied(error: unknown): boolean {
+  return ["EACCES", "EPERM", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "");
+}
+
+/** The code of why this user cannot read a file; null when it can. */
+export function whyNotReadable(path: string): string | null {
+  return whyNot(path, constants.R_OK);
+}
+
+/** The code of why this user cannot use a directory and write into it (EACCES, EROFS…); null when it can. */
+export function whyNotWritable(directory: string): string | null {
+  return whyNot(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+}
+
+function whyNot(path: string, mode: number): string | null {
+  try {
+    accessSync(path, mode);
+    return null;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? "unknown";
+  }
+}

@@ -1,0 +1,126 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { chmodSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { RunningDaemon } from "../support/daemon.ts";
+import { atEnd, cleanUp, command, emptyDir, startBinary } from "../support/e2e.ts";
+
+afterEach(cleanUp);
+
+/** Somebody who may use only what all may use: root runs the command as nobody, others shut themselves out by modes. */
+const THROUGH =
+  process.getuid?.() === 0 ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : [];
+
+const asStranger = (args: string[], env: Record<string, string> = {}) =>
+  command(args, { cwd: "/", env, through: THROUGH });
+
+/** Takes all rights to a path away until the end of the test. */
+function shut(path: string, mode = 0): void {
+  chmodSync(path, mode);
+  atEnd(() => chmodSync(path, 0o700));
+}
+
+interface Check {
+  name: string;
+  status: string;
+  message: string;
+  hint?: string;
+}
+
+async function doctor(...args: string[]): Promise<Check[]> {
+  const { stdout, stderr } = await asStranger(["doctor", "--json", ...args]);
+  expect(stderr).toBe("");
+  return JSON.parse(stdout).checks;
+}
+
+async function startReadable(): Promise<RunningDaemon> {
+  const daemon = await startBinary();
+  chmodSync(daemon.dir, 0o755);
+  return daemon;
+}
+
+/** What is wrong with nothing but the rights of who asks must not lead to anything drastic. */
+function expectHarmless(checks: Check[]): void {
+  for (const { hint = "" } of checks) expect(hint).not.toMatch(/backup|restart|right key|stop the daemon/);
+}
+
+describe("without the rights of the daemon's user", () => {
+  test("a data directory that may not be searched is not called empty", async () => {
+    const daemon = await startReadable();
+    shut(daemon.dataDir);
+    const place = ["--data-dir", daemon.dataDir];
+    const file = join(emptyDir(), "copy.db");
+    for (const args of [
+      ["status", ...place],
+      ["backup", file, ...place],
+      ["move", "--to", "postgres://nobody@127.0.0.1:1/nowhere", ...place],
+      ["secret-key", "rotate", ...place],
+      ["notify-secret", ...place],
+      ["org", "list", ...place],
+    ]) {
+      const { code, stderr } = await asStranger(args);
+      expect([args, code, stderr]).toEqual([
+        args,
+        1,
+        expect.stringMatching(/EACCES.*; run as the daemon's user\n$/),
+      ]);
+      expect(stderr).toContain(daemon.dataDir);
+    }
+    const checks = await doctor(...place, "--port", new URL(daemon.url).port);
+    expectHarmless(checks);
+    for (const name of ["data dir", "database", "secret key", "socket"]) {
+      const found = checks.find((check) => check.name === name);
+      expect(found).toMatchObject({
+        status: "fail",
+        hint: expect.stringContaining("run as the daemon's user"),
+      });
+    }
+    expect(checks.find(({ name }) => name === "port")).toMatchObject({
+      status: "ok",
+      message: expect.stringContaining("accepts work"),
+    });
+  }, 20_000);
+
+  test("what is no directory is called so", async () => {
+    const file = join(emptyDir(), "file");
+    writeFileSync(file, "");
+    const status = await command(["status", "--data-dir", file]);
+    expect([status.code, status.stderr]).toEqual([1, expect.stringContaining("ENOTDIR")]);
+    const { checks } = JSON.parse((await command(["doctor", "--json", "--data-dir", file])).stdout);
+    expect(checks.find(({ name }: Check) => name === "database").status).toBe("fail");
+  });
+
+  test.each(["armorhooks.db", "secret.key", "events.sock"])(
+    "doctor does not take %s that may not be read for one that is broken",
+    async (name) => {
+      const daemon = await startReadable();
+      chmodSync(daemon.dataDir, 0o755);
+      shut(join(daemon.dataDir, name));
+      const checks = await doctor("--data-dir", daemon.dataDir, "--port", "0");
+      expectHarmless(checks);
+      const found = checks.find(
+        ({ message }) => message.includes(name) && !message.includes("cannot be written by"),
+      );
+      expect(found).toMatchObject({
+        status: "fail",
+        hint: expect.stringContaining("run as the daemon's user"),
+      });
+    },
+    20_000,
+  );
+
+  test("doctor does not call a database broken whose directory may not be written", async () => {
+    const daemon = await startReadable();
+    await daemon.stop();
+    shut(daemon.dataDir, 0o555);
+    chmodSync(join(daemon.dataDir, "armorhooks.db"), 0o644);
+    const checks = await doctor("--data-dir", daemon.dataDir, "--port", "0");
+    expectHarmless(checks);
+    const started = await asStranger(["serve", "--data-dir", daemon.dataDir]);
+    expect([started.code, started.stderr]).toEqual([
+      1,
+      expect.stringContaining("run as the user that owns it"),
+    ]);
+    expect(checks.find(({ name }) => name === "data dir")?.hint).toContain("run as the daemon's user");
+    expect(checks.find(({ name }) => name === "database")?.hint).toContain("run as the daemon's user");
+  });
+});
