@@ -6,16 +6,16 @@ export const AS_DAEMON = "run as the daemon's user";
 
 export const MEND_PATH = "name another path, or mend this one";
 
-/** Whether there is something at a path. Throws Refusal where that cannot be told, as what leads there may not be searched. */
-export function isThere(path: string): boolean {
+/** Whether there is something at a path. Throws Refusal (`what` cannot be done) where that cannot be told, as what leads there may not be searched. */
+export function isThere(path: string, what = `look at ${path}`): boolean {
   try {
     statSync(path);
     return true;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return false;
-    const what = messageOf(error).split(",")[0];
-    throw new Refusal(`cannot look at ${path} (${what})`, isDenied(error) ? AS_DAEMON : MEND_PATH);
+    const why = messageOf(error).split(",")[0];
+    throw new Refusal(`cannot ${what} (${why})`, isDenied(error) ? AS_DAEMON : MEND_PATH);
   }
 }
 

@@ -120,6 +120,7 @@ const PURE = [
   "beat",
   "directories",
   "heap-growth",
+  "files",
   "event-types",
   "migration-journal",
   "outcomes",

@@ -7,6 +7,7 @@ import { refuseMoved, writeBackup } from "../store/open.ts";
 import { type KeyOptions, keySourceOf } from "./key-source.ts";
 import { paint } from "./output.ts";
 import { print, printJson } from "./results.ts";
+import { watchSignals } from "./signals.ts";
 import { requireDatabase } from "./with-store.ts";
 
 interface BackupOptions extends KeyOptions {
@@ -57,7 +58,12 @@ async function backup(name: string, options: BackupOptions): Promise<void> {
     const path = fittingKeyPath(source, sealed);
     return path === null ? null : readSecretKey(path);
   };
-  const { bytes, carriesKey } = writeBackup({ dataDir: resolve(options.dataDir), file, keyFor });
+  const interrupted = new AbortController();
+  void watchSignals()
+    .next()
+    .then(() => interrupted.abort());
+  const dataDir = resolve(options.dataDir);
+  const { bytes, carriesKey } = await writeBackup({ dataDir, file, keyFor, signal: interrupted.signal });
   const done = `backup of ${bytes} bytes written to ${file}`;
   if (options.json) return printJson({ file, bytes, carries_key: carriesKey }, done);
   const note = carriesKey

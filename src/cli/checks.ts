@@ -85,11 +85,17 @@ export function checkDatabase({ dataDir }: Config, inspection: Inspection | null
   const path = join(dataDir, DATABASE_FILE);
   if (!inspection && !isThere(path)) return ok(`there is no ${path} yet; serve makes it`);
   if (!inspection) return fail(`${path} could not be looked into`, AS_DAEMON);
-  const { problems, cutShort, isDenied, facts } = inspection;
-  if (cutShort) return warn(`${path}: a start was cut short`, "serve goes on with it by itself");
-  if (isDenied)
+  const { state, problems, facts } = inspection;
+  if (state === "cut short") return warn(`${path}: a start was cut short`, "serve goes on with it by itself");
+  if (state === "barred")
     return fail(`${path}: ${problems.join("; ")}`, `${AS_DAEMON}, with its disk mounted for writing`);
-  if (problems.length > 0) {
+  if (state === "foreign") {
+    return fail(
+      `${path} holds tables of another program`,
+      "name another --data-dir, or move the file away to start empty",
+    );
+  }
+  if (state === "damaged") {
     return fail(
       `${path}: ${problems.join("; ")}`,
       "stop the daemon, keep a copy of the file, and restore a backup",

@@ -96,7 +96,7 @@ export function nextKeyPath({ path }: SecretKeySource): string {
  * short has left. Null when neither fits; without a sealed secret every key fits. Throws UsageError.
  */
 export function fittingKeyPath(source: SecretKeySource, sealed: Uint8Array | null): string | null {
-  const paths = [source.path, nextKeyPath(source)].filter(isThere);
+  const paths = [source.path, nextKeyPath(source)].filter((path) => isThere(path));
   return paths.find((path) => fits(readSecretKey(path), sealed)) ?? null;
 }
 

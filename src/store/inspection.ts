@@ -2,12 +2,13 @@ import type { ClockState } from "../clock.ts";
 
 /** What `armorhooks doctor` wants to know of a database, read without changing anything. */
 export interface Inspection {
-  /** What the database finds wrong with itself, at most a few lines; empty when it is whole. */
+  /**
+   * `cut short`: by a start, in a way that only the next one can mend, and until then nothing can be read; `barred`:
+   * to this user; `foreign`: it holds what another program has made.
+   */
+  state: "usable" | "cut short" | "barred" | "foreign" | "damaged";
+  /** What the database finds wrong with itself, at most a few lines. */
   problems: string[];
-  /** Whether a start was cut short in a way that only the next one can mend: until then nothing can be read. */
-  cutShort: boolean;
-  /** Whether `problems` only say that this user may not read it. */
-  isDenied: boolean;
   /** Null when the database is damaged, or no migration was applied yet. */
   facts: {
     /** Migrations of this program that were not applied, and whether a newer program has applied others. */

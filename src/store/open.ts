@@ -46,7 +46,7 @@ interface Mark {
 
 function readMark(dataDir: string): Mark | null {
   const path = join(dataDir, MOVED_FILE);
-  if (!isThere(path)) return null;
+  if (!isThere(path, `use data directory ${dataDir}`)) return null;
   const [to = "", state = ""] = readMarkFile(path).split("\n");
   return { to, move: state.startsWith(UNFINISHED) ? state.slice(UNFINISHED.length) : null };
 }

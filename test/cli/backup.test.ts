@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   copyFileSync,
@@ -100,6 +101,17 @@ describe("armorhooks backup", () => {
     const damaged = await backup(dataDir, join(dir, "copy.db"));
     expect(damaged.code).toBe(1);
     expect(damaged.stderr).toContain(`cannot copy ${join(dataDir, "armorhooks.db")}`);
+    expect(readdirSync(dir)).toEqual(["data"]);
+  });
+
+  test.each(["of another program", "with nothing in it"])("refuses a database %s", async (kind) => {
+    const path = join(dir, "data", "armorhooks.db");
+    mkdirSync(join(dir, "data"));
+    const sqlite = new Database(path);
+    if (kind === "of another program") sqlite.exec("CREATE TABLE theirs (id)");
+    sqlite.close();
+    const { code, stderr } = await backup(join(dir, "data"), join(dir, "copy.db"));
+    expect([code, stderr]).toEqual([1, expect.stringContaining(`${path} is not an armorhooks database`)]);
     expect(readdirSync(dir)).toEqual(["data"]);
   });
 

@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -116,6 +117,18 @@ describe("armorhooks doctor", () => {
       () => void writeFileSync(join(dataDir, "armorhooks.db"), "no database"),
       /not a database/,
     ],
+    [
+      "database",
+      "fail",
+      () => {
+        rmSync(join(dataDir, "armorhooks.db"));
+        const sqlite = new Database(join(dataDir, "armorhooks.db"));
+        sqlite.exec("CREATE TABLE theirs (id)");
+        sqlite.close();
+        chmodSync(join(dataDir, "armorhooks.db"), 0o600);
+      },
+      /holds tables of another program/,
+    ],
     ["secret key", "fail", () => void rmSync(join(dataDir, "secret.key")), /is missing/],
     [
       "secret key",
@@ -204,9 +217,8 @@ describe("the clock", () => {
   const now = Date.UTC(2026, 10, 1);
   const facts = { missingMigrations: 0, isNewer: false, sealed: null, carriesKey: false, urls: [] };
   const inspection = (offset: number, newestEventAt: number | null): Inspection => ({
+    state: "usable",
     problems: [],
-    cutShort: false,
-    isDenied: false,
     facts: { ...facts, clock: { offset, last: now }, newestEventAt },
   });
 

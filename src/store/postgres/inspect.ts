@@ -25,18 +25,16 @@ export async function inspectSharedDatabase(url: string): Promise<SharedInspecti
     const isThere = applied !== null;
     return {
       address: address.shown,
+      state: "usable",
       problems: [],
-      cutShort: false,
-      isDenied: false,
       facts: isThere ? await readFacts(query, applied) : null,
       server: await readServer(query, isThere, address.isPooled),
     };
   } catch (error) {
     return {
       address: address.shown,
+      state: "damaged",
       problems: [messageOf(error)],
-      cutShort: false,
-      isDenied: false,
       facts: null,
       server: null,
     };

@@ -1,14 +1,26 @@
 import { Database } from "bun:sqlite";
-import { closeSync, existsSync, fsyncSync, lstatSync, openSync, renameSync, rmSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import {
+  closeSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { drizzle } from "drizzle-orm/bun-sqlite";
 import { syncDirectory } from "../../directories.ts";
-import { messageOf, UsageError } from "../../errors.ts";
+import { messageOf, Refusal, UsageError } from "../../errors.ts";
+import { COPY_THREAD } from "../../threads.ts";
+import type { CopyAnswer, CopyOrder } from "./copy-thread.ts";
 import type { Orm } from "./database.ts";
 import { DATABASE_FILE, finishRollback } from "./database-file.ts";
 import { sealedSecretIn } from "./inspect.ts";
 import { deleteMeta, setMeta } from "./meta.ts";
 import * as schema from "./schema.ts";
+import { hasTables } from "./tables.ts";
 
 export interface BackupOptions {
   dataDir: string;
@@ -16,6 +28,8 @@ export interface BackupOptions {
   file: string;
   /** The key that the copy is to carry, given one of its sealed secrets (null: it has none); null for none. */
   keyFor: (sealed: Uint8Array | null) => Buffer | null;
+  /** Given up when this is aborted. */
+  signal: AbortSignal;
 }
 
 export interface Backup {
@@ -24,28 +38,35 @@ export interface Backup {
 }
 
 /**
- * Copies a database that may be in use: one consistent moment of it, readable by its owner only, and
- * under its name only once it is whole and on disk. Throws UsageError.
+ * Copies a database that may be in use: one consistent moment of it, readable by its owner only, and under its name
+ * only once it is whole and on disk. Until then it is FILE.PID.partial; those of processes that are gone are removed.
+ * Rejects with UsageError.
  */
-export function writeBackup({ dataDir, file, keyFor }: BackupOptions): Backup {
+export async function writeBackup({ dataDir, file, keyFor, signal }: BackupOptions): Promise<Backup> {
   refuseExisting(file);
+  const path = join(dataDir, DATABASE_FILE);
+  refuseForeign(path);
   const partial = `${file}.${process.pid}.partial`;
   try {
+    removeAbandoned(file);
     closeSync(openSync(partial, "wx", 0o600));
   } catch (error) {
-    throw new UsageError(`cannot write ${file}: ${messageOf(error)}`, 1);
+    throw unwritable(file, error as Error);
   }
   try {
-    copyDatabase(join(dataDir, DATABASE_FILE), partial);
-    const carriesKey = addKey(partial, keyFor);
-    flushToDisk(partial);
+    await copyDatabase({ path, copy: partial }, file, signal);
+    const carriesKey = finishCopy(partial, keyFor, file);
     refuseExisting(file);
     renameSync(partial, file);
     syncDirectory(dirname(file));
     return { bytes: statSync(file).size, carriesKey };
   } finally {
-    for (const rest of [partial, `${partial}-journal`]) if (existsSync(rest)) rmSync(rest);
+    remove(partial);
   }
+}
+
+function unwritable(file: string, { message }: { message: string }): UsageError {
+  return new UsageError(`cannot write ${file}: ${message}`, 1);
 }
 
 function refuseExisting(file: string): void {
@@ -54,17 +75,87 @@ function refuseExisting(file: string): void {
   }
 }
 
-function copyDatabase(path: string, copy: string): void {
+function refuseForeign(path: string): void {
   let sqlite: Database | null = null;
   try {
     finishRollback(path);
     sqlite = new Database(path, { readonly: true });
     sqlite.exec("PRAGMA busy_timeout = 5000");
-    sqlite.query("VACUUM INTO ?").run(copy);
+    if (hasTables(sqlite)) return;
   } catch (error) {
-    throw new UsageError(`cannot copy ${path}: ${messageOf(error)}; see "armorhooks doctor"`, 1);
+    throw uncopied(path, messageOf(error));
   } finally {
     sqlite?.close();
+  }
+  throw new Refusal(
+    `${path} is not an armorhooks database: it has none of its tables`,
+    "name the daemon's --data-dir",
+  );
+}
+
+function uncopied(path: string, message: string): UsageError {
+  return new UsageError(`cannot copy ${path}: ${message}; see "armorhooks doctor"`, 1);
+}
+
+const PARTIAL = /^\.(\d+)\.partial(-journal)?$/;
+
+/** What earlier backups to the same file have left that were killed, perhaps with the number that this process has now. */
+function removeAbandoned(file: string): void {
+  const directory = dirname(file);
+  const name = basename(file);
+  for (const found of readdirSync(directory)) {
+    const pid = found.startsWith(name) ? PARTIAL.exec(found.slice(name.length))?.[1] : undefined;
+    if (pid !== undefined && (Number(pid) === process.pid || !isAlive(Number(pid))))
+      rmSync(join(directory, found), { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // Another user's may not be asked.
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
+}
+
+function remove(partial: string): void {
+  for (const rest of [partial, `${partial}-journal`]) rmSync(rest, { force: true });
+}
+
+/** By a thread, as it may take minutes in which a signal would wait. */
+async function copyDatabase(order: CopyOrder, file: string, signal: AbortSignal): Promise<void> {
+  const failure = await new Promise<CopyAnswer>((resolve, reject) => {
+    const giveUp = (): void => reject(new UsageError(`interrupted; ${file} was not written`, 1));
+    if (signal.aborted) return giveUp();
+    signal.addEventListener("abort", giveUp, { once: true });
+    const thread = new Worker(COPY_THREAD);
+    thread.onmessage = ({ data }: MessageEvent<CopyAnswer>) => {
+      thread.terminate();
+      resolve(data);
+    };
+    thread.onerror = ({ message }) => resolve({ code: "", message });
+    thread.postMessage(order);
+  });
+  if (failure === null) return;
+  throw isOfCopy(failure.code) ? unwritable(file, failure) : uncopied(order.path, failure.message);
+}
+
+/** Whether it was the copy that failed: nothing is written to the database itself. */
+function isOfCopy(code: string): boolean {
+  return /^SQLITE_(FULL|IOERR_(WRITE|FSYNC|DIR_FSYNC|TRUNCATE|DELETE))$/.test(code);
+}
+
+/** Puts the key into a copy, or takes it out, and waits until all is on disk; answers whether it is in it. */
+function finishCopy(copy: string, keyFor: BackupOptions["keyFor"], file: string): boolean {
+  try {
+    const carriesKey = addKey(copy, keyFor);
+    flushToDisk(copy);
+    return carriesKey;
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw unwritable(file, error as Error);
   }
 }
 

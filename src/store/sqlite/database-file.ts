@@ -5,6 +5,7 @@ import { makeDataDir } from "../../directories.ts";
 import { messageOf, UsageError } from "../../errors.ts";
 import { CompiledOnce } from "./compiled-once.ts";
 import { isSqliteFault } from "./faults.ts";
+import { isForeign } from "./tables.ts";
 
 export const DATABASE_FILE = "armorhooks.db";
 
@@ -83,12 +84,10 @@ function quickCheck(sqlite: Database): void {
 }
 
 function touchEveryTree(sqlite: Database): void {
+  if (isForeign(sqlite)) throw new Error("it holds tables of another program");
   const tables = sqlite
     .query<{ name: string }, []>("SELECT name FROM sqlite_schema WHERE type = 'table'")
     .all();
-  if (tables.length > 0 && !tables.some(({ name }) => name === "__drizzle_migrations")) {
-    throw new Error("it holds tables of another program");
-  }
   for (const { name } of tables) sqlite.query(`SELECT * FROM "${name}" ORDER BY 1 DESC LIMIT 1`).all();
 }
 

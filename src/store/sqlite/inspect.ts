@@ -6,6 +6,7 @@ import type { Inspection } from "../inspection.ts";
 import { DATABASE_FILE, rollbackJournal } from "./database-file.ts";
 import { isBarred } from "./faults.ts";
 import { MIGRATIONS } from "./migrations.ts";
+import { hasTables, isForeign } from "./tables.ts";
 
 const MAX_PROBLEMS = 5;
 
@@ -17,16 +18,13 @@ export function inspectDatabase(dataDir: string): Inspection {
     sqlite = new Database(path, { readonly: true });
     sqlite.exec("PRAGMA busy_timeout = 5000");
     const problems = [...integrityProblems(sqlite), ...foreignKeyProblems(sqlite)];
-    return {
-      problems,
-      cutShort: false,
-      isDenied: false,
-      facts: problems.length === 0 && hasTables(sqlite) ? readFacts(sqlite) : null,
-    };
+    if (problems.length > 0) return { state: "damaged", problems, facts: null };
+    if (isForeign(sqlite)) return { state: "foreign", problems, facts: null };
+    return { state: "usable", problems, facts: hasTables(sqlite) ? readFacts(sqlite) : null };
   } catch (error) {
-    const cutShort = isReadOnly(error) && existsSync(rollbackJournal(path));
-    const problems = cutShort ? [] : [messageOf(error)];
-    return { problems, cutShort, isDenied: !cutShort && isBarred(error), facts: null };
+    if (isReadOnly(error) && existsSync(rollbackJournal(path)))
+      return { state: "cut short", problems: [], facts: null };
+    return { state: isBarred(error) ? "barred" : "damaged", problems: [messageOf(error)], facts: null };
   } finally {
     sqlite?.close();
   }
@@ -49,10 +47,6 @@ function foreignKeyProblems(sqlite: Database): string[] {
   return rows
     .slice(0, MAX_PROBLEMS)
     .map(({ table, parent }) => `a row of ${table} names no row of ${parent}`);
-}
-
-function hasTables(sqlite: Database): boolean {
-  return sqlite.query("SELECT 1 FROM sqlite_schema WHERE name = 'webhooks'").get() !== null;
 }
 
 function readFacts(sqlite: Database): Inspection["facts"] {

@@ -32,7 +32,8 @@ async function cutRestore(): Promise<string> {
   const dataDir = join(emptyDir(), "data");
   mkdirSync(dataDir, { mode: 0o700 });
   const keyFor = () => readSecretKey(join(before, SECRET_KEY_FILE));
-  writeBackup({ dataDir: before, file: fileOf(dataDir), keyFor });
+  const { signal } = new AbortController();
+  await writeBackup({ dataDir: before, file: fileOf(dataDir), keyFor, signal });
   cutShort(fileOf(dataDir));
   return dataDir;
 }
