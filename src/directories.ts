@@ -1,10 +1,10 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, statSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, lchownSync, mkdirSync, openSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 /**
  * Makes a data directory (mode 0700) and what leads to it, where they are missing. Its name is on the disk when this
  * returns, also when it was made by a start that was cut short: a file in a directory that a power cut takes back is
- * gone, however well it was synced itself.
+ * gone, however well it was synced itself. What root makes belongs to the owner of the directory that it is made in.
  */
 export function makeDataDir(dataDir: string): void {
   const path = resolve(dataDir);
@@ -12,6 +12,7 @@ export function makeDataDir(dataDir: string): void {
   let parent = dirname(path);
   syncName(parent);
   if (first === undefined) return;
+  giveToOwnerAbove(first, path);
   for (; parent !== dirname(first); parent = dirname(parent)) syncName(dirname(parent));
 }
 
@@ -24,6 +25,13 @@ function makeDirectories(path: string): string | undefined {
     while (!existsSync(present)) present = dirname(present);
     throw statSync(present).isDirectory() ? error : new Error(`${present} is not a directory`);
   }
+}
+
+/** From the first directory that was made to the last. */
+function giveToOwnerAbove(first: string, last: string): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(dirname(first));
+  for (let path = last; path.length >= first.length; path = dirname(path)) lchownSync(path, uid, gid);
 }
 
 /** Waits until the names in a directory are on the disk. */

@@ -1,4 +1,5 @@
-import { accessSync, constants, statSync } from "node:fs";
+import { accessSync, closeSync, constants, fchownSync, openSync, rmSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { messageOf, Refusal } from "./errors.ts";
 
 /** What a person can do who may not use a file of a daemon's. */
@@ -22,6 +23,39 @@ export function isThere(path: string, what = `look at ${path}`): boolean {
 /** Whether an error says that this user may not do what was tried, rather than that something is wrong with it. */
 export function isDenied(error: unknown): boolean {
   return ["EACCES", "EPERM", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "");
+}
+
+/**
+ * Opens a new file for writing (mode 0600), in place of one that a crash may have left. Root may work in the directory
+ * of a daemon that runs as another user, who must be able to use what is made there: it belongs to the directory's owner.
+ */
+export function openNew(path: string): number {
+  rmSync(path, { force: true });
+  return create(path);
+}
+
+/** Makes an empty file in the same way where there is none. */
+export function makeFile(path: string): void {
+  if (isThere(path)) return;
+  let file: number;
+  try {
+    file = create(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    // Another process was first, or it is a link to where nothing is yet.
+    file = openSync(path, "a", 0o600);
+  }
+  closeSync(file);
+}
+
+/** Never what a link leads to, which somebody else may have put there. */
+function create(path: string): number {
+  const file = openSync(path, "wx", 0o600);
+  if (process.getuid?.() === 0) {
+    const { uid, gid } = statSync(dirname(path));
+    fchownSync(file, uid, gid);
+  }
+  return file;
 }
 
 /** The code of why this user cannot read a file; null when it can. */

@@ -4,7 +4,6 @@ import {
   fchmodSync,
   fchownSync,
   fsyncSync,
-  openSync,
   readFileSync,
   renameSync,
   type Stats,
@@ -13,7 +12,7 @@ import {
 import { dirname, join } from "node:path";
 import { syncDirectory } from "../directories.ts";
 import { messageOf, UsageError } from "../errors.ts";
-import { isThere } from "../files.ts";
+import { isThere, openNew } from "../files.ts";
 import { createSecretBox, SECRET_KEY_BYTES, sealedKeyId } from "./secret-box.ts";
 
 export const SECRET_KEY_FILE = "secret.key";
@@ -54,12 +53,12 @@ export function secretKeyExists({ path }: SecretKeySource): boolean {
 type KeyOwner = Pick<Stats, "mode" | "uid" | "gid">;
 
 /**
- * Writes a key so that a crash or a power cut leaves either no file or a whole one, readable by its owner only, or by
- * whom the file `like` is.
+ * Writes a key so that a crash or a power cut leaves either no file or a whole one, readable by the owner of the
+ * directory only, or by whom the file `like` is.
  */
 export function writeSecretKey(path: string, key: Buffer, like: KeyOwner | null = null): void {
   const temporary = `${path}.tmp`;
-  const file = openSync(temporary, "w", 0o600);
+  const file = openNew(temporary);
   try {
     writeFileSync(file, `${key.toString("hex")}\n`);
     if (like) giveTo(file, like);

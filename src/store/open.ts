@@ -1,7 +1,7 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { closeSync, fsyncSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf, Refusal, type UsageError } from "../errors.ts";
-import { AS_DAEMON, isThere } from "../files.ts";
+import { AS_DAEMON, isThere, openNew } from "../files.ts";
 import type { Logger } from "../log.ts";
 import { readSecretKey, replaceFile, type SecretKeySource } from "../secrets/key-file.ts";
 import { createSecretBox } from "../secrets/secret-box.ts";
@@ -63,7 +63,13 @@ function readMarkFile(path: string): string {
 function writeMark(dataDir: string, { to, move }: Mark): void {
   const path = join(dataDir, MOVED_FILE);
   const text = `${to}\n${move === null ? "" : `${UNFINISHED}${move}\n`}`;
-  writeFileSync(`${path}.tmp`, text, { mode: 0o600, flush: true });
+  const file = openNew(`${path}.tmp`);
+  try {
+    writeFileSync(file, text);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
   replaceFile(`${path}.tmp`, path);
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RunningDaemon } from "../support/daemon.ts";
 import { atEnd, cleanUp, command, emptyDir, startBinary } from "../support/e2e.ts";
@@ -42,6 +42,45 @@ async function startReadable(): Promise<RunningDaemon> {
 function expectHarmless(checks: Check[]): void {
   for (const { hint = "" } of checks) expect(hint).not.toMatch(/backup|restart|right key|stop the daemon/);
 }
+
+/** Root is who can make what somebody else is to use. */
+describe.if(process.getuid?.() === 0)("what root makes in the directory of the daemon's user", () => {
+  const NOBODY = 65_534;
+
+  const ownersIn = (path: string): number[] => [
+    statSync(path).uid,
+    ...readdirSync(path).map((name) => statSync(join(path, name)).uid),
+  ];
+
+  test.each(["exists", "is made"])(
+    "is that user's, where the data directory %s",
+    async (kind) => {
+      const dir = emptyDir();
+      const dataDir = join(dir, "data");
+      if (kind === "exists") mkdirSync(dataDir, { mode: 0o700 });
+      for (const path of kind === "exists" ? [dir, dataDir] : [dir]) chownSync(path, NOBODY, NOBODY);
+      const made = await command(["org", "create", "--name", "acme"], { cwd: dir });
+      expect([made.code, made.stderr]).toEqual([0, ""]);
+      await command(["secret-key", "rotate"], { cwd: dir });
+      expect(new Set(ownersIn(dataDir))).toEqual(new Set([NOBODY]));
+      const daemon = await startBinary({ dir, through: THROUGH });
+      expect((await command(["key", "list", "--org", crypto.randomUUID()], { cwd: dir })).code).toBe(1);
+      expect((await command(["org", "create", "--name", "beta"], { cwd: dir })).code).toBe(0);
+      expect(new Set(ownersIn(dataDir))).toEqual(new Set([NOBODY]));
+      expect(await daemon.stop()).toBe(0);
+      const move = ["move", "--to", "postgres://nobody@127.0.0.1:1/nowhere"];
+      await command(move, { cwd: dir });
+      expect(new Set(ownersIn(dataDir))).toEqual(new Set([NOBODY]));
+    },
+    20_000,
+  );
+
+  test("is root's where the directory is", async () => {
+    const dir = emptyDir();
+    await command(["org", "create", "--name", "acme"], { cwd: dir });
+    expect(new Set(ownersIn(join(dir, "data")))).toEqual(new Set([0]));
+  });
+});
 
 describe("without the rights of the daemon's user", () => {
   test("a data directory that may not be searched is not called empty", async () => {

@@ -1,8 +1,9 @@
 import { Database } from "bun:sqlite";
-import { closeSync, existsSync, openSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { makeDataDir } from "../../directories.ts";
 import { messageOf, UsageError } from "../../errors.ts";
+import { makeFile } from "../../files.ts";
 import { CompiledOnce } from "./compiled-once.ts";
 import { isSqliteFault } from "./faults.ts";
 import { isForeign } from "./tables.ts";
@@ -15,7 +16,7 @@ export function prepareFile(dataDir: string): string {
     makeDataDir(dataDir);
     const path = join(dataDir, DATABASE_FILE);
     // SQLite would create it with mode 0644; its log files take their mode from it.
-    if (!existsSync(path)) closeSync(openSync(path, "a", 0o600));
+    makeFile(path);
     return path;
   } catch (error) {
     throw new UsageError(`cannot use data directory ${dataDir}: ${messageOf(error)}`, 1);

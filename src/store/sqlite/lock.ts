@@ -1,9 +1,8 @@
 import { Database } from "bun:sqlite";
-import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { makeDataDir } from "../../directories.ts";
 import { messageOf, UsageError } from "../../errors.ts";
-import { isThere } from "../../files.ts";
+import { isThere, makeFile } from "../../files.ts";
 import { isBarred } from "./faults.ts";
 
 const LOCK_FILE = "armorhooks.lock";
@@ -17,7 +16,7 @@ export function lockDataDir(dataDir: string): { release(): void } {
   const path = join(dataDir, LOCK_FILE);
   try {
     makeDataDir(dataDir);
-    if (!existsSync(path)) closeSync(openSync(path, "a", 0o600));
+    makeFile(path);
   } catch (error) {
     throw new UsageError(`cannot use data directory ${dataDir}: ${messageOf(error)}`, 1);
   }
