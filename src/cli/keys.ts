@@ -115,7 +115,7 @@ async function list(store: Store, { org, json }: Common & { org: string }): Prom
 
 async function revoke(store: Store, id: string, { json }: Common): Promise<void> {
   const key = await store.apiKeys.revoke(id.toLowerCase());
-  if (!key) throw new UsageError("no key has this id; see armorhooks key list", 1);
+  if (!key) throw new UsageError(`no key has this id in ${store.place}; see armorhooks key list`, 1);
   const organization = (await store.organizations.list()).find(
     ({ id: owner }) => owner === key.organizationId,
   );
@@ -125,7 +125,9 @@ async function revoke(store: Store, id: string, { json }: Common): Promise<void>
 
 async function organizationOf(store: Store, uuid: string): Promise<Organization> {
   const organization = await store.organizations.get(uuid.toLowerCase());
-  if (!organization) throw new UsageError("--org names no organization; see armorhooks org list", 1);
+  if (!organization) {
+    throw new UsageError(`--org names no organization in ${store.place}; see armorhooks org list`, 1);
+  }
   return organization;
 }
 

@@ -57,18 +57,19 @@ export function organizationCommand(): Command {
     .addOption(optionFor("database"))
     .option("--json", "print JSON")
     .addHelpText("after", "\nExample:\n  armorhooks org update 7d1c… --plan professional")
-    .action((id: string, { name, plan, ...common }: Common & { name?: string; plan?: Plan }) =>
-      withStore(common, async (store) => {
-        if (name === undefined && plan === undefined)
-          throw new UsageError("say what to change: --name or --plan");
+    .action((id: string, { name, plan, ...common }: Common & { name?: string; plan?: Plan }) => {
+      if (name === undefined && plan === undefined)
+        throw new UsageError("say what to change: --name or --plan");
+      return withStore(common, async (store) => {
         const updated = await store.organizations.update(id.toLowerCase(), {
           ...(name && { name }),
           ...(plan && { plan }),
         });
-        if (!updated) throw new UsageError("no organization has this id; see armorhooks org list", 1);
+        if (!updated)
+          throw new UsageError(`no organization has this id in ${store.place}; see armorhooks org list`, 1);
         await show(updated, common);
-      }),
-    );
+      });
+    });
   return command;
 }
 

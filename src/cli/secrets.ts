@@ -1,11 +1,13 @@
 import { resolve } from "node:path";
 import { Command } from "commander";
+import { databaseUrl } from "../config/database.ts";
 import { optionFor } from "../config/options.ts";
 import { UsageError } from "../errors.ts";
+import { isThere } from "../files.ts";
 import { NOTICE_PURPOSE } from "../notifier.ts";
-import { readSecretKey, secretKeyExists } from "../secrets/key-file.ts";
+import { nextKeyPath, readSecretKey, secretKeyExists } from "../secrets/key-file.ts";
 import { createSecretBox } from "../secrets/secret-box.ts";
-import { lockDataDir } from "../store/open.ts";
+import { keyIdOf, lockDataDir } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { type KeyOptions, keySourceOf } from "./key-source.ts";
 import { paint } from "./output.ts";
@@ -64,16 +66,34 @@ export function notifySecretCommand(): Command {
   return new Command("notify-secret")
     .description("print the secret that failure notices (serve --notify-url) are signed with")
     .addOption(optionFor("data-dir"))
+    .addOption(optionFor("database"))
     .addOption(optionFor("secret-key-file"))
     .addHelpText("after", "\nExample:\n  armorhooks notify-secret --data-dir /var/lib/armorhooks")
     .action(async (options: KeyOptions) => {
-      const source = keySourceOf(options);
-      if (!secretKeyExists(source)) {
-        throw new UsageError(
-          `there is no secret key ${source.path} yet; the daemon makes it on its first start`,
-          1,
-        );
-      }
-      await print(createSecretBox(readSecretKey(source.path)).derive(NOTICE_PURPOSE));
+      const path = await presentKeyPath(options);
+      await print(createSecretBox(readSecretKey(path)).derive(NOTICE_PURPOSE));
     });
+}
+
+/** The key that the daemon has, or will have: its next start finishes a rotation that was cut short. */
+async function presentKeyPath(options: KeyOptions): Promise<string> {
+  const source = keySourceOf(options);
+  if (!secretKeyExists(source)) {
+    if (source.managed) throw new UsageError(`the secret key file ${source.path} does not exist`);
+    throw new UsageError(
+      `there is no secret key ${source.path} yet; the daemon makes it on its first start`,
+      1,
+    );
+  }
+  // With one key there is no question, and the database need not be there.
+  if (!isThere(nextKeyPath(source))) return source.path;
+  const keyId = await keyIdOf({ dataDir: resolve(options.dataDir), database: databaseUrl(options.database) });
+  const fits = (path: string): boolean =>
+    keyId === null || createSecretBox(readSecretKey(path)).keyId === keyId;
+  const path = [source.path, nextKeyPath(source)].find(fits);
+  if (path !== undefined) return path;
+  throw new UsageError(
+    `the secret key in ${source.path} is not the one that the database was sealed with`,
+    1,
+  );
 }

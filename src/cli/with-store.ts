@@ -2,6 +2,7 @@ import { join, resolve } from "node:path";
 import { databaseUrl } from "../config/database.ts";
 import { UsageError } from "../errors.ts";
 import { isThere } from "../files.ts";
+import { isStoreFault } from "../store/faults.ts";
 import { DATABASE_FILE, isLocked, openStore, type StoreOptions } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 
@@ -28,6 +29,9 @@ export async function withStore<T>(
   });
   try {
     return await run(store);
+  } catch (error) {
+    if (!isStoreFault(error)) throw error;
+    throw new UsageError(`cannot use the database ${store.place}: ${error.message}`, 1);
   } finally {
     await store.close();
   }

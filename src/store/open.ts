@@ -1,12 +1,13 @@
 import { closeSync, fsyncSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { messageOf, Refusal, type UsageError } from "../errors.ts";
+import { messageOf, Refusal, UsageError } from "../errors.ts";
 import { AS_DAEMON, isThere, openNew } from "../files.ts";
 import type { Logger } from "../log.ts";
 import { readSecretKey, replaceFile, type SecretKeySource } from "../secrets/key-file.ts";
-import { createSecretBox } from "../secrets/secret-box.ts";
+import { createSecretBox, sealedKeyId } from "../secrets/secret-box.ts";
 import type { Moved, MoveProgress } from "./move.ts";
 import type { SharedInspection } from "./shared-inspection.ts";
+import { readSealedSecret } from "./sqlite/inspect.ts";
 import { openMoveSource } from "./sqlite/move-source.ts";
 import { openSqliteStore } from "./sqlite/store.ts";
 import type { Store } from "./store.ts";
@@ -147,6 +148,23 @@ export async function moveToShared({ dataDir, url, secretKey, onProgress }: Move
 export async function inspectSharedDatabase(url: string): Promise<SharedInspection> {
   const { inspectSharedDatabase: inspect } = await import("./postgres/inspect.ts");
   return inspect(url);
+}
+
+/**
+ * The id of the key that webhook secrets are sealed with, as 8 hex digits; null when none is sealed, or there is no
+ * database. Changes nothing. Rejects with UsageError where it cannot be told.
+ */
+export async function keyIdOf({
+  dataDir,
+  database,
+}: Pick<StoreOptions, "dataDir" | "database">): Promise<string | null> {
+  if (!database) {
+    const sealed = readSealedSecret(dataDir);
+    return sealed && sealedKeyId(sealed);
+  }
+  const { server, address, problems } = await inspectSharedDatabase(database);
+  if (server) return server.keyId;
+  throw new UsageError(`cannot use the database ${address}: ${problems.join("; ")}`, 1);
 }
 
 /** Opens what is kept in a data directory or a shared database, making it when missing. Rejects with UsageError: a sentence for the operator. */

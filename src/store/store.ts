@@ -21,6 +21,8 @@ import type { Webhooks } from "./webhooks.ts";
  * is a promise for each event or delivery.
  */
 export interface Store {
+  /** Where it is, for people: the database's file, or its address without password. */
+  place: string;
   /** The clock that decides what is due. */
   clock: Clock;
   ids: Ids;

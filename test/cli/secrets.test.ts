@@ -135,6 +135,29 @@ test("notify-secret prints the secret that the key gives, without touching the d
   expect(stdout).toBe(`${secret}\n`);
 });
 
+test("notify-secret prints what the next start will have, where a rotation was cut short", async () => {
+  const notice = async () => (await runCommand(["notify-secret", "--data-dir", dataDir])).stdout.trim();
+  const before = await notice();
+  const next = newSecretKey();
+  writeFileSync(`${keyFile}.next`, next.toString("hex"));
+  expect(await notice()).toBe(before);
+  const store = openTestStore(dataDir);
+  store.webhooks.reseal(createSecretBox(next));
+  await store.close();
+  const after = await notice();
+  expect(after).not.toBe(before);
+  expect(existsSync(`${keyFile}.next`)).toBe(true);
+  const started = openTestStore(dataDir);
+  expect(started.secrets.derive("armorhooks notices")).toBe(after);
+  await started.close();
+});
+
+test("notify-secret does not expect the daemon to make a key file that is the operator's", async () => {
+  const args = ["notify-secret", "--data-dir", dataDir, "--secret-key-file", join(dir, "nowhere.key")];
+  const { code, stderr } = await runCommand(args);
+  expect([code, stderr]).toEqual([2, expect.stringContaining("nowhere.key does not exist")]);
+});
+
 test("notify-secret says so when there is no key yet", async () => {
   const { code, stderr } = await runCommand(["notify-secret", "--data-dir", join(dir, "nothing")]);
   expect(code).toBe(1);

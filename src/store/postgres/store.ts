@@ -185,6 +185,7 @@ async function assemble(
   if (resident) await pulse.start();
 
   return {
+    place: address.shown,
     clock,
     ids: {
       next: ids.next,

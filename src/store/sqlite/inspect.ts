@@ -1,7 +1,8 @@
 import { Database } from "bun:sqlite";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { messageOf } from "../../errors.ts";
+import { messageOf, UsageError } from "../../errors.ts";
+import { isThere } from "../../files.ts";
 import type { Inspection } from "../inspection.ts";
 import { DATABASE_FILE, rollbackJournal } from "./database-file.ts";
 import { isBarred } from "./faults.ts";
@@ -70,6 +71,22 @@ function readFacts(sqlite: Database): Inspection["facts"] {
       .all()
       .map(({ url }) => url),
   };
+}
+
+/** The same of the database in a data directory, if there is one. Throws UsageError. */
+export function readSealedSecret(dataDir: string): Uint8Array | null {
+  const path = join(dataDir, DATABASE_FILE);
+  if (!isThere(path)) return null;
+  let sqlite: Database | null = null;
+  try {
+    sqlite = new Database(path, { readonly: true });
+    sqlite.exec("PRAGMA busy_timeout = 5000");
+    return hasTables(sqlite) ? sealedSecretIn(sqlite) : null;
+  } catch (error) {
+    throw new UsageError(`cannot read ${path}: ${messageOf(error)}; see "armorhooks doctor"`, 1);
+  } finally {
+    sqlite?.close();
+  }
 }
 
 /** One sealed secret of a database, which tells the key that it needs; null when there is none. */

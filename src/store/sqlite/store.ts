@@ -137,6 +137,7 @@ function assemble(
     : async (): Promise<void> => {};
 
   return {
+    place: path,
     clock,
     ids: {
       next() {
