@@ -7,8 +7,10 @@ export const AS_DAEMON = "run as the daemon's user";
 
 export const MEND_PATH = "name another path, or mend this one";
 
-/** Whether there is something at a path. Throws Refusal (`what` cannot be done) where that cannot be told, as what leads there may not be searched. */
-export function isThere(path: string, what = `look at ${path}`): boolean {
+const DENIALS = ["EACCES", "EPERM", "EROFS"];
+
+/** Whether there is something at a path. Throws Refusal where that cannot be told, as what leads there may not be searched. */
+export function isThere(path: string): boolean {
   try {
     statSync(path);
     return true;
@@ -16,13 +18,22 @@ export function isThere(path: string, what = `look at ${path}`): boolean {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return false;
     const why = messageOf(error).split(",")[0];
-    throw new Refusal(`cannot ${what} (${why})`, isDenied(error) ? AS_DAEMON : MEND_PATH);
+    throw new Refusal(`cannot look at ${path} (${why})`, isDenied(error) ? AS_DAEMON : MEND_PATH);
+  }
+}
+
+/** The same, but what cannot be looked at counts as there: whoever opens it is told why that cannot be. */
+export function mayBeThere(path: string): boolean {
+  try {
+    return isThere(path);
+  } catch {
+    return true;
   }
 }
 
 /** Whether an error says that this user may not do what was tried, rather than that something is wrong with it. */
 export function isDenied(error: unknown): boolean {
-  return ["EACCES", "EPERM", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "");
+  return DENIALS.includes((error as NodeJS.ErrnoException).code ?? "");
 }
 
 /**
@@ -58,9 +69,9 @@ function create(path: string): number {
   return file;
 }
 
-/** The code of why this user cannot read a file; null when it can. */
-export function whyNotReadable(path: string): string | null {
-  return whyNot(path, constants.R_OK);
+/** Whether this user may not read a file. */
+export function isUnreadable(path: string): boolean {
+  return DENIALS.includes(whyNot(path, constants.R_OK) ?? "");
 }
 
 /** The code of why this user cannot use a directory and write into it (EACCES, EROFS…); null when it can. */

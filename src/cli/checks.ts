@@ -2,7 +2,7 @@ import { existsSync, lstatSync, readdirSync, statfsSync, statSync } from "node:f
 import { dirname, join } from "node:path";
 import type { Config } from "../config/config.ts";
 import { messageOf } from "../errors.ts";
-import { AS_DAEMON, isThere, whyNotReadable, whyNotWritable } from "../files.ts";
+import { AS_DAEMON, isThere, isUnreadable, whyNotWritable } from "../files.ts";
 import { fittingKeyPath, secretKeyExists, secretKeySource } from "../secrets/key-file.ts";
 import type { Inspection } from "../store/inspection.ts";
 import { DATABASE_FILE, readDeparture } from "../store/open.ts";
@@ -140,7 +140,7 @@ export function checkSecretKey(config: Config, inspection: Inspection | null): F
 
 /** What to do about a key that cannot be used. */
 export function keyHint(path: string): string {
-  return whyNotReadable(path) === null ? "put the right key there" : AS_DAEMON;
+  return isUnreadable(path) ? AS_DAEMON : "put the right key there";
 }
 
 function checkKeyMode(path: string, used: boolean): Finding {

@@ -12,7 +12,7 @@ import {
 import { dirname, join } from "node:path";
 import { syncDirectory } from "../directories.ts";
 import { messageOf, UsageError } from "../errors.ts";
-import { isThere, openNew } from "../files.ts";
+import { mayBeThere, openNew } from "../files.ts";
 import { createSecretBox, SECRET_KEY_BYTES, sealedKeyId } from "./secret-box.ts";
 
 export const SECRET_KEY_FILE = "secret.key";
@@ -45,9 +45,8 @@ export function readSecretKey(path: string): Buffer {
   return Buffer.from(text, "hex");
 }
 
-/** Throws UsageError where that cannot be told. */
 export function secretKeyExists({ path }: SecretKeySource): boolean {
-  return isThere(path);
+  return mayBeThere(path);
 }
 
 type KeyOwner = Pick<Stats, "mode" | "uid" | "gid">;
@@ -95,7 +94,7 @@ export function nextKeyPath({ path }: SecretKeySource): string {
  * short has left. Null when neither fits; without a sealed secret every key fits. Throws UsageError.
  */
 export function fittingKeyPath(source: SecretKeySource, sealed: Uint8Array | null): string | null {
-  const paths = [source.path, nextKeyPath(source)].filter((path) => isThere(path));
+  const paths = [source.path, nextKeyPath(source)].filter(mayBeThere);
   return paths.find((path) => fits(readSecretKey(path), sealed)) ?? null;
 }
 

@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf, Refusal, UsageError } from "../errors.ts";
-import { AS_DAEMON, isThere, openNew } from "../files.ts";
+import { AS_DAEMON, openNew } from "../files.ts";
 import type { Logger } from "../log.ts";
 import { readSecretKey, replaceFile, type SecretKeySource } from "../secrets/key-file.ts";
 import { createSecretBox, sealedKeyId } from "../secrets/secret-box.ts";
@@ -47,15 +47,18 @@ interface Mark {
 
 function readMark(dataDir: string): Mark | null {
   const path = join(dataDir, MOVED_FILE);
-  if (!isThere(path, `use data directory ${dataDir}`)) return null;
-  const [to = "", state = ""] = readMarkFile(path).split("\n");
+  const text = readMarkFile(path);
+  if (text === null) return null;
+  const [to = "", state = ""] = text.split("\n");
   return { to, move: state.startsWith(UNFINISHED) ? state.slice(UNFINISHED.length) : null };
 }
 
-function readMarkFile(path: string): string {
+function readMarkFile(path: string): string | null {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {
+    // What is no directory has no mark, and is refused by whoever opens it.
+    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return null;
     throw new Refusal(`cannot read ${path} (${messageOf(error)})`, AS_DAEMON);
   }
 }

@@ -73,7 +73,7 @@ function readFacts(sqlite: Database): Inspection["facts"] {
   };
 }
 
-/** The same of the database in a data directory, if there is one. Throws UsageError. */
+/** One sealed secret of the database in a data directory, if there is any. Throws UsageError. */
 export function readSealedSecret(dataDir: string): Uint8Array | null {
   const path = join(dataDir, DATABASE_FILE);
   if (!isThere(path)) return null;
