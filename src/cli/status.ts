@@ -30,7 +30,9 @@ slow down (429): that is no failure, and all is sent in time.
 Exit codes:
   0  all is well
   1  something needs a look: a webhook is failing or was disabled by the daemon (not by its owner),
-     or a delivery to an enabled webhook has been pending for over an hour
+     or a delivery to an enabled webhook has been pending for over an hour; or it cannot be told:
+     then a line on standard error says why, and --json prints {"error":{"message":…}} instead
+  2  an option is wrong
 Whether the daemon runs is shown, but does not count here: armorhooks health tells that.
 
 Example:

@@ -93,6 +93,24 @@ describe("a result that cannot be written", () => {
   });
 });
 
+test.each<[string[], number]>([
+  [["webhook", "list"], 2],
+  [["tail"], 2],
+  [["status"], 1],
+  [["backup", "copy.db"], 1],
+  [["org", "create"], 2],
+  [["org", "update", "x", "--name", "a"], 1],
+  [["key", "list", "--org", "x"], 1],
+  [["doctor", "--frob"], 2],
+  [["move", "--to", "nowhere"], 2],
+  [["key"], 2],
+])("with --json, what refuses %j is an object, and a line for people as ever", async (args, code) => {
+  const ended = await runCommand([...args, "--json"], { cwd: emptyDir() });
+  expect(ended.code).toBe(code);
+  const { error } = JSON.parse(ended.stdout);
+  expect(ended.stderr).toEndWith(`armorhooks: ${error.message}\n`);
+});
+
 test("a slow reader gets all of a result", async () => {
   const cwd = emptyDir();
   const whole = await runCommand(["openapi"], { cwd });
