@@ -19,7 +19,7 @@ export interface EventIntakeOptions {
 
 const NOBODY: readonly number[] = [];
 
-/** What happens with a batch of events between the socket and its acks: stored, handed to the worker, logged and counted. */
+/** What happens with a batch of events between the socket and its acks: stored, handed to the engine, logged and counted. */
 export function createEventIntake({ store, engine, log, metrics, stream }: EventIntakeOptions) {
   const toNewEvent = ({ scan, organization, receivedAt }: IngestEvent): NewEvent => ({
     organizationId: organization.id,

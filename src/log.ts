@@ -180,6 +180,3 @@ function escapeUnits(character: string): string {
   }
   return escaped;
 }
-
-/** A logger that writes nothing: for tests. */
-export const silentLogger: Logger = createLogger({ level: "silent", write: () => {} });

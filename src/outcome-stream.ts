@@ -16,7 +16,6 @@ export interface OutcomeStream {
     organizationUuid: string,
     mayRead: () => boolean | Promise<boolean>,
   ): ReadableStream<Uint8Array> | null;
-  readers(): number;
   /** Ends every reader once it has what is there; resolves when they have, or a moment later where one does not take it. */
   close(): Promise<void>;
 }
@@ -206,7 +205,6 @@ export function createOutcomeStream({
         { highWaterMark: 0 },
       );
     },
-    readers: () => count,
     async close() {
       closed = true;
       const ends: Promise<void>[] = [];

@@ -5,9 +5,9 @@ import type { Config } from "../src/config/config.ts";
 import { serveOptions } from "../src/config/options.ts";
 import { toConfig } from "../src/config/resolve.ts";
 import { createDaemon } from "../src/daemon.ts";
-import { silentLogger } from "../src/log.ts";
 import { LOOPBACK, newDir, removeDir } from "./support/daemon.ts";
 import { type Receiver, startReceiver } from "./support/receiver.ts";
+import { silentLogger } from "./support/silent-logger.ts";
 
 let dir: string;
 let receiver: Receiver;

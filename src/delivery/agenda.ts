@@ -4,8 +4,6 @@ export interface Agenda<Item> {
   add(item: Item, at: number): void;
   remove(item: Item): void;
   stop(): void;
-  /** Entries that it keeps, those that were replaced among them. */
-  readonly size: number;
 }
 
 const MAX_TIMER_MS = 3_600_000;
@@ -66,9 +64,6 @@ export function createAgenda<Item>(
       current.delete(item);
     },
     stop: () => clearTimeout(timer),
-    get size() {
-      return heap.length;
-    },
   };
 }
 

@@ -14,6 +14,8 @@ export type Choice = "first" | "probe" | "retry" | "search" | "fetch" | { wait: 
 /** Beside deliveries that never failed, retries get so many of a window's requests, and so many of the turns. */
 const RETRY_SHARE = 4;
 
+const NOTHING: Choice = { wait: Number.POSITIVE_INFINITY };
+
 /** `now` is schedule time, `monotonic` the moment of the monotonic clock. Pure. */
 export function choose(queue: WebhookQueue, now: number, monotonic: number): Choice {
   const { breaker, inFlight, retriesInFlight, pace, waiting, retries } = queue;
@@ -28,14 +30,14 @@ export function choose(queue: WebhookQueue, now: number, monotonic: number): Cho
     const share = Math.max(1, Math.floor(sizeOf(queue.window) / RETRY_SHARE));
     return mayRetry && retriesInFlight < share && queue.starts % RETRY_SHARE === 0 ? "retry" : "first";
   }
-  return mayRetry ? "retry" : rest(queue, now);
+  return mayRetry ? "retry" : searchOrRest(queue, now);
 }
 
 function chooseWhileOpen(queue: WebhookQueue, now: number): Choice {
   const { breaker, waiting, retries, inFlight, retriesInFlight } = queue;
   if (waiting.length > 0 && inFlight === retriesInFlight && now >= breaker.probeAt) return "probe";
   if (retries.length > 0 && retriesInFlight === 0 && now >= breaker.retryAt) return "retry";
-  return rest(queue, now);
+  return searchOrRest(queue, now);
 }
 
 /** Memory is filled when there is room in the time to come: what a resting webhook has waits in the store. */
@@ -47,8 +49,8 @@ function mayFetch(queue: WebhookQueue, now: number): boolean {
   return queue.hasDueRetries && queue.retries.length === 0 && breaker.retryAt <= now;
 }
 
-/** Nothing may go now: until when. */
-function rest(queue: WebhookQueue, now: number): Choice {
+/** Nothing that is due may go now: whether to look for the receiver with what is not due yet, or until when to wait. */
+function searchOrRest(queue: WebhookQueue, now: number): Choice {
   const { breaker, retries, waiting, inFlight, isFetching } = queue;
   const moments: number[] = [];
   if (breaker.isOpen && (waiting.length > 0 || queue.hasBacklog)) moments.push(breaker.probeAt);
@@ -66,5 +68,3 @@ function rest(queue: WebhookQueue, now: number): Choice {
 function limitOf({ breaker, window }: WebhookQueue): number {
   return breaker.isOpen ? 2 : sizeOf(window);
 }
-
-const NOTHING: Choice = { wait: Number.POSITIVE_INFINITY };

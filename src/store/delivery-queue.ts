@@ -151,8 +151,8 @@ export interface DeliveryQueue {
   unfinished(found: (some: Unfinished) => void): Promise<void>;
   /** Whether this daemon may send to a webhook at this moment. Nothing here waits or fails. */
   mayBegin(webhookId: number): boolean;
-  /** Tells of changes from now on; the first call says that an engine is there. Answers how to stop that. */
-  watch(changes: QueueChanges): () => void;
+  /** Tells of changes from now on; the first call says that an engine is there. */
+  watch(changes: QueueChanges): void;
 }
 
 /** Some of what a start, or a take-over, finds to do. */

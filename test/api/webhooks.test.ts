@@ -4,7 +4,6 @@ import { IndigiArmor } from "../../src/client/index.ts";
 import { serveOptions } from "../../src/config/options.ts";
 import { toConfig } from "../../src/config/resolve.ts";
 import { createDaemon } from "../../src/daemon.ts";
-import { silentLogger } from "../../src/log.ts";
 import {
   connectScanner,
   LOOPBACK,
@@ -18,6 +17,7 @@ import {
 } from "../support/daemon.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import { SEED_TYPESCRIPT } from "../support/seed-examples.ts";
+import { silentLogger } from "../support/silent-logger.ts";
 import { newKey, newTenant, type Tenant } from "../support/tenants.ts";
 
 const SLACK = "https://hooks.slack.com/services/T.../B.../xxx";

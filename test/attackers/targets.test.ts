@@ -11,7 +11,6 @@ import { createTransport } from "../../src/delivery/http/transport.ts";
 import { type Lookup, type Resolve, shareLookups } from "../../src/delivery/resolver.ts";
 import { createSender } from "../../src/delivery/send.ts";
 import { createTargetGuard, parseCidr } from "../../src/delivery/target-guard.ts";
-import { silentLogger } from "../../src/log.ts";
 import {
   type Authority,
   type Certificate,
@@ -33,6 +32,7 @@ import {
 import { type DnsServer, startDnsServer } from "../support/dns-server.ts";
 import { atEnd, cleanUp, emptyDir } from "../support/e2e.ts";
 import { ok, type RawReceiver, type RawReceiverOptions, startRawReceiver } from "../support/raw-receiver.ts";
+import { silentLogger } from "../support/silent-logger.ts";
 
 const SECRET = "0".repeat(64);
 

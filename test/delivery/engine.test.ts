@@ -68,7 +68,6 @@ beforeEach(() => {
     mayBegin: () => true,
     watch: (told) => {
       changes = told;
-      return () => {};
     },
   };
   engine = createDeliveryEngine({

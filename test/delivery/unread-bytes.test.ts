@@ -23,10 +23,3 @@ test("what is not read yet comes again with what follows, however it is cut, as 
     }),
   );
 });
-
-test("nothing is left of what was cleared", () => {
-  const unread = createUnreadBytes();
-  unread.keep(Buffer.from("abc"));
-  unread.clear();
-  expect(unread.join(Buffer.from("def")).toString()).toBe("def");
-});

@@ -7,7 +7,6 @@ export interface UnreadBytes {
   join(chunk: Buffer): Buffer;
   /** Has the rest of such a piece wait. */
   keep(rest: Buffer): void;
-  clear(): void;
 }
 
 const LEAST_BYTES = 1024;
@@ -38,10 +37,6 @@ export function createUnreadBytes(): UnreadBytes {
         memory.set(rest);
       }
       length = rest.length;
-    },
-    clear() {
-      memory = EMPTY;
-      length = 0;
     },
   };
 }

@@ -61,8 +61,3 @@ function sslModeOf(url: URL, flag: string): (typeof SSL_MODES)[number] {
   if (!found) throw new UsageError(`sslmode in ${flag} must be one of ${SSL_MODES.join(", ")}`);
   return found;
 }
-
-/** Whether a value of --database asks for PostgreSQL. */
-export function isPostgresUrl(text: string): boolean {
-  return /^postgres(ql)?:\/\//i.test(text);
-}

@@ -99,7 +99,6 @@ export function createDeliveryQueue(
     watch(changes) {
       watchers.add(changes);
       parts.onWatched();
-      return () => watchers.delete(changes);
     },
     tellDue,
     tellChanged: (webhookIds) => {

@@ -229,7 +229,6 @@ export function createDeliveryQueue({ sqlite }: StoreDatabase, parts: DeliveryQu
     mayBegin: () => true,
     watch: (changes) => {
       watchers.add(changes);
-      return () => watchers.delete(changes);
     },
   };
 }

@@ -311,14 +311,13 @@ export function deliveryQueueConforms(harness: Harness): void {
       await finishAll(under.store, webhookId, "failed");
       const id = (await historyOf(under.store, webhookId))[0]?.id as number;
       const due: number[] = [];
-      const stop = under.store.deliveryQueue.watch({
+      under.store.deliveryQueue.watch({
         due: (one) => due.push(one),
         changed() {},
         gained() {},
         lost() {},
       });
       await under.store.deliveryQueue.retry(webhookId, id);
-      stop();
       expect(due).toEqual([webhookId]);
       expect(await under.store.history.get(organizationId, id)).toMatchObject({
         status: "pending",
