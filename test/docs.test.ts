@@ -36,6 +36,28 @@ function isKnown(path: string): boolean {
   return path.includes("/") ? files.some((file) => file.endsWith(`/${path}`)) : names.has(path);
 }
 
+/** Titles of a file's tests and their groups, and of the rows of its tables. */
+function titlesOf(path: string): string[] {
+  const titles = read(path).matchAll(
+    /(?:\b(?:test|describe)(?:\.\w+)?\(|\)\(|^ *\[)\s*(["'`])((?:\\.|(?!\1).)*)\1,/gms,
+  );
+  return [...titles].map(([, , title = ""]) => title.replaceAll(/\\(.)/g, "$1"));
+}
+
+/** What is declared by that name in a file, each from its first line to its last, as the formatter indents them. */
+function bodiesOf(path: string, name: string): string[] {
+  const lines = read(path).split("\n");
+  const declares = new RegExp(`^ *(export )?(async )?(function |const |get )?${name}\\b(<.*>)?( = |: |\\()`);
+  const depthOf = (line: string): number => line.search(/\S/);
+  return lines.flatMap((first, from) => {
+    if (!declares.test(first)) return [];
+    const isNext = (line: string): boolean =>
+      line !== "" && depthOf(line) <= depthOf(first) && !/^ *[)\]}].*[({>=]$/.test(line);
+    const length = lines.slice(from + 1).findIndex(isNext) + 1;
+    return [lines.slice(from, from + Math.max(1, length)).join("\n")];
+  });
+}
+
 /** What is wrong, or null, for each of many, so that a failure shows all that is wrong at once. */
 function faults<T>(all: Iterable<T>, faultOf: (one: T) => string | null): string[] {
   return [...all].map(faultOf).filter((fault) => fault !== null);
@@ -85,11 +107,9 @@ describe.each(PAGES)("what %s names is there:", (page) => {
   test("tests, by their titles", () => {
     const cited = [...withoutBlocks(page).matchAll(/`([\w./-]+\.ts)` ((?:"[^"]+"(?:, )?)+)/g)];
     const wrong = cited.flatMap(([, path = "", list = ""]) => {
-      const named = files.filter((file) => file === path || file.endsWith(`/${path}`)).map(read);
+      const named = files.filter((file) => file === path || file.endsWith(`/${path}`)).flatMap(titlesOf);
       const titles = [...list.matchAll(/"([^"]+)"/g)].map(([, title]) => title ?? "");
-      return titles
-        .filter((title) => !named.some((text) => text.includes(title)))
-        .map((title) => `${path}: no test "${title}"`);
+      return titles.filter((title) => !named.includes(title)).map((title) => `${path}: no test "${title}"`);
     });
     expect(wrong).toEqual([]);
   });
@@ -118,10 +138,9 @@ describe(ARCHITECTURE, () => {
     expect(lines.length).toBeGreaterThan(10);
     const flat = (text: string) => text.replaceAll(/\s+/g, " ");
     const wrong = faults(lines, ({ line, path, where }) => {
-      const text = read(path);
-      const from = text.search(new RegExp(`\\b${where}\\b\\s*(=|\\()`));
-      if (from === -1) return `${path}: no ${where}`;
-      return flat(text.slice(from)).includes(flat(line)) ? null : `${path}: ${line}`;
+      const bodies = bodiesOf(path, where);
+      if (bodies.length === 0) return `${path}: no ${where}`;
+      return bodies.some((body) => flat(body).includes(flat(line))) ? null : `${path}, ${where}: ${line}`;
     });
     expect(wrong).toEqual([]);
   });

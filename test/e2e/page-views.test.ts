@@ -80,6 +80,36 @@ describe.skipIf(NO_BROWSER)("the views of the page", () => {
   );
 
   test(
+    "show what is older a page at a time, each once, down to the first",
+    async () => {
+      const daemon = await startBinary();
+      const receiver = receive();
+      const webhook = await register(daemon, receiver.url);
+      const scanner = await connectScanner(daemon.socket);
+      await scanner.send(...Array.from({ length: 120 }, (_, n) => scan({ id: `scan-${n}` })));
+      scanner.close();
+      await until("all have arrived", () => receiver.received.length === 120);
+      const { page, faults } = await signIn(browser, daemon, { path: "/dashboard/events" });
+      const older = page.getByRole("button", { name: "Show older" });
+      const expectRows = async (list: string, ...counts: number[]): Promise<string[]> => {
+        const rows = page.getByRole("list", { name: list }).getByRole("listitem");
+        for (const count of counts) {
+          await rows.nth(count - 1).waitFor();
+          expect(await rows.count()).toBe(count);
+          if (count < 120) await older.click();
+        }
+        expect(await older.count()).toBe(0);
+        return rows.getByRole("link").evaluateAll((links) => links.map((link) => link.getAttribute("href")));
+      };
+      expect(new Set(await expectRows("Events", 50, 100, 120)).size).toBe(120);
+      await page.goto(`${daemon.url}/dashboard/webhooks/${webhook.id}`);
+      expect(new Set(await expectRows("Deliveries", 25, 50, 75, 100, 120)).size).toBe(120);
+      expect(faults).toEqual([]);
+    },
+    BROWSER_TIMEOUT_MS,
+  );
+
+  test(
     "are usable without a mouse",
     async () => {
       const daemon = await startBinary();

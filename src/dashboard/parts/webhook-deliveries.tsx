@@ -1,5 +1,4 @@
-import { useState } from "preact/hooks";
-import type { Delivery, DeliveryStatus, Webhook } from "../../client/index.ts";
+import type { DeliveryStatus, Webhook } from "../../client/index.ts";
 import { useQuery } from "../address.ts";
 import { useLoaded, useThrottled } from "../hooks.ts";
 import { afterDeliveries, type DeliveryRow } from "../outcomes.ts";
@@ -7,6 +6,7 @@ import { useOutcomes, usePage } from "../page-context.ts";
 import { Loading, Problem } from "./basics.tsx";
 import { DeliveryList } from "./delivery-list.tsx";
 import { Command, SAMPLE_EVENT } from "./first-steps.tsx";
+import { Older } from "./older.tsx";
 
 const FILTERS: readonly { status: DeliveryStatus | ""; label: string }[] = [
   { status: "", label: "All" },
@@ -62,10 +62,14 @@ export function WebhookDeliveries({ webhook }: { webhook: Webhook }) {
           <DeliveryList deliveries={first.value.deliveries} />
           <Older
             key={`${webhook.id} ${status}`}
-            webhook={webhook}
-            status={status}
             from={first.value.next_cursor}
-          />
+            load={async (cursor) => {
+              const page = await client.listDeliveries(webhook.id, { status, limit: PAGE, cursor });
+              return { entries: page.deliveries, cursor: page.next_cursor };
+            }}
+          >
+            {(deliveries) => <DeliveryList deliveries={deliveries} />}
+          </Older>
         </>
       )}
     </section>
@@ -78,45 +82,6 @@ function Nothing({ status }: { status: DeliveryStatus | undefined }) {
     <>
       <p class="quiet">Nothing has been sent to it yet. Send a scan event, in the daemon's directory:</p>
       <Command text={SAMPLE_EVENT} />
-    </>
-  );
-}
-
-/** Further pages, one below the other. */
-function Older({
-  webhook,
-  status,
-  from,
-}: {
-  webhook: Webhook;
-  status: DeliveryStatus | undefined;
-  from: string | null;
-}) {
-  const { client } = usePage();
-  const [older, setOlder] = useState<{ deliveries: Delivery[]; cursor: string | null } | null>(null);
-  const [error, setError] = useState<Error | null>(null);
-  const cursor = older ? older.cursor : from;
-  const more = async (): Promise<void> => {
-    try {
-      setError(null);
-      const page = await client.listDeliveries(webhook.id, { status, limit: PAGE, cursor });
-      setOlder({
-        deliveries: [...(older?.deliveries ?? []), ...page.deliveries],
-        cursor: page.next_cursor,
-      });
-    } catch (thrown) {
-      setError(thrown as Error);
-    }
-  };
-  return (
-    <>
-      {older && <DeliveryList deliveries={older.deliveries} />}
-      <Problem error={error} />
-      {cursor !== null && (
-        <button type="button" onClick={more}>
-          Show older
-        </button>
-      )}
     </>
   );
 }

@@ -1,10 +1,11 @@
 import { useEffect, useState } from "preact/hooks";
-import type { ScanEvent, WebhookPayload } from "../../client/index.ts";
+import type { ScanEvent } from "../../client/index.ts";
 import { paths, useQuery } from "../address.ts";
 import { useLoaded } from "../hooks.ts";
 import { usePage, useReloadOn } from "../page-context.ts";
 import { Clock, Loading, Problem, Tier, View } from "../parts/basics.tsx";
 import { Command, SAMPLE_EVENT } from "../parts/first-steps.tsx";
+import { Older } from "../parts/older.tsx";
 import { Field } from "../parts/webhook-form.tsx";
 import { count, TIERS } from "../words.ts";
 
@@ -16,10 +17,8 @@ export function Events() {
   const [tier, setTier] = useQuery("tier");
   const [externalId, setExternalId] = useQuery("id");
   const wanted = TIERS.find((one) => one.tier === tier)?.tier;
-  const page = useLoaded(
-    () => client.listEvents({ tier: wanted, external_id: externalId || undefined, limit: PAGE }),
-    [client, wanted, externalId],
-  );
+  const asked = { tier: wanted, external_id: externalId || undefined, limit: PAGE };
+  const page = useLoaded(() => client.listEvents(asked), [client, wanted, externalId]);
   useReloadOn(
     ({ type, data }) => type === "event" && (externalId === "" || data.external_id === externalId),
     page.reload,
@@ -52,10 +51,14 @@ export function Events() {
           <EventList events={page.value.events} />
           <Older
             key={`${wanted} ${externalId}`}
-            tier={wanted}
-            externalId={externalId || undefined}
             from={page.value.next_cursor}
-          />
+            load={async (cursor) => {
+              const older = await client.listEvents({ ...asked, cursor });
+              return { entries: older.events, cursor: older.next_cursor };
+            }}
+          >
+            {(events) => <EventList events={events} />}
+          </Older>
         </>
       )}
     </View>
@@ -131,42 +134,6 @@ function Nothing({ externalId, tier }: { externalId: string; tier: string | unde
     <>
       <p class="quiet">No scanner has sent anything yet. Send one, in the daemon's directory:</p>
       <Command text={SAMPLE_EVENT} />
-    </>
-  );
-}
-
-/** Further pages, one below the other. */
-function Older({
-  tier,
-  externalId,
-  from,
-}: {
-  tier: WebhookPayload["tier"] | undefined;
-  externalId: string | undefined;
-  from: string | null;
-}) {
-  const { client } = usePage();
-  const [older, setOlder] = useState<{ events: ScanEvent[]; cursor: string | null } | null>(null);
-  const [error, setError] = useState<Error | null>(null);
-  const cursor = older ? older.cursor : from;
-  const more = async (): Promise<void> => {
-    try {
-      setError(null);
-      const page = await client.listEvents({ tier, external_id: externalId, limit: PAGE, cursor });
-      setOlder({ events: [...(older?.events ?? []), ...page.events], cursor: page.next_cursor });
-    } catch (thrown) {
-      setError(thrown as Error);
-    }
-  };
-  return (
-    <>
-      {older && <EventList events={older.events} />}
-      <Problem error={error} />
-      {cursor !== null && (
-        <button type="button" onClick={more}>
-          Show older
-        </button>
-      )}
     </>
   );
 }
