@@ -1,10 +1,10 @@
 import type { DeliveryEngine } from "./delivery/engine.ts";
-import { EVENT_TYPES } from "./event-types.ts";
 import type { IngestEvent, IngestOrganization, StoredScan } from "./ingest/events.ts";
-import { type ScanEvent, TIERS } from "./ingest/scan-event.ts";
+import type { ScanEvent } from "./ingest/scan-event.ts";
 import { createLineForm, type Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { OutcomeStream } from "./outcome-stream.ts";
+import { EVENT_TYPES, TIERS } from "./scan-words.ts";
 import type { NewEvent, StoredEvent } from "./store/event-log.ts";
 import type { Store } from "./store/store.ts";
 

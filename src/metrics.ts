@@ -1,5 +1,6 @@
 import { Counter, Gauge, type Metric, Registry } from "prom-client";
 import { ATTEMPT_ERRORS } from "./outcomes.ts";
+import { TIERS } from "./scan-words.ts";
 
 /** Readings that are taken when the metrics are asked for. */
 export interface GaugeSources {
@@ -17,7 +18,7 @@ export type Metrics = ReturnType<typeof createMetrics>;
 
 /** Every value of every label, so that each series is there from the start and its first increase is seen. */
 const LABELS = {
-  tier: ["green", "yellow", "red"],
+  tier: TIERS,
   code: ["VALIDATION_ERROR", "PAYLOAD_TOO_LARGE", "NOT_FOUND", "UNAVAILABLE"],
   outcome: ["success", ...ATTEMPT_ERRORS],
   status: ["delivered", "failed"],

@@ -1,3 +1,5 @@
+import type { Action } from "./scan-words.ts";
+
 /** Which events a webhook wants beside their type: those that pass every part that is there. */
 export interface WebhookFilter {
   /** 0 to 100. */
@@ -6,9 +8,6 @@ export interface WebhookFilter {
   /** One of the event's signals must have one of these domains, in whatever case. */
   domains?: string[];
 }
-
-export const ACTIONS = ["allow", "flag", "block"] as const;
-export type Action = (typeof ACTIONS)[number];
 
 /** What filters look at. */
 export interface FilteredScan {

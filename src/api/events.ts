@@ -1,6 +1,6 @@
 import { Elysia } from "elysia";
 import { AppError } from "../errors.ts";
-import type { EventType } from "../event-types.ts";
+import { type EventType, MAX_EXTERNAL_ID } from "../scan-words.ts";
 import type { EventHistory } from "../store/event-history.ts";
 import { type RequestContexts, withOrganization } from "./context.ts";
 import { readCursor } from "./deliveries.ts";
@@ -18,8 +18,6 @@ export interface EventRouteOptions {
   viewer: Viewer;
   parseId: (text: string) => number | null;
 }
-
-const MAX_EXTERNAL_ID = 128;
 
 function readExternalId(text: string | undefined): string | null {
   if (text === undefined) return null;

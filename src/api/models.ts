@@ -1,6 +1,7 @@
 import { ERROR_STATUS } from "../errors.ts";
 import { WEBHOOK_FORMATS } from "../formats.ts";
 import { ATTEMPT_ERRORS, DELIVERY_STATUSES, END_REASONS } from "../outcomes.ts";
+import { ACTIONS, EVENT_TYPES_BY_GRAVITY, TIERS_BY_GRAVITY } from "../scan-words.ts";
 import { listOf, REQUEST_ID_EXAMPLE, ref, type Schema, wrap } from "./document-parts.ts";
 
 /** Why the daemon turns a webhook off; `owner` is never shown. */
@@ -29,7 +30,7 @@ const orNull = (schema: Schema, example: unknown = schema.example): Schema => ({
 
 const EVENT_TYPE: Schema = {
   type: "string",
-  enum: ["red_tier", "yellow_tier", "green_tier"],
+  enum: [...EVENT_TYPES_BY_GRAVITY],
   example: "red_tier",
 };
 
@@ -58,7 +59,7 @@ const webhook = {
     ...wrap(
       {
         min_risk_score: { type: "number", minimum: 0, maximum: 100, example: 80 },
-        actions: listOf({ type: "string", enum: ["allow", "flag", "block"], example: "block" }),
+        actions: listOf({ type: "string", enum: [...ACTIONS], example: "block" }),
         domains: listOf({ type: "string", example: "pii" }),
       },
       ["min_risk_score", "actions", "domains"],
@@ -153,9 +154,9 @@ const signal = wrap({
   weight: { type: "number", example: 50 },
 });
 const payload = {
-  event: { type: "string", enum: ["red_tier", "yellow_tier", "green_tier", "test"], example: "red_tier" },
-  tier: { type: "string", enum: ["red", "yellow", "green"], example: "red" },
-  action: { type: "string", enum: ["allow", "flag", "block"], example: "block" },
+  event: { type: "string", enum: [...EVENT_TYPES_BY_GRAVITY, "test"], example: "red_tier" },
+  tier: { type: "string", enum: [...TIERS_BY_GRAVITY], example: "red" },
+  action: { type: "string", enum: [...ACTIONS], example: "block" },
   risk_score: { type: "number", minimum: 0, maximum: 100, example: 85 },
   signals: listOf(signal),
   latency_ms: { type: "number", minimum: 0, example: 8 },

@@ -1,7 +1,7 @@
 import { t } from "elysia";
 import { WEBHOOK_FORMATS } from "../formats.ts";
 import { DELIVERY_STATUSES } from "../outcomes.ts";
-
+import { EVENT_TYPES_BY_GRAVITY, MAX_EXTERNAL_ID, TIERS_BY_GRAVITY } from "../scan-words.ts";
 import { DOCUMENTED, MAX_CHARACTERS } from "./finish-document.ts";
 import { oneOf } from "./one-of.ts";
 import { OPTION_RULES, optionFields } from "./webhook-options.ts";
@@ -9,13 +9,13 @@ import { OPTION_RULES, optionFields } from "./webhook-options.ts";
 /** What each field must be, as the error message says it. */
 export const FIELD_RULES: Readonly<Record<string, string>> = {
   url: "url must be a string of 1 to 2048 characters",
-  events: "events must be a non-empty list of red_tier, yellow_tier, green_tier",
+  events: `events must be a non-empty list of ${EVENT_TYPES_BY_GRAVITY.join(", ")}`,
   format: `format must be one of ${WEBHOOK_FORMATS.join(", ")}`,
   enabled: "enabled must be true or false",
   status: `status must be one of ${DELIVERY_STATUSES.join(", ")}`,
   limit: "limit must be a whole number from 1 to 100",
-  tier: "tier must be one of red, yellow, green",
-  external_id: "external_id must be a string of 1 to 128 characters",
+  tier: `tier must be one of ${TIERS_BY_GRAVITY.join(", ")}`,
+  external_id: `external_id must be a string of 1 to ${MAX_EXTERNAL_ID} characters`,
   webhook_id: "webhook_id must be the id of a webhook",
   minutes: "minutes must be a whole number from 1 to 1440",
   cursor: "cursor must be the next_cursor of an earlier answer",
@@ -70,7 +70,7 @@ const url = t.String({
     "The HTTPS URL to receive webhook POST requests: absolute, at most 2048 characters, without user info, fragment and port 0. The format pagerduty needs one query parameter routing_key of 32 characters.",
   example: "https://hooks.slack.com/services/T.../B.../xxx",
 });
-const events = t.Array(oneOf(["red_tier", "yellow_tier", "green_tier"] as const), {
+const events = t.Array(oneOf(EVENT_TYPES_BY_GRAVITY), {
   minItems: 1,
   description: 'Event types to subscribe to. Defaults to ["red_tier"]. Repeats collapse.',
   example: ["red_tier"],
@@ -195,7 +195,7 @@ export const deliveriesQuery = t.Object(
 export const eventsQuery = t.Object(
   {
     tier: t.Optional(
-      oneOf(["red", "yellow", "green"] as const, {
+      oneOf(TIERS_BY_GRAVITY, {
         description: "Only events of this tier.",
         example: "red",
       }),
@@ -203,7 +203,7 @@ export const eventsQuery = t.Object(
     external_id: t.Optional(
       t.String({
         minLength: 1,
-        [MAX_CHARACTERS]: 128,
+        [MAX_CHARACTERS]: MAX_EXTERNAL_ID,
         description: "Only the event that the scanner gave this id.",
         example: "scan-42",
       }),

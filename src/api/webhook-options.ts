@@ -1,8 +1,9 @@
 import { t } from "elysia";
 import { AppError } from "../errors.ts";
 import { isGroupable } from "../formats.ts";
+import { ACTIONS } from "../scan-words.ts";
 import type { Webhook, WebhookOptions } from "../store/webhooks.ts";
-import { ACTIONS, type WebhookFilter } from "../webhook-filter.ts";
+import type { WebhookFilter } from "../webhook-filter.ts";
 import { HIDDEN_VALUE, headersProblem, revealed, type WebhookHeaders } from "../webhook-headers.ts";
 import { MAX_CHARACTERS } from "./finish-document.ts";
 import { oneOf } from "./one-of.ts";

@@ -1,7 +1,7 @@
 import { Elysia, status } from "elysia";
 import { AppError } from "../errors.ts";
-import type { EventType } from "../event-types.ts";
 import type { AttemptError } from "../outcomes.ts";
+import type { EventType } from "../scan-words.ts";
 import type { Organization } from "../store/organizations.ts";
 import type { TooManySecrets, Webhook, Webhooks } from "../store/webhooks.ts";
 import type { WebhookHeaders } from "../webhook-headers.ts";

@@ -5,6 +5,7 @@ import type {
   WebhookFilter,
   WebhookFormat,
 } from "../client/index.ts";
+import type { Action } from "../scan-words.ts";
 
 /** A webhook as a form holds it: texts as they are typed. */
 export interface Draft {
@@ -20,9 +21,6 @@ export interface Draft {
   headers: string;
 }
 
-export type Action = NonNullable<WebhookFilter["actions"]>[number];
-
-export const ACTIONS: readonly Action[] = ["allow", "flag", "block"];
 export const FORMATS: readonly { format: WebhookFormat; label: string }[] = [
   { format: "json", label: "JSON (the documented payload)" },
   { format: "slack", label: "Slack" },

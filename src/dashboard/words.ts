@@ -1,4 +1,5 @@
 import type { Delivery, Webhook, WebhookEvent } from "../client/index.ts";
+import { TIERS_BY_GRAVITY, type Tier } from "../scan-words.ts";
 
 /** How things are said. What the API says in codes is said here in sentences, with what to do. */
 
@@ -16,13 +17,12 @@ export function shortUrl(url: string): string {
   return url.replace(/^https:\/\//, "").replace(/\/$/, "");
 }
 
-export const TIERS: readonly { event: WebhookEvent; tier: "red" | "yellow" | "green" }[] = [
-  { event: "red_tier", tier: "red" },
-  { event: "yellow_tier", tier: "yellow" },
-  { event: "green_tier", tier: "green" },
-];
+export const TIERS: readonly { event: WebhookEvent; tier: Tier }[] = TIERS_BY_GRAVITY.map((tier) => ({
+  event: `${tier}_tier` as const,
+  tier,
+}));
 
-export function tierOf(event: WebhookEvent): "red" | "yellow" | "green" {
+export function tierOf(event: WebhookEvent): Tier {
   return TIERS.find((one) => one.event === event)?.tier ?? "green";
 }
 

@@ -1,5 +1,6 @@
 import { AppError } from "../errors.ts";
 import { isUuid } from "../ids.ts";
+import { ACTIONS, MAX_EXTERNAL_ID, TIERS } from "../scan-words.ts";
 import { isPlainTimestamp, readTimestamp } from "../timestamp.ts";
 
 /** One scan result, checked and reduced to what is documented (docs/CONTRACT.md, section 3). */
@@ -7,17 +8,15 @@ export interface ScanEvent {
   /** Null when the scanner left it out. */
   organizationId: string | null;
   externalId: string | null;
-  /** Position in EVENT_TYPES: green, yellow, red. */
+  /** Position in TIERS and EVENT_TYPES. */
   type: number;
   /** The payload that receivers get: seven keys in the documented order, nothing else of the line. */
   body: string;
 }
 
-export const TIERS = ["green", "yellow", "red"] as const;
-const TIER_POSITION: Readonly<Record<string, number>> = { green: 0, yellow: 1, red: 2 };
-const ACTIONS: ReadonlySet<unknown> = new Set(["allow", "flag", "block"]);
+const KNOWN_TIERS: readonly unknown[] = TIERS;
+const KNOWN_ACTIONS: readonly unknown[] = ACTIONS;
 const MAX_SIGNALS = 100;
-const MAX_ID_LENGTH = 128;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -35,11 +34,10 @@ export function createScanEventDecoder(): DecodeScanEvent {
     }
     const fields = line as Fields;
     const tier = fields.tier;
-    const type =
-      typeof tier === "string" && Object.hasOwn(TIER_POSITION, tier) ? TIER_POSITION[tier] : undefined;
-    if (type === undefined) throw invalid(`tier must be one of ${TIERS.join(", ")}`);
+    const type = KNOWN_TIERS.indexOf(tier);
+    if (type < 0) throw invalid(`tier must be one of ${TIERS.join(", ")}`);
     const action = fields.action;
-    if (!ACTIONS.has(action)) throw invalid("action must be one of allow, flag, block");
+    if (!KNOWN_ACTIONS.includes(action)) throw invalid(`action must be one of ${ACTIONS.join(", ")}`);
     const riskScore = fields.risk_score;
     if (!isNumber(riskScore) || riskScore < 0 || riskScore > 100) {
       throw invalid("risk_score must be a number from 0 to 100");
@@ -85,8 +83,8 @@ function createOrganizationIdReader(): (value: unknown) => string | null {
 
 function readExternalId(value: unknown): string | null {
   if (value === undefined || value === null) return null;
-  if (typeof value !== "string" || value === "" || codePoints(value) > MAX_ID_LENGTH) {
-    throw invalid(`id must be a string of 1 to ${MAX_ID_LENGTH} characters`);
+  if (typeof value !== "string" || value === "" || codePoints(value) > MAX_EXTERNAL_ID) {
+    throw invalid(`id must be a string of 1 to ${MAX_EXTERNAL_ID} characters`);
   }
   // NUL would end the text early in some readers of the database, a lone surrogate has no UTF-8 form.
   if (value.includes("\0") || !value.isWellFormed())
@@ -95,7 +93,7 @@ function readExternalId(value: unknown): string | null {
 }
 
 function codePoints(text: string): number {
-  if (text.length <= MAX_ID_LENGTH) return text.length;
+  if (text.length <= MAX_EXTERNAL_ID) return text.length;
   let count = 0;
   for (const _ of text) count += 1;
   return count;

@@ -1,4 +1,4 @@
-import type { EventType } from "../event-types.ts";
+import type { EventType } from "../scan-words.ts";
 import type { Delivery } from "./history.ts";
 
 /** An event as the API shows it, also one that nobody subscribed to. */

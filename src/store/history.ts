@@ -1,5 +1,5 @@
-import type { EventType } from "../event-types.ts";
 import type { AttemptError, DeliveryStatus, EndReason } from "../outcomes.ts";
+import type { EventType } from "../scan-words.ts";
 
 /** A delivery as the API shows it. Ids are integers (ids.ts); times are milliseconds since 1970. */
 export interface Delivery {

@@ -1,6 +1,6 @@
-import type { EventType } from "../event-types.ts";
 import type { WebhookFormat } from "../formats.ts";
 import type { DisabledReason } from "../outcomes.ts";
+import type { EventType } from "../scan-words.ts";
 import type { WebhookFilter } from "../webhook-filter.ts";
 import type { WebhookHeaders } from "../webhook-headers.ts";
 

@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useId, useState } from "preact/hooks";
-import { ACTIONS, type Action, type Draft, FORMATS, mayGroup } from "../webhook-draft.ts";
+import { ACTIONS, type Action } from "../../scan-words.ts";
+import { type Draft, FORMATS, mayGroup } from "../webhook-draft.ts";
 import { TIERS } from "../words.ts";
 import { Problem } from "./basics.tsx";
 

@@ -1,12 +1,9 @@
-import { type ScanMessage, scanTime, type Tier } from "./scan-message.ts";
+import { ACTIONS, TIERS_BY_GRAVITY, type Tier } from "../../scan-words.ts";
+import { type ScanMessage, scanTime } from "./scan-message.ts";
 import { plainLine } from "./scanner-text.ts";
 
 /** Shorter than in a message about one event, as a line has a whole event in it. */
 const MAX_NAME_LENGTH = 40;
-
-const TIERS: readonly Tier[] = ["red", "yellow", "green"];
-/** Gravest first: what was allowed got through. */
-const ACTIONS: readonly ScanMessage["action"][] = ["allow", "flag", "block"];
 
 /** A scan result and the id that the outside knows its event by. */
 export type GroupedEvent = { eventId: string; scan: ScanMessage };
@@ -30,7 +27,7 @@ export type GroupSummary = {
 export function summarize(events: readonly GroupedEvent[]): GroupSummary {
   const scans = events.map(({ scan }) => scan);
   return {
-    tiers: TIERS.flatMap((tier) =>
+    tiers: TIERS_BY_GRAVITY.flatMap((tier) =>
       countTier(
         tier,
         scans.filter((scan) => scan.tier === tier),
@@ -92,7 +89,7 @@ function plainWords(): (word: string) => string {
 
 function compareGravity(a: ScanMessage, b: ScanMessage): number {
   return (
-    TIERS.indexOf(a.tier) - TIERS.indexOf(b.tier) ||
+    TIERS_BY_GRAVITY.indexOf(a.tier) - TIERS_BY_GRAVITY.indexOf(b.tier) ||
     b.risk_score - a.risk_score ||
     ACTIONS.indexOf(a.action) - ACTIONS.indexOf(b.action)
   );

@@ -1,5 +1,6 @@
+import type { Tier } from "../../scan-words.ts";
 import { type GroupedEvent, type GroupSummary, weightiestSignal } from "./group-summary.ts";
-import { decimal, headline, type ScanMessage, scanTime, type Tier } from "./scan-message.ts";
+import { decimal, headline, type ScanMessage, scanTime } from "./scan-message.ts";
 import { fittingLines, type Quote } from "./scanner-text.ts";
 
 /** The titles of the two lists. */

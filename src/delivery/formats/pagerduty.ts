@@ -1,6 +1,7 @@
 import { routingKeyOf } from "../../formats.ts";
+import type { Tier } from "../../scan-words.ts";
 import { withoutParameter } from "./query.ts";
-import { headline, type ScanMessage, type ScanSignal, scanTime, type Tier } from "./scan-message.ts";
+import { headline, type ScanMessage, type ScanSignal, scanTime } from "./scan-message.ts";
 import { plainLine, shorten, signalLine } from "./scanner-text.ts";
 
 const MAX_SUMMARY_LENGTH = 1024;

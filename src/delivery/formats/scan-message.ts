@@ -1,5 +1,4 @@
-/** The tier of a scan result (docs/CONTRACT.md, section 3). */
-export type Tier = "green" | "yellow" | "red";
+import type { Action, Tier } from "../../scan-words.ts";
 
 /** One finding of the scanner; `domain` and `type` are its own words, of any length and content. */
 export type ScanSignal = { domain: string; type: string; confidence: number; weight: number };
@@ -8,7 +7,7 @@ export type ScanSignal = { domain: string; type: string; confidence: number; wei
 export type ScanMessage = {
   event: string;
   tier: Tier;
-  action: "allow" | "flag" | "block";
+  action: Action;
   risk_score: number;
   signals: ScanSignal[];
   latency_ms: number;

@@ -1,3 +1,4 @@
+import type { Tier } from "../../scan-words.ts";
 import type { GroupSummary } from "./group-summary.ts";
 import {
   EVENTS_TITLE,
@@ -10,7 +11,7 @@ import {
   WHERE_TO_LOOK,
   worstTier,
 } from "./group-text.ts";
-import { decimal, headline, type ScanMessage, scanTime, TIER_COLOURS, type Tier } from "./scan-message.ts";
+import { decimal, headline, type ScanMessage, scanTime, TIER_COLOURS } from "./scan-message.ts";
 import { signalLines } from "./scanner-text.ts";
 
 const MAX_SECTION_LENGTH = 3000;

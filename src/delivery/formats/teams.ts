@@ -1,3 +1,4 @@
+import type { Tier } from "../../scan-words.ts";
 import type { GroupSummary } from "./group-summary.ts";
 import {
   EVENTS_TITLE,
@@ -11,7 +12,7 @@ import {
   WHERE_TO_LOOK,
   worstTier,
 } from "./group-text.ts";
-import { decimal, headline, type ScanMessage, scanTime, type Tier } from "./scan-message.ts";
+import { decimal, headline, type ScanMessage, scanTime } from "./scan-message.ts";
 import { signalLines } from "./scanner-text.ts";
 
 const CARD_TYPE = "application/vnd.microsoft.card.adaptive";

@@ -1,4 +1,4 @@
-import { EVENT_TYPES, type EventType } from "../../event-types.ts";
+import { EVENT_TYPES, type EventType } from "../../scan-words.ts";
 import { compileFilter, type Passes } from "../../webhook-filter.ts";
 import {
   addSubscriber,

@@ -1,4 +1,4 @@
-import { EVENT_TYPES, type EventType } from "../../event-types.ts";
+import { EVENT_TYPES, type EventType } from "../../scan-words.ts";
 import type { EventHistory, EventOptions, StoredEvent } from "../event-history.ts";
 import type { PostgresDatabase } from "./database.ts";
 import { type DeliveryRow, ofEvent, toDelivery } from "./history.ts";

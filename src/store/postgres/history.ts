@@ -1,5 +1,5 @@
-import { EVENT_TYPES, type EventType } from "../../event-types.ts";
 import { type AttemptError, DELIVERY_STATUSES, type DeliveryStatus, type EndReason } from "../../outcomes.ts";
+import { EVENT_TYPES, type EventType } from "../../scan-words.ts";
 import type { Attempt, Delivery, History, ListOptions } from "../history.ts";
 import type { PostgresDatabase } from "./database.ts";
 import { DELIVERED, FAILED, PENDING } from "./schema.ts";

@@ -1,6 +1,6 @@
 import type { Clock } from "../../clock.ts";
-import { EVENT_TYPES, type EventType } from "../../event-types.ts";
 import { idAt } from "../../ids.ts";
+import { EVENT_TYPES, type EventType } from "../../scan-words.ts";
 import { compileFilter } from "../../webhook-filter.ts";
 import type { DeliveryQueue, RecoverRange } from "../delivery-queue.ts";
 import type { PostgresDatabase } from "./database.ts";

@@ -1,4 +1,4 @@
-import type { EventType } from "../../event-types.ts";
+import type { EventType } from "../../scan-words.ts";
 import { sealHeaders } from "../../secrets/sealed-headers.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
 import type { WebhookHeaders } from "../../webhook-headers.ts";

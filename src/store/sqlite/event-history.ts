@@ -1,5 +1,5 @@
 import { and, desc, eq, inArray, sql } from "drizzle-orm";
-import { EVENT_TYPES, type EventType } from "../../event-types.ts";
+import { EVENT_TYPES, type EventType } from "../../scan-words.ts";
 import type { EventHistory, EventOptions, StoredEvent } from "../event-history.ts";
 import type { StoreDatabase } from "./database.ts";
 import type { EventFeed } from "./event-feed.ts";

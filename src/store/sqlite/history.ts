@@ -1,6 +1,6 @@
 import { and, desc, eq, getTableColumns, inArray, type SQL } from "drizzle-orm";
-import { EVENT_TYPES, type EventType } from "../../event-types.ts";
 import { type AttemptError, DELIVERY_STATUSES, type DeliveryStatus, type EndReason } from "../../outcomes.ts";
+import { EVENT_TYPES, type EventType } from "../../scan-words.ts";
 import type { Attempt, Delivery, History, ListOptions } from "../history.ts";
 import type { StoreDatabase } from "./database.ts";
 import { promised } from "./faults.ts";

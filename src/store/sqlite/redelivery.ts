@@ -1,6 +1,6 @@
 import { eq, sql } from "drizzle-orm";
-import { EVENT_TYPES, type EventType } from "../../event-types.ts";
 import { idAt } from "../../ids.ts";
+import { EVENT_TYPES, type EventType } from "../../scan-words.ts";
 import { compileFilter, type WebhookFilter } from "../../webhook-filter.ts";
 import type { StoreDatabase } from "./database.ts";
 import type { ReservedIds } from "./id-reservation.ts";

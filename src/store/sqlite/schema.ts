@@ -9,10 +9,10 @@ import {
   text,
   uniqueIndex,
 } from "drizzle-orm/sqlite-core";
-import type { EventType } from "../../event-types.ts";
 import type { WebhookFormat } from "../../formats.ts";
 import type { DisabledReason } from "../../outcomes.ts";
 import type { Plan } from "../../plans.ts";
+import type { EventType } from "../../scan-words.ts";
 import type { WebhookFilter } from "../../webhook-filter.ts";
 
 /**

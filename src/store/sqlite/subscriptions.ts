@@ -1,5 +1,5 @@
 import { and, asc, eq, isNull, sql } from "drizzle-orm";
-import { EVENT_TYPES } from "../../event-types.ts";
+import { EVENT_TYPES } from "../../scan-words.ts";
 import { compileFilter } from "../../webhook-filter.ts";
 import {
   addSubscriber,

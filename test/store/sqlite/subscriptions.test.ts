@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { EVENT_TYPES, type EventType } from "../../../src/event-types.ts";
+import { EVENT_TYPES, type EventType } from "../../../src/scan-words.ts";
 import type { SqliteStore } from "../../../src/store/sqlite/store.ts";
 import type { NewWebhook, Webhook } from "../../../src/store/webhooks.ts";
 import { newDir, removeDir } from "../../support/daemon.ts";
