@@ -4,9 +4,10 @@ export const WEBHOOK_FORMATS = ["json", "slack", "teams", "discord", "pagerduty"
 /** One of WEBHOOK_FORMATS. */
 export type WebhookFormat = (typeof WEBHOOK_FORMATS)[number];
 
-const CHAT_FORMATS = ["slack", "teams", "discord"] as const;
+/** The formats whose messages people read in a chat. */
+export const CHAT_FORMATS = ["slack", "teams", "discord"] as const;
 
-/** A format whose messages people read in a chat, where one message may be about many events. */
+/** One of CHAT_FORMATS: one message may be about many events. */
 export type ChatFormat = (typeof CHAT_FORMATS)[number];
 
 /** True for the chat formats. */

@@ -1,10 +1,11 @@
 import { t } from "elysia";
-import { WEBHOOK_FORMATS } from "../formats.ts";
+import { CHAT_FORMATS, WEBHOOK_FORMATS } from "../formats.ts";
 import { DELIVERY_STATUSES } from "../outcomes.ts";
 import { EVENT_TYPES_BY_GRAVITY, MAX_EXTERNAL_ID, TIERS_BY_GRAVITY } from "../scan-words.ts";
 import { DOCUMENTED, MAX_CHARACTERS } from "./finish-document.ts";
 import { oneOf } from "./one-of.ts";
 import { OPTION_RULES, optionFields } from "./webhook-options.ts";
+import { URL_NEEDS } from "./webhook-url.ts";
 
 /** What each field must be, as the error message says it. */
 export const FIELD_RULES: Readonly<Record<string, string>> = {
@@ -33,7 +34,6 @@ const HTTPS_URL = {
   pattern:
     "^https://([a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?[.]){1,3}[a-z]{2,6}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~/-]*)?([?][A-Za-z0-9._~=&-]*)?$",
 };
-const WITH_ROUTING_KEY = "[?]([A-Za-z0-9._~=-]*&)?routing_key=[A-Za-z0-9]{32}$";
 const TIME = { format: "date-time", minLength: 1 };
 const UUID = { format: "uuid" };
 const CURSOR = { pattern: "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$" };
@@ -46,21 +46,27 @@ const wholeNumber = (maximum: number, example: number) => ({
   example,
 });
 
-const NOT_PAGERDUTY = { properties: { format: { enum: ["json", "slack", "teams", "discord"] } } };
-const PAGERDUTY = { format: { enum: ["pagerduty"] }, url: { pattern: WITH_ROUTING_KEY } };
+/** `required`: the fields that a webhook must be given to be of a format that needs something in its URL. */
+const urlRule = (required: string[]) => ({
+  anyOf: [
+    { properties: { format: { enum: WEBHOOK_FORMATS.filter((format) => URL_NEEDS[format] === null) } } },
+    ...WEBHOOK_FORMATS.flatMap((format) => {
+      const need = URL_NEEDS[format];
+      return need
+        ? [{ properties: { format: { enum: [format] }, url: { pattern: need.pattern } }, required }]
+        : [];
+    }),
+  ],
+});
 const GROUP_RULE = {
   anyOf: [
     { properties: { group: { nullable: true, enum: [null] } } },
-    { properties: { format: { enum: ["slack", "teams", "discord"] } }, required: ["format"] },
+    { properties: { format: { enum: [...CHAT_FORMATS] } }, required: ["format"] },
   ],
 };
 /** What fields ask of each other. A webhook that is changed has a URL and a format already, which the document cannot know of. */
-const CREATE_RULES = {
-  allOf: [{ anyOf: [NOT_PAGERDUTY, { properties: PAGERDUTY, required: ["format"] }] }, GROUP_RULE],
-};
-const UPDATE_RULES = {
-  allOf: [{ anyOf: [NOT_PAGERDUTY, { properties: PAGERDUTY, required: ["format", "url"] }] }, GROUP_RULE],
-};
+const CREATE_RULES = { allOf: [urlRule(["format"]), GROUP_RULE] };
+const UPDATE_RULES = { allOf: [urlRule(["format", "url"]), GROUP_RULE] };
 
 const url = t.String({
   minLength: 1,

@@ -1,6 +1,6 @@
 import { t } from "elysia";
 import { AppError } from "../errors.ts";
-import { isGroupable } from "../formats.ts";
+import { CHAT_FORMATS, isGroupable } from "../formats.ts";
 import { ACTIONS } from "../scan-words.ts";
 import type { Webhook, WebhookOptions } from "../store/webhooks.ts";
 import type { WebhookFilter } from "../webhook-filter.ts";
@@ -13,6 +13,7 @@ import { oneOf } from "./one-of.ts";
 const MAX_NAME_LENGTH = 100;
 const MAX_DOMAINS = 50;
 const MAX_RATE = 600_000;
+const CHATS = `${CHAT_FORMATS.slice(0, -1).join(", ")} and ${CHAT_FORMATS.at(-1)}`;
 
 const orNull = <
   Schema extends ReturnType<typeof t.String | typeof t.Number | typeof t.Boolean | typeof t.Object>,
@@ -57,8 +58,7 @@ export const optionFields = {
   ),
   group: orNull(
     t.Boolean({
-      description:
-        "Whether deliveries that wait may share one message; for the formats slack, teams and discord, where it is the default.",
+      description: `Whether deliveries that wait may share one message; for the formats ${CHATS}, where it is the default.`,
       example: false,
     }),
   ),
@@ -174,7 +174,7 @@ export function readHeaders(headers: WebhookHeaders | null, present: WebhookHead
 /** Throws AppError where an option does not go with the webhook's format. */
 export function checkGroup({ group, format }: Pick<Webhook, "group" | "format">): void {
   if (group === null || isGroupable(format)) return;
-  throw invalid("group is for the formats slack, teams and discord only; leave it out, or set it to null");
+  throw invalid(`group is for the formats ${CHATS} only; leave it out, or set it to null`);
 }
 
 function invalid(message: string): AppError {

@@ -7,9 +7,31 @@ export interface UrlRules {
   isBlockedHost: (hostname: string) => boolean;
 }
 
+/** What a service needs in the URLs of a format. */
+interface UrlNeed {
+  /** What the URL matches, as the API's document says it. */
+  pattern: string;
+  /** A sentence for who gave another one; null when nothing is missing. */
+  problemOf: (url: string) => string | null;
+}
+
+export const URL_NEEDS: Readonly<Record<WebhookFormat, UrlNeed | null>> = {
+  json: null,
+  slack: null,
+  teams: null,
+  discord: null,
+  pagerduty: {
+    pattern: "[?]([A-Za-z0-9._~=-]*&)?routing_key=[A-Za-z0-9]{32}$",
+    problemOf: (url) =>
+      missingRoutingKey(url)
+        ? "url must have one routing_key query parameter of 32 characters for the format pagerduty"
+        : null,
+  },
+};
+
 /** Throws AppError with a sentence that says what is wrong with a webhook's URL for its format. */
 export function checkWebhookUrl(url: string, format: WebhookFormat, rules: UrlRules): void {
-  const problem = problemOf(url, rules) ?? SERVICE_PROBLEMS[format]?.(url) ?? null;
+  const problem = problemOf(url, rules) ?? URL_NEEDS[format]?.problemOf(url);
   if (problem) throw new AppError("VALIDATION_ERROR", problem);
 }
 
@@ -33,19 +55,4 @@ function problemOf(text: string, { allowHttp, isBlockedHost }: UrlRules): string
   if (hash !== "" || text.includes("#")) return "url must not have a fragment (#)";
   if (port === "0") return "url must not have port 0, to which nobody can connect";
   return isBlockedHost(hostname) ? "url must not point to a private, local or reserved address" : null;
-}
-
-/** What a service needs in its URLs beside that, as the sentence that says so; null where there is nothing more. */
-const SERVICE_PROBLEMS: Record<WebhookFormat, ((url: string) => string | null) | null> = {
-  json: null,
-  slack: null,
-  teams: null,
-  discord: null,
-  pagerduty: routingKeyProblem,
-};
-
-function routingKeyProblem(url: string): string | null {
-  return missingRoutingKey(url)
-    ? "url must have one routing_key query parameter of 32 characters for the format pagerduty"
-    : null;
 }

@@ -5,6 +5,7 @@ import type {
   WebhookFilter,
   WebhookFormat,
 } from "../client/index.ts";
+import { isGroupable } from "../formats.ts";
 import type { Action } from "../scan-words.ts";
 
 /** A webhook as a form holds it: texts as they are typed. */
@@ -21,19 +22,13 @@ export interface Draft {
   headers: string;
 }
 
-export const FORMATS: readonly { format: WebhookFormat; label: string }[] = [
-  { format: "json", label: "JSON (the documented payload)" },
-  { format: "slack", label: "Slack" },
-  { format: "teams", label: "Microsoft Teams" },
-  { format: "discord", label: "Discord" },
-  { format: "pagerduty", label: "PagerDuty" },
-];
-const CHAT_FORMATS: readonly WebhookFormat[] = ["slack", "teams", "discord"];
-
-/** Whether deliveries of a format may share one message. */
-export function mayGroup(format: WebhookFormat): boolean {
-  return CHAT_FORMATS.includes(format);
-}
+export const FORMAT_LABELS: Readonly<Record<WebhookFormat, string>> = {
+  json: "JSON (the documented payload)",
+  slack: "Slack",
+  teams: "Microsoft Teams",
+  discord: "Discord",
+  pagerduty: "PagerDuty",
+};
 
 export const EMPTY_DRAFT: Draft = {
   url: "",
@@ -83,7 +78,7 @@ function inputOf(draft: Draft): Required<Omit<UpdateWebhookInput, "enabled">> {
     format: draft.format,
     filter: filterOf(draft),
     rate_limit_per_minute: numberOrNull(draft.rateLimit),
-    group: draft.group === "" || !mayGroup(draft.format) ? null : draft.group === "true",
+    group: draft.group === "" || !isGroupable(draft.format) ? null : draft.group === "true",
     headers: headersOf(draft.headers),
   };
 }

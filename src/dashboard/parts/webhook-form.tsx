@@ -1,7 +1,8 @@
 import type { ComponentChildren } from "preact";
 import { useId, useState } from "preact/hooks";
+import { isGroupable, WEBHOOK_FORMATS } from "../../formats.ts";
 import { ACTIONS, type Action } from "../../scan-words.ts";
-import { type Draft, FORMATS, mayGroup } from "../webhook-draft.ts";
+import { type Draft, FORMAT_LABELS } from "../webhook-draft.ts";
 import { TIERS } from "../words.ts";
 import { Problem } from "./basics.tsx";
 
@@ -76,9 +77,9 @@ export function WebhookForm({
             value={draft.format}
             onChange={(event) => set({ format: event.currentTarget.value as Draft["format"] })}
           >
-            {FORMATS.map(({ format, label }) => (
+            {WEBHOOK_FORMATS.map((format) => (
               <option key={format} value={format}>
-                {label}
+                {FORMAT_LABELS[format]}
               </option>
             ))}
           </select>
@@ -151,7 +152,7 @@ function MoreFields({
           />
         )}
       </Field>
-      {mayGroup(draft.format) && (
+      {isGroupable(draft.format) && (
         <Field label="One message for many" hint="Whether what waits may share one message.">
           {(ids) => (
             <select

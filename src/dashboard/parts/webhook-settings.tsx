@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import type { Webhook } from "../../client/index.ts";
 import { useAction } from "../hooks.ts";
 import { usePage } from "../page-context.ts";
-import { changesOf, type Draft, draftOf, FORMATS } from "../webhook-draft.ts";
+import { changesOf, type Draft, draftOf, FORMAT_LABELS } from "../webhook-draft.ts";
 import { tierOf } from "../words.ts";
 import { Done, Tier, Time } from "./basics.tsx";
 import { WebhookForm } from "./webhook-form.tsx";
@@ -58,7 +58,7 @@ function Facts({ webhook }: { webhook: Webhook }) {
         ))}
       </dd>
       <dt>Format</dt>
-      <dd>{FORMATS.find(({ format }) => format === webhook.format)?.label ?? webhook.format}</dd>
+      <dd>{FORMAT_LABELS[webhook.format] ?? webhook.format}</dd>
       {filter?.min_risk_score !== undefined && (
         <>
           <dt>Lowest risk score</dt>

@@ -1,10 +1,10 @@
 import { type Attempt, type DeliveryDetail, NotFoundError, type WebhookFormat } from "../../client/index.ts";
+import { isGroupable } from "../../formats.ts";
 import { paths } from "../address.ts";
 import { useAction, useLoaded } from "../hooks.ts";
 import { usePage, useReloadOn } from "../page-context.ts";
 import { Clock, Code, CopyButton, Done, Loading, Problem, Tier, Time, View } from "../parts/basics.tsx";
 import { curlCommand, isKnown, requestOf, requestText } from "../request-text.ts";
-import { mayGroup } from "../webhook-draft.ts";
 import { explain, nameOf, tierOf } from "../words.ts";
 import { NotFound } from "./not-found.tsx";
 
@@ -88,7 +88,7 @@ function Written({ format }: { format: WebhookFormat }) {
       <p class="quiet">The daemon writes the event as a message for {format}; below is the event itself.</p>
     );
   }
-  if (!mayGroup(format)) return null;
+  if (!isGroupable(format)) return null;
   return <p class="quiet">This is the message for it alone; while many waited, they may have shared one.</p>;
 }
 
