@@ -1,8 +1,10 @@
-import type { Row } from "../support/bench.ts";
+import type { Bench, Row } from "../support/bench.ts";
 import { bareFetch, SECRET } from "../support/fetch-loop.ts";
-import { formatCost, formatRatio, measurePairs } from "../support/pairs.ts";
-import { startReceiver } from "../support/receiver.ts";
-import { drain, webhooksAt } from "../support/scenarios.ts";
+import { install } from "../support/installation.ts";
+import { ownLoop } from "../support/own-loop.ts";
+import { formatCost, formatRatio, type Measured, measurePairs } from "../support/pairs.ts";
+import { type Receiver, startReceiver } from "../support/receiver.ts";
+import { drain, seed, webhooksAt } from "../support/scenarios.ts";
 import { formatRate, median } from "../support/statistics.ts";
 
 const GOAL = 0.75;
@@ -22,6 +24,10 @@ export const drainRow: Row = {
     };
     const pairs = await measurePairs(bench.rounds, ours, () => loop.rate(events));
     const withoutStart = median(started);
+    const loops: Measured[] = [];
+    for (let round = 0; round < bench.rounds; round += 1) loops.push(await ownDrain(bench, receiver, events));
+    const own = median(loops.map(({ rate }) => rate));
+    const cpuUs = median(loops.map((each) => each.cpuUs));
     return [
       {
         name: `drain of ${events.toLocaleString("en")} stored events, start included`,
@@ -34,6 +40,25 @@ export const drainRow: Row = {
         note: `from the first request on ${formatRate(withoutStart)}`,
         values: { ...pairs, withoutStart },
       },
+      {
+        name: "the daemon's transport, signatures, claims and results alone, its start not counted",
+        figure: formatRate(own),
+        limit: `bare fetch ${formatRate(pairs.limit)}`,
+        ratio: (own / pairs.limit).toFixed(2),
+        cost: cpuUs.toFixed(1),
+        goal: "",
+        reached: null,
+        note: `from the first request on, the daemon makes ${(withoutStart / own).toFixed(2)} of that`,
+        values: { rate: own, cpuUs, ratio: own / pairs.limit },
+      },
     ];
   },
 };
+
+/** The drain without the daemon: what its transport and its store take for the same. */
+async function ownDrain(bench: Bench, receiver: Receiver, events: number): Promise<Measured> {
+  const installation = await install(bench, { webhooks: webhooksAt(receiver), paused: true });
+  await seed(bench, installation, events);
+  const { dataDir } = installation;
+  return ownLoop(bench, receiver, { count: events, rows: { dataDir, from: "pending" } });
+}

@@ -120,7 +120,7 @@ async function bareRate(bench: Bench, receiver: Receiver, { secrets }: Size, cou
   }));
   const { rate } = await ownLoop(bench, receiver, {
     count,
-    withRows: false,
+    rows: null,
     webhooks,
     secretOf: secretIn(secrets),
   });

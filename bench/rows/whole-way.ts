@@ -1,7 +1,7 @@
 import type { Bench, Line, Row } from "../support/bench.ts";
 import { CHEAP_RECEIVER } from "../support/cheap-receiver.ts";
 import { bareFetch, SECRET } from "../support/fetch-loop.ts";
-import { ownLoop } from "../support/own-loop.ts";
+import { newRows, ownLoop } from "../support/own-loop.ts";
 import { formatCost, formatRatio, type Measured, measurePairs } from "../support/pairs.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { webhooksAt, wholeWay } from "../support/scenarios.ts";
@@ -21,8 +21,8 @@ export const wholeWayRow: Row = {
       () => wholeWay(bench, { receiver, events, webhooks }),
       () => loop.rate(events),
     );
-    const transport = await runs(bench, () => ownLoop(bench, receiver, { count: events, withRows: false }));
-    const rows = await runs(bench, () => ownLoop(bench, receiver, { count: events, withRows: true }));
+    const transport = await runs(bench, () => ownLoop(bench, receiver, { count: events, rows: null }));
+    const rows = await runs(bench, () => ownLoop(bench, receiver, { count: events, rows: newRows(bench) }));
     return [
       {
         name: `whole way of ${events.toLocaleString("en")} events, socket to receiver`,
