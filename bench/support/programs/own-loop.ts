@@ -118,8 +118,9 @@ function messageOf({ ids }: SqliteStore, { eventId, body: text }: ClaimedDeliver
   return { eventId: ids.format(eventId), body: text };
 }
 
+/** As a daemon opens it: the write-ahead log is copied by a thread. */
 function openStore(dataDir: string): SqliteStore {
-  return openSqliteStore({ dataDir, secretKey: secretKeySource(dataDir, null) });
+  return openSqliteStore({ dataDir, secretKey: secretKeySource(dataDir, null), resident: true });
 }
 
 const methods = {
