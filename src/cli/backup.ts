@@ -56,7 +56,7 @@ async function backup(name: string, options: BackupOptions): Promise<void> {
   const keyFor = (sealed: Uint8Array | null): Buffer | null => {
     if (options.withoutKey || source.managed) return null;
     const path = fittingKeyPath(source, sealed);
-    return path === null ? null : readSecretKey(path);
+    return path === null ? null : readSecretKey({ ...source, path });
   };
   const interrupted = new AbortController();
   void watchSignals()

@@ -41,7 +41,9 @@ async function move({ to, json, ...options }: KeyOptions & { to: string; json?: 
   requireDatabase(options.dataDir);
   const dataDir = resolve(options.dataDir);
   const source = keySourceOf(options);
-  if (!secretKeyExists(source)) throw new UsageError(`there is no secret key ${source.path}`, 1);
+  if (!secretKeyExists(source)) {
+    throw new UsageError(`there is no secret key ${source.path}`, source.managed ? 2 : 1);
+  }
   const lock = lockDataDir(dataDir);
   try {
     const progress = createBar();

@@ -5,7 +5,7 @@ import { optionFor } from "../config/options.ts";
 import { UsageError } from "../errors.ts";
 import { isThere } from "../files.ts";
 import { NOTICE_PURPOSE } from "../notifier.ts";
-import { nextKeyPath, readSecretKey, secretKeyExists } from "../secrets/key-file.ts";
+import { nextKeyPath, readSecretKey, type SecretKeySource, secretKeyExists } from "../secrets/key-file.ts";
 import { createSecretBox } from "../secrets/secret-box.ts";
 import { keyIdOf, lockDataDir } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
@@ -70,13 +70,13 @@ export function notifySecretCommand(): Command {
     .addOption(optionFor("secret-key-file"))
     .addHelpText("after", "\nExample:\n  armorhooks notify-secret --data-dir /var/lib/armorhooks")
     .action(async (options: KeyOptions) => {
-      const path = await presentKeyPath(options);
-      await print(createSecretBox(readSecretKey(path)).derive(NOTICE_PURPOSE));
+      const key = readSecretKey(await presentKey(options));
+      await print(createSecretBox(key).derive(NOTICE_PURPOSE));
     });
 }
 
 /** The key that the daemon has, or will have: its next start finishes a rotation that was cut short. */
-async function presentKeyPath(options: KeyOptions): Promise<string> {
+async function presentKey(options: KeyOptions): Promise<SecretKeySource> {
   const source = keySourceOf(options);
   if (!secretKeyExists(source)) {
     if (source.managed) throw new UsageError(`the secret key file ${source.path} does not exist`);
@@ -86,12 +86,13 @@ async function presentKeyPath(options: KeyOptions): Promise<string> {
     );
   }
   // With one key there is no question, and the database need not be there.
-  if (!isThere(nextKeyPath(source))) return source.path;
+  const next = { ...source, path: nextKeyPath(source) };
+  if (!isThere(next.path)) return source;
   const keyId = await keyIdOf({ dataDir: resolve(options.dataDir), database: databaseUrl(options.database) });
-  const fits = (path: string): boolean =>
-    keyId === null || createSecretBox(readSecretKey(path)).keyId === keyId;
-  const path = [source.path, nextKeyPath(source)].find(fits);
-  if (path !== undefined) return path;
+  const fits = (one: SecretKeySource): boolean =>
+    keyId === null || createSecretBox(readSecretKey(one)).keyId === keyId;
+  const fitting = [source, next].find(fits);
+  if (fitting) return fitting;
   throw new UsageError(
     `the secret key in ${source.path} is not the one that the database was sealed with`,
     1,

@@ -77,7 +77,7 @@ export function checkSharedKey(config: Config, { server }: SharedInspection): Fi
   }
   if (!secretKeyExists(source)) return fail(`there is no ${source.path}`, "openssl rand -hex 32 makes a key");
   try {
-    const { keyId } = createSecretBox(readSecretKey(source.path));
+    const { keyId } = createSecretBox(readSecretKey(source));
     if (server === null || server.keyId === null || server.keyId === keyId)
       return ok(`${source.path} is the right one`);
   } catch (error) {

@@ -29,17 +29,19 @@ export function secretKeySource(dataDir: string, secretKeyFile: string | null): 
     : { path: secretKeyFile, managed: true };
 }
 
-/** Reads a key file: 64 hex digits (32 bytes), as `openssl rand -hex 32` writes them. Throws UsageError. */
-export function readSecretKey(path: string): Buffer {
+/** Reads a key file: 64 hex digits (32 bytes), as `openssl rand -hex 32` writes them. Throws UsageError; only a file that was named is a bad value (exit code 2). */
+export function readSecretKey({ path, managed }: SecretKeySource): Buffer {
+  const exitCode = managed ? 2 : 1;
   let text: string;
   try {
     text = readFileSync(path, "utf8").trim();
   } catch (error) {
-    throw new UsageError(`cannot read the secret key file ${path}: ${messageOf(error)}`);
+    throw new UsageError(`cannot read the secret key file ${path}: ${messageOf(error)}`, exitCode);
   }
   if (!/^[0-9a-f]{64}$/i.test(text)) {
     throw new UsageError(
       `the secret key file ${path} must hold 64 hex digits: make one with "openssl rand -hex 32"`,
+      exitCode,
     );
   }
   return Buffer.from(text, "hex");
@@ -95,7 +97,7 @@ export function nextKeyPath({ path }: SecretKeySource): string {
  */
 export function fittingKeyPath(source: SecretKeySource, sealed: Uint8Array | null): string | null {
   const paths = [source.path, nextKeyPath(source)].filter(mayBeThere);
-  return paths.find((path) => fits(readSecretKey(path), sealed)) ?? null;
+  return paths.find((path) => fits(readSecretKey({ ...source, path }), sealed)) ?? null;
 }
 
 /** Whether a key opens a sealed secret; where there is none, every key does. */

@@ -136,7 +136,7 @@ export async function moveToShared({ dataDir, url, secretKey, onProgress }: Move
   await openSqliteStore({ dataDir, secretKey, copying: "never" }).close();
   const source = openMoveSource(dataDir);
   try {
-    const { keyId } = createSecretBox(readSecretKey(secretKey.path));
+    const { keyId } = createSecretBox(readSecretKey(secretKey));
     const move = known?.move ?? crypto.randomUUID();
     const onBegin = (to: string): void => writeMark(dataDir, { to, move });
     const moved = await moveTo({ url, source, keyId, move, onBegin, onProgress });

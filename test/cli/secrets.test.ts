@@ -107,7 +107,7 @@ describe("armorhooks secret-key rotate", () => {
     store.webhooks.reseal(createSecretBox(next));
     await store.close();
     expect(await readSecrets()).toEqual(secrets);
-    expect(readSecretKey(keyFile).equals(next)).toBe(true);
+    expect(readSecretKey({ path: keyFile, managed: false }).equals(next)).toBe(true);
     expect(existsSync(`${keyFile}.next`)).toBe(false);
   });
 
@@ -157,6 +157,35 @@ test("notify-secret does not expect the daemon to make a key file that is the op
   const { code, stderr } = await runCommand(args);
   expect([code, stderr]).toEqual([2, expect.stringContaining("nowhere.key does not exist")]);
 });
+
+test("a key that was named is a bad value where it cannot be read, with 2; the automatic one ends with 1", async () => {
+  const bad = join(dir, "bad");
+  writeFileSync(bad, "no key");
+  const named = ["--secret-key-file", bad];
+  const commands = [
+    ["serve", "--port", "0"],
+    ["notify-secret"],
+    ["secret-key", "rotate"],
+    ["move", "--to", "postgres://a@b/c"],
+  ];
+  for (const args of commands) {
+    const { code, stderr } = await runCommand([...args, ...named, "--data-dir", dataDir]);
+    expect([args, code, stderr]).toEqual([args, 2, expect.stringMatching(/bad must hold 64 hex digits/)]);
+  }
+  writeFileSync(keyFile, "no key");
+  for (const args of [...commands, ["backup", join(dir, "copy.db")]]) {
+    const { code, stderr } = await runCommand([...args, "--data-dir", dataDir]);
+    expect([args, code, stderr]).toEqual([
+      args,
+      1,
+      expect.stringMatching(/secret\.key must hold 64 hex digits/),
+    ]);
+  }
+  for (const args of commands) {
+    const absent = ["--secret-key-file", join(dir, "absent"), "--data-dir", dataDir];
+    expect([args, (await runCommand([...args, ...absent])).code]).toEqual([args, 2]);
+  }
+}, 20_000);
 
 test("notify-secret says so when there is no key yet", async () => {
   const { code, stderr } = await runCommand(["notify-secret", "--data-dir", join(dir, "nothing")]);

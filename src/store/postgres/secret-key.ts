@@ -27,19 +27,19 @@ export async function openSecretBox({ main }: PostgresDatabase, source: SecretKe
     );
   }
   if (!secretKeyExists(source)) throw new UsageError(`the secret key file ${path} does not exist`);
-  const box = createSecretBox(readSecretKey(path));
+  const box = createSecretBox(readSecretKey(source));
   await main.query("INSERT INTO meta (key, value) VALUES ('key_id', $1) ON CONFLICT DO NOTHING", [box.keyId]);
   const [row] = await main.query<{ value: string }>("SELECT value FROM meta WHERE key = 'key_id'");
   if (row?.value === box.keyId) return box;
-  const next = nextKeyPath(source);
-  const rotated = secretKeyExists({ path: next, managed }) ? createSecretBox(readSecretKey(next)) : null;
+  const next = { ...source, path: nextKeyPath(source) };
+  const rotated = secretKeyExists(next) ? createSecretBox(readSecretKey(next)) : null;
   if (rotated?.keyId !== row?.value) {
     throw new UsageError(
       `the secret key in ${path} is not the one that this database was sealed with; all daemons need the same --secret-key-file`,
       1,
     );
   }
-  replaceFile(next, path);
+  replaceFile(next.path, path);
   return rotated as SecretBox;
 }
 
@@ -66,7 +66,8 @@ export async function rotateSecretKey(
   };
   const count = await database.writing(() => database.main.transaction(rotate, 60_000));
   // Whoever has opened the database since then may have finished it already.
-  if (existsSync(next) && readSecretKey(next).equals(key)) replaceFile(next, source.path);
+  if (existsSync(next) && readSecretKey({ ...source, path: next }).equals(key))
+    replaceFile(next, source.path);
   return count;
 }
 

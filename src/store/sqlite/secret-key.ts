@@ -26,7 +26,7 @@ export function openSecretBox(database: StoreDatabase, source: SecretKeySource):
   if (fitting === null) provideKey(database, source, sealed);
   else if (fitting !== source.path) replaceFile(fitting, source.path);
   forgetCarriedKey(database);
-  return createSecretBox(readSecretKey(source.path));
+  return createSecretBox(readSecretKey(source));
 }
 
 /** Puts the key in its place that a backup carries, or makes one where nothing is sealed yet. */

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { readSecretKey, SECRET_KEY_FILE } from "../../../src/secrets/key-file.ts";
+import { readSecretKey, secretKeySource } from "../../../src/secrets/key-file.ts";
 import { writeBackup } from "../../../src/store/sqlite/backup.ts";
 import { runCommand } from "../../support/daemon.ts";
 import { atEnd, cleanUp, emptyDir } from "../../support/e2e.ts";
@@ -31,7 +31,7 @@ async function cutRestore(): Promise<string> {
   await store.close();
   const dataDir = join(emptyDir(), "data");
   mkdirSync(dataDir, { mode: 0o700 });
-  const keyFor = () => readSecretKey(join(before, SECRET_KEY_FILE));
+  const keyFor = () => readSecretKey(secretKeySource(before, null));
   const { signal } = new AbortController();
   await writeBackup({ dataDir: before, file: fileOf(dataDir), keyFor, signal });
   cutShort(fileOf(dataDir));
