@@ -37,7 +37,7 @@ const DESCRIPTION = `Outcomes as they are written, as [server-sent events](https
 |---|---|---|
 | \`event\` | an event was stored | \`id\`, \`external_id\` (or null), \`event\`, \`deliveries\` (how many) |
 | \`attempt\` | an attempt was made | \`delivery_id\`, \`event_id\`, \`webhook_id\`, \`number\`, \`status\`, \`error\`, \`detail\`, \`duration_ms\` |
-| \`delivery\` | a delivery ended | \`id\`, \`event_id\`, \`webhook_id\`, \`status\`, \`attempt_count\` |
+| \`delivery\` | a delivery ended with an attempt (those that end with their webhook have only its \`webhook\`) | \`id\`, \`event_id\`, \`webhook_id\`, \`status\`, \`attempt_count\` |
 | \`webhook\` | a webhook was made, changed or removed, or disabled by the daemon | \`id\`, \`name\` (where it has one), \`change\` (\`created\`, \`updated\`, \`deleted\` or \`disabled\`), \`reason\` (of \`disabled\` only) |
 | \`missed\` | this reader was too slow | \`count\`: how many were left out for it |
 
