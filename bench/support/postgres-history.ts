@@ -1,8 +1,8 @@
 import { idAt, timeOfId } from "../../src/ids.ts";
+import { DELIVERED, FAILED } from "../../src/store/common/delivery-row.ts";
 import { parseAddress } from "../../src/store/postgres/address.ts";
 import { dayOf, makeDays } from "../../src/store/postgres/days.ts";
 import { createPool } from "../../src/store/postgres/pool.ts";
-import { DELIVERED, FAILED } from "../../src/store/postgres/schema.ts";
 import type { Cluster } from "../../test/support/postgres.ts";
 import { eventBody } from "./event.ts";
 

@@ -1,13 +1,11 @@
-import { createHash, randomBytes } from "node:crypto";
 import type { Clock } from "../../clock.ts";
 import type { ApiKey, ApiKeys, Identity, NewApiKey } from "../api-keys.ts";
+import { keyHashOf, newKeyText } from "../common/api-key-text.ts";
 import { StoreFault } from "../faults.ts";
 import type { PostgresDatabase } from "./database.ts";
-import { ORGANIZATION_COLUMNS, raiseVersion } from "./directory.ts";
-import type { Query } from "./pool.ts";
+import { ORGANIZATION_COLUMNS, raising } from "./directory.ts";
+import type { Query, Work } from "./pool.ts";
 
-const KEY_PATTERN = /^ia_sk_[0-9a-f]{48}$/;
-const PREFIX_LENGTH = 12;
 /** Keys that are remembered; past this, all are looked up again. */
 const MAX_REMEMBERED = 10_000;
 
@@ -28,7 +26,7 @@ export async function insertKey(
   { organizationId, name, rateLimitPerMinute, readOnly = false, expiresAt }: NewApiKey,
   createdAt: number,
 ): Promise<{ key: ApiKey; rawKey: string }> {
-  const rawKey = `ia_sk_${randomBytes(24).toString("hex")}`;
+  const { rawKey, keyPrefix, keyHash } = newKeyText();
   const [key] = await query<ApiKey>(
     `INSERT INTO api_keys (uuid, organization_id, name, key_prefix, key_hash, rate_limit_per_minute, read_only, created_at, expires_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING ${COLUMNS}`,
@@ -36,8 +34,8 @@ export async function insertKey(
       crypto.randomUUID(),
       organizationId,
       name,
-      rawKey.slice(0, PREFIX_LENGTH),
-      hashKey(rawKey),
+      keyPrefix,
+      keyHash,
       rateLimitPerMinute,
       readOnly,
       createdAt,
@@ -58,18 +56,11 @@ export function createApiKeys(
   /** Wall times by key id. */
   let uses = new Map<number, number>();
 
-  const write = async <T>(run: (query: Query) => Promise<T>): Promise<T> => {
-    const result = await database.writing(() =>
-      main.transaction(async (query) => {
-        const made = await run(query);
-        await raiseVersion(query);
-        return made;
-      }),
-    );
-    remembered.clear();
-    await changed();
-    return result;
-  };
+  const write = <T>(run: Work<T>): Promise<T> =>
+    database.write(raising(run), () => {
+      remembered.clear();
+      return changed();
+    });
 
   const lookUp = async (hash: Buffer): Promise<Identity | null> => {
     const [key] = await main.query<ApiKey>(`SELECT ${COLUMNS} FROM api_keys WHERE key_hash = $1`, [hash]);
@@ -103,10 +94,10 @@ export function createApiKeys(
         return key ?? null;
       }),
     identify(rawKey) {
-      if (!KEY_PATTERN.test(rawKey)) return null;
+      const hash = keyHashOf(rawKey);
+      if (!hash) return null;
       const fault = database.fault();
       if (fault !== null) throw new StoreFault(fault);
-      const hash = hashKey(rawKey);
       const text = hash.toString("base64");
       const known = isResident ? remembered.get(text) : undefined;
       if (known) return note(known);
@@ -129,8 +120,4 @@ export function createApiKeys(
       );
     },
   };
-}
-
-function hashKey(rawKey: string): Buffer {
-  return createHash("sha256").update(rawKey).digest();
 }

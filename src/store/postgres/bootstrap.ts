@@ -10,24 +10,19 @@ export function createBootstrap(
   database: PostgresDatabase,
   { clock, changed }: { clock: Clock; changed: () => Promise<void> },
 ): Bootstrap {
-  return async (first, show) => {
-    const made = await database.writing(() =>
-      database.main.transaction(async (query) => {
-        // Takes the row that all changes take: whoever is second sees what the first has made.
-        await raiseVersion(query);
-        const [row] = await query<{ n: number }>("SELECT count(*)::int4 AS n FROM organizations");
-        if (row?.n !== 0) return null;
-        const now = clock.wall();
-        const organization = await insertOrganization(query, first.organization, now);
-        const result = {
-          organization,
-          ...(await insertKey(query, { ...first.key, organizationId: organization.id }, now)),
-        };
-        show(result);
-        return result;
-      }),
-    );
-    await changed();
-    return made;
-  };
+  return (first, show) =>
+    database.write(async (query) => {
+      // Takes the row that all changes take: whoever is second sees what the first has made.
+      await raiseVersion(query);
+      const [row] = await query<{ n: number }>("SELECT count(*)::int4 AS n FROM organizations");
+      if (row?.n !== 0) return null;
+      const now = clock.wall();
+      const organization = await insertOrganization(query, first.organization, now);
+      const made = {
+        organization,
+        ...(await insertKey(query, { ...first.key, organizationId: organization.id }, now)),
+      };
+      show(made);
+      return made;
+    }, changed);
 }

@@ -2,7 +2,7 @@ import { messageOf } from "../../errors.ts";
 import type { Logger } from "../../log.ts";
 import { isStoreFault } from "../faults.ts";
 import type { Address } from "./address.ts";
-import { createPool, type Pool, type PoolOptions } from "./pool.ts";
+import { createPool, type Pool, type PoolOptions, type Work } from "./pool.ts";
 
 /**
  * The connections of one daemon, by what they are for: a long question from the API must not hold up a lease, and
@@ -24,6 +24,8 @@ export interface PostgresDatabase {
   worked(): void;
   /** Does something that writes, and notes what came of it. */
   writing<T>(run: () => Promise<T>): Promise<T>;
+  /** Changes in one transaction what daemons keep in memory, and has `changed` tell of it. */
+  write<T>(run: Work<T>, changed: () => Promise<void>): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -90,6 +92,17 @@ export function createPostgresDatabase({ address, log, resident }: DatabaseOptio
     },
   };
 
+  const writing = async <T>(run: () => Promise<T>): Promise<T> => {
+    try {
+      const result = await run();
+      worked();
+      return result;
+    } catch (error) {
+      if (isStoreFault(error)) failed(error);
+      throw error;
+    }
+  };
+
   return {
     main,
     ingest,
@@ -98,15 +111,11 @@ export function createPostgresDatabase({ address, log, resident }: DatabaseOptio
     fault: () => fault,
     failed,
     worked,
-    async writing(run) {
-      try {
-        const result = await run();
-        worked();
-        return result;
-      } catch (error) {
-        if (isStoreFault(error)) failed(error);
-        throw error;
-      }
+    writing,
+    async write(run, changed) {
+      const result = await writing(() => main.transaction(run));
+      await changed();
+      return result;
     },
     async close() {
       await Promise.all(pools.map((one) => one.close()));

@@ -7,7 +7,7 @@ import {
   subscribersTo,
 } from "../../webhook-subscribers.ts";
 import type { Organization } from "../organizations.ts";
-import type { Query } from "./pool.ts";
+import type { Query, Work } from "./pool.ts";
 
 /**
  * What every event asks for, in memory: organizations and subscriptions. Whatever changes them also raises `version`
@@ -28,6 +28,15 @@ export async function raiseVersion(query: Query): Promise<number> {
   );
   return row?.version ?? 0;
 }
+
+/** Such a transaction that has no use for the version itself. */
+export const raising =
+  <T>(run: Work<T>): Work<T> =>
+  async (query) => {
+    const result = await run(query);
+    await raiseVersion(query);
+    return result;
+  };
 
 /** The present version, as SQL. */
 export const VERSION_NOW = "(SELECT value::float8 FROM meta WHERE key = 'version')";

@@ -1,9 +1,9 @@
 import type { Clock } from "../../clock.ts";
+import { FAILED } from "../common/delivery-row.ts";
 import type { DeliveryQueue, Ending } from "../delivery-queue.ts";
 import type { WebhookLabel } from "../webhooks.ts";
 import type { PostgresDatabase } from "./database.ts";
 import { partitionIn } from "./partitions.ts";
-import { FAILED } from "./schema.ts";
 import type { PostgresStatistics } from "./statistics.ts";
 
 /** What webhooks that were given up, or deleted, still have pending, and its end. */

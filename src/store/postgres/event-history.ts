@@ -1,7 +1,8 @@
 import { EVENT_TYPES, type EventType } from "../../scan-words.ts";
+import { type DeliveryRow, toDelivery } from "../common/delivery-row.ts";
 import type { EventHistory, EventOptions, StoredEvent } from "../event-history.ts";
 import type { PostgresDatabase } from "./database.ts";
-import { type DeliveryRow, ofEvent, toDelivery } from "./history.ts";
+import { ofEvent } from "./history.ts";
 
 /** A question that no index answers alone may take so long. */
 const LIMIT_MS = 30_000;

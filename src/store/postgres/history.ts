@@ -1,8 +1,7 @@
-import { type AttemptError, DELIVERY_STATUSES, type DeliveryStatus, type EndReason } from "../../outcomes.ts";
-import { EVENT_TYPES, type EventType } from "../../scan-words.ts";
+import type { DeliveryStatus } from "../../outcomes.ts";
+import { DELIVERED, type DeliveryRow, FAILED, PENDING, toDelivery } from "../common/delivery-row.ts";
 import type { Attempt, Delivery, History, ListOptions } from "../history.ts";
 import type { PostgresDatabase } from "./database.ts";
-import { DELIVERED, FAILED, PENDING } from "./schema.ts";
 
 /** A question that no index answers alone may take so long. */
 const LIMIT_MS = 30_000;
@@ -50,12 +49,6 @@ const ATTEMPTS = `SELECT number, started_at::float8 AS "startedAt", duration_ms 
   UNION ALL SELECT attempt_count, last_started_at::float8, last_duration_ms, last_status, last_error, last_detail, last_excerpt
   FROM deliveries WHERE webhook_id = $1 AND id = $2 AND last_started_at IS NOT NULL ORDER BY 1`;
 
-export interface DeliveryRow extends Omit<Delivery, "eventType" | "status" | "lastError"> {
-  eventType: number;
-  status: number;
-  lastError: string | null;
-}
-
 export function createHistory({ main }: PostgresDatabase): History {
   const get = async (organizationId: number, id: number): Promise<Delivery | null> => {
     const [row] = await main.slowQuery<DeliveryRow>(LIMIT_MS, GET, [organizationId, id]);
@@ -85,14 +78,5 @@ export function createHistory({ main }: PostgresDatabase): History {
       const attempts = await main.query<Attempt>(ATTEMPTS, [delivery.webhookId, id]);
       return { delivery, payload: event?.body ?? "null", attempts: [...attempts] };
     },
-  };
-}
-
-export function toDelivery(row: DeliveryRow): Delivery {
-  return {
-    ...row,
-    eventType: EVENT_TYPES[row.eventType] as EventType,
-    status: DELIVERY_STATUSES[row.status] as DeliveryStatus,
-    lastError: row.lastError as AttemptError | EndReason | null,
   };
 }

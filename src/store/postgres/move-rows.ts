@@ -1,6 +1,6 @@
+import { DELIVERED, FAILED, PENDING } from "../common/delivery-row.ts";
 import type { LargeTable, SourceRow } from "../sqlite/move-source.ts";
 import type { Query } from "./pool.ts";
-import { DELIVERED, FAILED, PENDING } from "./schema.ts";
 import { storable } from "./text.ts";
 
 /** `offset`: schedule time minus wall time, where the rows come from. */

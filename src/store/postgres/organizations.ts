@@ -1,8 +1,8 @@
 import type { Clock } from "../../clock.ts";
 import type { NewOrganization, Organization, Organizations } from "../organizations.ts";
 import type { PostgresDatabase } from "./database.ts";
-import { type Directory, ORGANIZATION_COLUMNS, raiseVersion, SELECT_ORGANIZATIONS } from "./directory.ts";
-import type { Query } from "./pool.ts";
+import { type Directory, ORGANIZATION_COLUMNS, raising, SELECT_ORGANIZATIONS } from "./directory.ts";
+import type { Query, Work } from "./pool.ts";
 
 /** Makes an organization at a wall time; part of a transaction. */
 export async function insertOrganization(
@@ -23,17 +23,7 @@ export function createOrganizations(
   { clock, directory, changed }: { clock: Clock; directory: Directory; changed: () => Promise<void> },
 ): Organizations {
   const { main } = database;
-  const write = async <T>(run: (query: Query) => Promise<T>): Promise<T> => {
-    const result = await database.writing(() =>
-      main.transaction(async (query) => {
-        const made = await run(query);
-        await raiseVersion(query);
-        return made;
-      }),
-    );
-    await changed();
-    return result;
-  };
+  const write = <T>(run: Work<T>): Promise<T> => database.write(raising(run), changed);
 
   return {
     create: (input) => write((query) => insertOrganization(query, input, clock.wall())),

@@ -1,8 +1,8 @@
 import { idAt, timeOfId } from "../../ids.ts";
 import type { AttemptError } from "../../outcomes.ts";
+import { FAILED } from "../common/delivery-row.ts";
 import type { LatestFailure, Overview } from "../overview.ts";
 import type { PostgresDatabase } from "./database.ts";
-import { FAILED } from "./schema.ts";
 
 /** Sums over everything may take so long. */
 const LIMIT_MS = 60_000;

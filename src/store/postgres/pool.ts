@@ -9,6 +9,9 @@ export type Row = Record<string, unknown>;
 /** Runs one statement with a fixed text; rejects with StoreFault when the database cannot do its work. */
 export type Query = <T = Row>(text: string, values?: readonly unknown[]) => Promise<T[] & { count: number }>;
 
+/** What is done in one transaction. */
+export type Work<T> = (query: Query) => Promise<T>;
+
 /** Some connections to the database for one kind of work. */
 export interface Pool {
   query: Query;
@@ -19,7 +22,7 @@ export interface Pool {
     values?: readonly unknown[],
   ): Promise<T[] & { count: number }>;
   /** Runs something in one transaction, which is rolled back when it rejects. */
-  transaction<T>(run: (query: Query) => Promise<T>, limitMs?: number): Promise<T>;
+  transaction<T>(run: Work<T>, limitMs?: number): Promise<T>;
   /** Closes every connection, whatever is under way, and begins anew. */
   renew(): void;
   close(): Promise<void>;

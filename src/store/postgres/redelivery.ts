@@ -2,9 +2,9 @@ import type { Clock } from "../../clock.ts";
 import { idAt } from "../../ids.ts";
 import { EVENT_TYPES, type EventType } from "../../scan-words.ts";
 import { compileFilter } from "../../webhook-filter.ts";
+import { FAILED } from "../common/delivery-row.ts";
 import type { DeliveryQueue, RecoverRange } from "../delivery-queue.ts";
 import type { PostgresDatabase } from "./database.ts";
-import { FAILED } from "./schema.ts";
 
 export interface RedeliveryParts {
   clock: Clock;

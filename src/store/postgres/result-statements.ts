@@ -1,5 +1,5 @@
+import { FAILED, PENDING } from "../common/delivery-row.ts";
 import { partitionIn } from "./partitions.ts";
-import { FAILED, PENDING } from "./schema.ts";
 
 /**
  * The attempts whose partitions are still in the epoch in which they were claimed: who was stopped, or cut off, and

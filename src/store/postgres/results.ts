@@ -1,12 +1,11 @@
 import type { Clock } from "../../clock.ts";
-import type { DeliveryStatus } from "../../outcomes.ts";
 import { spared } from "../../spared.ts";
+import { STATUS } from "../common/delivery-row.ts";
 import type { AttemptRecord, Recorded, WebhookDelta } from "../delivery-queue.ts";
 import type { Claims } from "./claims.ts";
 import { raiseVersion } from "./directory.ts";
 import type { Pool, Query } from "./pool.ts";
 import { DISABLE, STILL_THERE, WRITE, WRITE_LATE } from "./result-statements.ts";
-import { DELIVERED, FAILED, PENDING } from "./schema.ts";
 import { storable } from "./text.ts";
 
 /** What writing a batch of attempts came to. */
@@ -35,8 +34,6 @@ const nothingSorted = (givenUp: ReadonlySet<number>): Sorted => ({
   renewed: new Set(),
   refused: new Set(),
 });
-
-const STATUS: Record<DeliveryStatus, number> = { pending: PENDING, delivered: DELIVERED, failed: FAILED };
 
 interface Answer {
   written: number;

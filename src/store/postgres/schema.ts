@@ -23,11 +23,6 @@ import {
 const bytes = customType<{ data: Buffer }>({ dataType: () => "bytea" });
 const large = (name: string) => bigint(name, { mode: "number" });
 
-/** Delivery states as stored: positions in DELIVERY_STATUSES. What is pending is in `queue`, what has finished in `deliveries`. */
-export const PENDING = 0;
-export const DELIVERED = 1;
-export const FAILED = 2;
-
 /** Small facts about this installation, and `version`, which grows with every change of what daemons keep in memory. */
 export const meta = pgTable("meta", { key: text().primaryKey(), value: text().notNull() });
 

@@ -2,11 +2,11 @@ import type { Clock } from "../../clock.ts";
 import { openHeaders } from "../../secrets/sealed-headers.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
 import { enabledFields, isAnotherReceiver } from "../../webhook-changes.ts";
-import { MAX_SIGNATURES, newSecret } from "../../webhook-secrets.ts";
+import { newSecret, tooManyUntil } from "../../webhook-secrets.ts";
 import type { RotatedSecret, TooManySecrets, Webhook, Webhooks, WebhookWithSecret } from "../webhooks.ts";
 import type { PostgresDatabase } from "./database.ts";
 import { type Directory, raiseVersion } from "./directory.ts";
-import type { Query } from "./pool.ts";
+import type { Query, Work } from "./pool.ts";
 import {
   bare,
   COLUMNS,
@@ -45,11 +45,7 @@ export function createWebhooks(database: PostgresDatabase, parts: WebhookParts):
     return row ? { ...toWebhook(row), headers: row.headers, secret: row.secret } : null;
   };
 
-  const write = async <T>(run: (query: Query) => Promise<T>): Promise<T> => {
-    const result = await database.writing(() => main.transaction(run));
-    await changed();
-    return result;
-  };
+  const write = <T>(run: Work<T>): Promise<T> => database.write(run, changed);
 
   /** Changes a webhook that is locked by this transaction. */
   const change = async (query: Query, id: number, values: Values): Promise<Webhook> => {
@@ -159,10 +155,8 @@ export function createWebhooks(database: PostgresDatabase, parts: WebhookParts):
         const now = clock.wall();
         await query("DELETE FROM rotated_secrets WHERE webhook_id = $1 AND expires_at <= $2", [row.id, now]);
         const before = await runningSecrets(query, row.id, uuid, now);
-        const signatures = 1 + before.length + (overlapMs > 0 ? 1 : 0);
-        if (signatures > MAX_SIGNATURES) {
-          return { tooManyUntil: Math.min(...before.map(({ expiresAt }) => expiresAt)) };
-        }
+        const until = tooManyUntil(before, overlapMs);
+        if (until !== null) return { tooManyUntil: until };
         if (overlapMs > 0) {
           await query("INSERT INTO rotated_secrets (webhook_id, secret, expires_at) VALUES ($1, $2, $3)", [
             row.id,

@@ -1,13 +1,11 @@
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import { eq, sql } from "drizzle-orm";
 import type { Clock } from "../../clock.ts";
 import type { ApiKey, ApiKeys, NewApiKey } from "../api-keys.ts";
+import { keyHashOf, newKeyText } from "../common/api-key-text.ts";
 import type { Orm, StoreDatabase } from "./database.ts";
 import { outward, promised } from "./faults.ts";
 import { apiKeys, organizations } from "./schema.ts";
-
-const KEY_PATTERN = /^ia_sk_[0-9a-f]{48}$/;
-const PREFIX_LENGTH = 12;
 
 export interface SqliteApiKeys extends ApiKeys {
   /** Writes down when keys were used, as far as that was noted since the last time. */
@@ -16,14 +14,8 @@ export interface SqliteApiKeys extends ApiKeys {
 
 /** Makes a key at a wall time; part of a transaction. */
 export function insertKey(orm: Orm, input: NewApiKey, createdAt: number): { key: ApiKey; rawKey: string } {
-  const rawKey = `ia_sk_${randomBytes(24).toString("hex")}`;
-  const values = {
-    ...input,
-    uuid: crypto.randomUUID(),
-    keyPrefix: rawKey.slice(0, PREFIX_LENGTH),
-    keyHash: hashKey(rawKey),
-    createdAt,
-  };
+  const { rawKey, ...kept } = newKeyText();
+  const values = { ...input, ...kept, uuid: crypto.randomUUID(), createdAt };
   return { key: toApiKey(orm.insert(apiKeys).values(values).returning().get()), rawKey };
 }
 
@@ -62,8 +54,8 @@ export function createApiKeys({ orm, transaction }: StoreDatabase, clock: Clock)
         return row ? toApiKey(row) : null;
       }),
     identify: (rawKey) => {
-      if (!KEY_PATTERN.test(rawKey)) return null;
-      const hash = hashKey(rawKey);
+      const hash = keyHashOf(rawKey);
+      if (!hash) return null;
       try {
         const row = findByHash.get({ hash });
         if (!row || !timingSafeEqual(row.key.keyHash, hash)) return null;
@@ -87,8 +79,4 @@ export function createApiKeys({ orm, transaction }: StoreDatabase, clock: Clock)
 
 function toApiKey({ keyHash: _hash, ...key }: typeof apiKeys.$inferSelect): ApiKey {
   return key;
-}
-
-function hashKey(rawKey: string): Buffer {
-  return createHash("sha256").update(rawKey).digest();
 }

@@ -1,9 +1,9 @@
 import type { Database } from "bun:sqlite";
-import type { DeliveryStatus } from "../../outcomes.ts";
+import { FAILED, PENDING, STATUS } from "../common/delivery-row.ts";
 import type { AttemptRecord, WebhookDelta } from "../delivery-queue.ts";
 import type { StoreDatabase } from "./database.ts";
 import { freshOf, LOGGED_DELIVERIES, prepareAdvance } from "./fresh-deliveries.ts";
-import { DELIVERED, FAILED, PENDING, TRIED } from "./schema.ts";
+import { TRIED } from "./schema.ts";
 import type { SqliteStatistics } from "./statistics.ts";
 import type { WebhookLog } from "./webhook-log.ts";
 
@@ -129,8 +129,6 @@ const keepLatestAttempt = (condition: string): string =>
   `INSERT INTO attempts
    SELECT id, attempt_count, last_started_at, last_duration_ms, last_status, last_error, last_excerpt, last_detail
    FROM deliveries WHERE ${condition} AND last_started_at IS NOT NULL ON CONFLICT DO NOTHING`;
-
-const STATUS: Record<DeliveryStatus, number> = { pending: PENDING, delivered: DELIVERED, failed: FAILED };
 
 /**
  * A late result takes nothing back: a delivered one stays so, and one that was ended with its webhook while

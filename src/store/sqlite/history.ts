@@ -1,11 +1,11 @@
 import { and, desc, eq, getTableColumns, inArray, type SQL } from "drizzle-orm";
-import { type AttemptError, DELIVERY_STATUSES, type DeliveryStatus, type EndReason } from "../../outcomes.ts";
-import { EVENT_TYPES, type EventType } from "../../scan-words.ts";
+import type { DeliveryStatus } from "../../outcomes.ts";
+import { DELIVERED, FAILED, toDelivery } from "../common/delivery-row.ts";
 import type { Attempt, Delivery, History, ListOptions } from "../history.ts";
 import type { StoreDatabase } from "./database.ts";
 import { promised } from "./faults.ts";
 import { freshOf, LOGGED_DELIVERIES } from "./fresh-deliveries.ts";
-import { DELIVERED, deliveries, events, FAILED, TRIED, webhooks } from "./schema.ts";
+import { deliveries, events, TRIED, webhooks } from "./schema.ts";
 import type { WebhookLog } from "./webhook-log.ts";
 
 /** Delivered ones have no index of their own, as each would pay for it: a page of them looks at so many of all. */
@@ -124,20 +124,5 @@ export function createHistory(
         const delivery = find(organizationId, id);
         return delivery && { delivery, payload: payloadOf(delivery.eventId), attempts: attemptsOf.all(id) };
       }),
-  };
-}
-
-interface DeliveryRow extends Omit<Delivery, "eventType" | "status" | "lastError"> {
-  eventType: number;
-  status: number;
-  lastError: string | null;
-}
-
-function toDelivery(row: DeliveryRow): Delivery {
-  return {
-    ...row,
-    eventType: EVENT_TYPES[row.eventType] as EventType,
-    status: DELIVERY_STATUSES[row.status] as DeliveryStatus,
-    lastError: row.lastError as AttemptError | EndReason | null,
   };
 }

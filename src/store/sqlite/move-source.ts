@@ -1,8 +1,8 @@
 import { Database } from "bun:sqlite";
 import { join } from "node:path";
 import type { ClockState } from "../../clock.ts";
+import { PENDING } from "../common/delivery-row.ts";
 import { DATABASE_FILE } from "./database-file.ts";
-import { PENDING } from "./schema.ts";
 
 /** What is kept in a data directory, read from end to end for another store. Only while no daemon runs on it. */
 export interface MoveSource {

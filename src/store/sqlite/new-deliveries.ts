@@ -1,6 +1,6 @@
 import type { Database } from "bun:sqlite";
+import { PENDING } from "../common/delivery-row.ts";
 import type { StoredEvent } from "../event-log.ts";
-import { PENDING } from "./schema.ts";
 
 /** The ids of an event's deliveries follow its own, in the order of its webhooks. */
 export function deliveryIdOf(eventId: number, position: number): number {

@@ -1,11 +1,12 @@
 import { statSync } from "node:fs";
 import { idAt, timeOfId } from "../../ids.ts";
 import type { AttemptError } from "../../outcomes.ts";
+import { FAILED, PENDING } from "../common/delivery-row.ts";
 import type { LatestFailure, Overview } from "../overview.ts";
 import type { StoreDatabase } from "./database.ts";
 import { promised } from "./faults.ts";
 import { FIRST_FRESH, FRESH_BY_WEBHOOK, FRESH_COUNT } from "./fresh-deliveries.ts";
-import { FAILED, PENDING, TRIED } from "./schema.ts";
+import { TRIED } from "./schema.ts";
 import type { WebhookLog } from "./webhook-log.ts";
 
 const PENDING_COUNT = `SELECT (SELECT coalesce(sum(${FRESH_COUNT}), 0) FROM webhooks w)

@@ -2,10 +2,11 @@ import { eq, sql } from "drizzle-orm";
 import { idAt } from "../../ids.ts";
 import { EVENT_TYPES, type EventType } from "../../scan-words.ts";
 import { compileFilter, type WebhookFilter } from "../../webhook-filter.ts";
+import { FAILED, PENDING } from "../common/delivery-row.ts";
 import type { StoreDatabase } from "./database.ts";
 import type { ReservedIds } from "./id-reservation.ts";
 import { prepareValuesInsert } from "./new-deliveries.ts";
-import { deliveries, FAILED, PENDING } from "./schema.ts";
+import { deliveries } from "./schema.ts";
 import type { WebhookLog } from "./webhook-log.ts";
 
 export interface RecoverOptions {

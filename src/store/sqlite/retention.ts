@@ -1,10 +1,10 @@
 import { idAt } from "../../ids.ts";
+import { PENDING } from "../common/delivery-row.ts";
 import type { PruneLimits, PruneStep, Retention } from "../retention.ts";
 import type { StoreDatabase } from "./database.ts";
 import type { EventFeed } from "./event-feed.ts";
 import type { ExternalIds } from "./external-ids.ts";
 import { promised } from "./faults.ts";
-import { PENDING } from "./schema.ts";
 import type { SqliteStatistics } from "./statistics.ts";
 import { LOGGED_THROUGH, type WebhookLog } from "./webhook-log.ts";
 

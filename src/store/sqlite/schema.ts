@@ -14,17 +14,13 @@ import type { DisabledReason } from "../../outcomes.ts";
 import type { Plan } from "../../plans.ts";
 import type { EventType } from "../../scan-words.ts";
 import type { WebhookFilter } from "../../webhook-filter.ts";
+import { FAILED, PENDING } from "../common/delivery-row.ts";
 
 /**
  * Times are milliseconds since 1970: wall time, except where a comment says schedule time (see clock.ts).
  *
  * Over 250 lines: drizzle-kit makes migrations of all tables of one database, which refer to each other.
  */
-
-/** Delivery states as stored: positions in DELIVERY_STATUSES. */
-export const PENDING = 0;
-export const DELIVERED = 1;
-export const FAILED = 2;
 
 /** Small facts about this installation: its id tag, the state of the schedule clock. */
 export const meta = sqliteTable("meta", {

@@ -3,7 +3,7 @@ import type { Clock } from "../../clock.ts";
 import { openHeaders, resealHeaders, sealHeaders } from "../../secrets/sealed-headers.ts";
 import type { SecretBox } from "../../secrets/secret-box.ts";
 import { enabledFields, isAnotherReceiver } from "../../webhook-changes.ts";
-import { MAX_SIGNATURES, newSecret } from "../../webhook-secrets.ts";
+import { newSecret, tooManyUntil } from "../../webhook-secrets.ts";
 import type { LoadedWebhook, TooManySecrets, Webhook, Webhooks, WebhookWithSecret } from "../webhooks.ts";
 import type { StoreDatabase } from "./database.ts";
 import { promised } from "./faults.ts";
@@ -168,10 +168,8 @@ export function createWebhooks(
         const now = clock.wall();
         rotated.forgetExpired(row, now);
         const before = rotated.running(row, now);
-        const signatures = 1 + before.length + (overlapMs > 0 ? 1 : 0);
-        if (signatures > MAX_SIGNATURES) {
-          return { tooManyUntil: Math.min(...before.map(({ expiresAt }) => expiresAt)) };
-        }
+        const until = tooManyUntil(before, overlapMs);
+        if (until !== null) return { tooManyUntil: until };
         if (overlapMs > 0) rotated.keep(row, row.secret, now + overlapMs);
         const secret = newSecret();
         return { webhook: change(row, { secret: box().seal(secret, uuid) }), secret };
