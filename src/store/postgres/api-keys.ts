@@ -3,7 +3,7 @@ import type { ApiKey, ApiKeys, Identity, NewApiKey } from "../api-keys.ts";
 import { keyHashOf, newKeyText } from "../common/api-key-text.ts";
 import { StoreFault } from "../faults.ts";
 import type { PostgresDatabase } from "./database.ts";
-import { ORGANIZATION_COLUMNS, raising } from "./directory.ts";
+import { type Directory, ORGANIZATION_COLUMNS, raising } from "./directory.ts";
 import type { Query, Work } from "./pool.ts";
 
 /** Keys that are remembered; past this, all are looked up again. */
@@ -12,8 +12,6 @@ const MAX_REMEMBERED = 10_000;
 export interface PostgresApiKeys extends ApiKeys {
   /** Writes down when keys were used, as far as that was noted since the last time. */
   writeUses(): Promise<void>;
-  /** Something has changed, here or elsewhere: what is remembered may no longer hold. */
-  forget(): void;
 }
 
 const COLUMNS = `id, uuid, organization_id AS "organizationId", name, key_prefix AS "keyPrefix",
@@ -45,14 +43,22 @@ export async function insertKey(
   return { key: key as ApiKey, rawKey };
 }
 
-/** `changed` is told after a change that others keep in memory. */
+export interface ApiKeysParts {
+  clock: Clock;
+  directory: Pick<Directory, "version">;
+  /** Told after a change that others keep in memory. */
+  changed: () => Promise<void>;
+  isResident: boolean;
+}
+
 export function createApiKeys(
   database: PostgresDatabase,
-  { clock, changed, isResident }: { clock: Clock; changed: () => Promise<void>; isResident: boolean },
+  { clock, directory, changed, isResident }: ApiKeysParts,
 ): PostgresApiKeys {
   const { main } = database;
-  /** By the hash of the raw key. */
+  /** By the hash of the raw key; what is remembered of another version may no longer hold. */
   const remembered = new Map<string, Identity>();
+  let rememberedIn = directory.version();
   /** Wall times by key id. */
   let uses = new Map<number, number>();
 
@@ -61,6 +67,13 @@ export function createApiKeys(
       remembered.clear();
       return changed();
     });
+
+  const recall = (hash: string): Identity | undefined => {
+    if (!isResident) return undefined;
+    if (rememberedIn !== directory.version()) remembered.clear();
+    rememberedIn = directory.version();
+    return remembered.get(hash);
+  };
 
   const lookUp = async (hash: Buffer): Promise<Identity | null> => {
     const [key] = await main.query<ApiKey>(`SELECT ${COLUMNS} FROM api_keys WHERE key_hash = $1`, [hash]);
@@ -99,7 +112,7 @@ export function createApiKeys(
       const fault = database.fault();
       if (fault !== null) throw new StoreFault(fault);
       const text = hash.toString("base64");
-      const known = isResident ? remembered.get(text) : undefined;
+      const known = recall(text);
       if (known) return note(known);
       return lookUp(hash).then((identity) => {
         if (identity === null) return null;
@@ -108,7 +121,6 @@ export function createApiKeys(
         return note(identity);
       });
     },
-    forget: () => remembered.clear(),
     async writeUses() {
       if (uses.size === 0) return;
       const noted = uses;

@@ -7,6 +7,7 @@ export const DAILY = ["events", "deliveries", "attempts"] as const;
 
 const DAY_MS = 86_400_000;
 const DAYS_AHEAD = 3;
+const LOOK_MS = 3_600_000;
 
 export interface Day {
   /** As in the names of its tables: 20261128. */
@@ -29,9 +30,17 @@ export async function makeDays(pool: Pool, moments: readonly number[]): Promise<
   for (const day of wanted.values()) await makeDay(pool, day);
 }
 
-/** Those from a moment on that will soon be needed. */
-export function daysAhead(now: number): number[] {
-  return Array.from({ length: DAYS_AHEAD + 1 }, (_, i) => now + i * DAY_MS);
+/** Has the tables of the days that will soon be needed made; looks whether they are there once an hour, however often it is called. */
+export function createDaysAhead(pool: Pool, now: () => number): () => Promise<void> {
+  let madeAt = Number.NEGATIVE_INFINITY;
+  return async () => {
+    if (now() - madeAt < LOOK_MS) return;
+    await makeDays(
+      pool,
+      Array.from({ length: DAYS_AHEAD + 1 }, (_, i) => now() + i * DAY_MS),
+    );
+    madeAt = now();
+  };
 }
 
 /** Days for ids. */

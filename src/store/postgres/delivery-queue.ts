@@ -1,19 +1,23 @@
 import type { Clock } from "../../clock.ts";
-import type { DeliveryQueue, QueueChanges } from "../delivery-queue.ts";
+import type { DeliveryQueue } from "../delivery-queue.ts";
 import type { Announcer } from "./announcements.ts";
 import { createClaimReader } from "./claim-reader.ts";
 import type { Claims } from "./claims.ts";
 import type { PostgresDatabase } from "./database.ts";
+import type { DueWebhooks } from "./due-webhooks.ts";
 import { createEndings } from "./endings.ts";
 import { type Partitions, partitionIn } from "./partitions.ts";
 import { createRedelivery } from "./redelivery.ts";
 import { createResultWriter } from "./results.ts";
 import type { PostgresStatistics } from "./statistics.ts";
+import type { Watchers } from "./watchers.ts";
 
 export interface DeliveryQueueParts {
   claims: Claims;
   partitions: Partitions;
   announcer: Announcer;
+  watchers: Watchers;
+  due: DueWebhooks;
   clock: Clock;
   nextId: () => number;
   /** No id of what is pending now is above. */
@@ -26,37 +30,14 @@ export interface DeliveryQueueParts {
   makeDays: (ids: readonly number[]) => Promise<void>;
 }
 
-export interface PostgresDeliveryQueue extends DeliveryQueue {
-  /** Tells the engine of webhooks with something due, where they are this daemon's to send to. */
-  tellDue(webhookIds: readonly number[]): void;
-  tellChanged(webhookIds: readonly number[]): void;
-  tellGained(): void;
-  tellLost(): void;
-  /** Looks for webhooks with something due that nobody has told of. */
-  poll(): Promise<void>;
-}
-
-const HAS_DUE = `EXISTS (SELECT 1 FROM queue q WHERE q.webhook_id = w.id AND NOT q.tried)
-  OR EXISTS (SELECT 1 FROM queue q WHERE q.webhook_id = w.id AND q.tried AND q.due_at <= $2::bigint)`;
-
-export function createDeliveryQueue(
-  database: PostgresDatabase,
-  parts: DeliveryQueueParts,
-): PostgresDeliveryQueue {
+export function createDeliveryQueue(database: PostgresDatabase, parts: DeliveryQueueParts): DeliveryQueue {
   const { main, worker } = database;
   const { claims, partitions, announcer, clock, ceiling } = parts;
-  const watchers = new Set<QueueChanges>();
   const results = createResultWriter(worker, { claims, clock, ceiling });
   const endings = createEndings(database, parts);
 
-  const tellDue = (webhookIds: readonly number[]): void => {
-    for (const id of webhookIds) {
-      if (partitions.epochFor(id) !== null) for (const watcher of watchers) watcher.due(id);
-    }
-  };
-
   const tellEverybody = (webhookId: number): void => {
-    tellDue([webhookId]);
+    parts.due.tell([webhookId]);
     announcer.tell({ due: [webhookId] });
   };
 
@@ -80,7 +61,7 @@ export function createDeliveryQueue(
       parts.statistics.count(attempts);
       // It is written, whatever comes now: the next look around finds what has changed.
       if (endings.length > 0) await parts.changed().catch(database.failed);
-      if (due.size > 0) tellDue([...due]);
+      if (due.size > 0) parts.due.tell([...due]);
       return { endings, renewed };
     },
     release(released) {
@@ -97,27 +78,8 @@ export function createDeliveryQueue(
       found({ pending: pending.map(({ id }) => id), ending: await endings.within(held) });
     },
     watch(changes) {
-      watchers.add(changes);
+      parts.watchers.add(changes);
       parts.onWatched();
-    },
-    tellDue,
-    tellChanged: (webhookIds) => {
-      for (const id of webhookIds) for (const watcher of watchers) watcher.changed(id);
-    },
-    tellGained: () => {
-      for (const watcher of watchers) watcher.gained();
-    },
-    tellLost: () => {
-      for (const watcher of watchers) watcher.lost((webhookId) => partitions.epochFor(webhookId) === null);
-    },
-    async poll() {
-      const held = partitions.ids();
-      if (held.length === 0 || watchers.size === 0) return;
-      const rows = await worker.query<{ id: number }>(
-        `SELECT w.id FROM webhooks w WHERE w.enabled AND ${partitionIn("w.id")} = ANY($1::int[]) AND (${HAS_DUE})`,
-        [held, clock.schedule()],
-      );
-      tellDue(rows.map(({ id }) => id));
     },
   };
 }

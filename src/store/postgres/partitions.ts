@@ -1,3 +1,4 @@
+import type { QueueChanges } from "../delivery-queue.ts";
 import type { Membership } from "./members.ts";
 import type { Pool } from "./pool.ts";
 
@@ -49,19 +50,19 @@ export interface PartitionsOptions {
   membership: Membership;
   /** Whether something of a partition is under way. */
   isBusy: (partition: number) => boolean;
-  onGained: () => void;
-  /** Some are held no longer, or soon not. */
-  onLost: () => void;
+  /** Told of what is gained, and of what is held no longer, or soon not. */
+  watchers: Pick<QueueChanges, "gained" | "lost">;
 }
 
-export function createPartitions({
-  pool,
-  membership,
-  isBusy,
-  onGained,
-  onLost,
-}: PartitionsOptions): Partitions {
+export function createPartitions({ pool, membership, isBusy, watchers }: PartitionsOptions): Partitions {
   const held = new Map<number, Held>();
+
+  const epochFor = (webhookId: number): number | null => {
+    const partition = held.get(partitionOf(webhookId));
+    return partition && !partition.isDraining && membership.isAlive() ? partition.epoch : null;
+  };
+
+  const tellLost = (): void => watchers.lost((webhookId) => epochFor(webhookId) === null);
 
   const take = async (owner: string, limit: number): Promise<void> => {
     const rows = await pool.query<{ id: number; epoch: number }>(
@@ -75,7 +76,7 @@ export function createPartitions({
     // The lease may have been lost and won again meanwhile, under another name.
     if (membership.id() !== owner) return;
     for (const { id, epoch } of rows) held.set(id, { epoch, isDraining: false });
-    if (rows.length > 0) onGained();
+    if (rows.length > 0) watchers.gained();
   };
 
   /** Those with nothing under way go first: they need not wait. Any of them, as webhooks of the same age lie side by side. */
@@ -83,7 +84,7 @@ export function createPartitions({
     const chosen = shuffled([...held].filter(([, { isDraining }]) => !isDraining));
     chosen.sort(([a], [b]) => Number(isBusy(a)) - Number(isBusy(b)));
     for (const [, partition] of chosen.slice(0, surplus)) partition.isDraining = true;
-    onLost();
+    tellLost();
   };
 
   const activeCount = (): number => {
@@ -93,10 +94,7 @@ export function createPartitions({
   };
 
   return {
-    epochFor(webhookId) {
-      const partition = held.get(partitionOf(webhookId));
-      return partition && !partition.isDraining && membership.isAlive() ? partition.epoch : null;
-    },
+    epochFor,
     ids: () => [...held].filter(([, { isDraining }]) => !isDraining).map(([id]) => id),
     count: () => held.size,
     isDraining: () => activeCount() < held.size,
@@ -117,7 +115,7 @@ export function createPartitions({
     dropAll() {
       if (held.size === 0) return;
       held.clear();
-      onLost();
+      tellLost();
     },
     async giveDrained() {
       const drained = [...held].filter(([id, { isDraining }]) => isDraining && !isBusy(id)).map(([id]) => id);

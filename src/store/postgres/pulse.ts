@@ -1,24 +1,22 @@
 import type { Logger } from "../../log.ts";
-import type { Announcer, Listener } from "./announcements.ts";
+import type { QueueChanges } from "../delivery-queue.ts";
+import type { Announcement, Announcer, Listener } from "./announcements.ts";
 import { type DatabaseClock, readClock } from "./clock.ts";
 import type { PostgresDatabase } from "./database.ts";
+import type { DueWebhooks } from "./due-webhooks.ts";
 import { BEAT_MS, type Membership } from "./members.ts";
 import type { Partitions } from "./partitions.ts";
 import type { Query } from "./pool.ts";
 
 /**
- * What a daemon does all the time, one thing after another: it looks for changes, gives signs of life, has its share
- * of the partitions, and finds out when the database is away and back.
+ * What a daemon does all the time, one thing after another: it hears of changes and looks for them, gives signs of life,
+ * has its share of the partitions, and finds out when the database is away and back.
  */
 export interface Pulse {
   /** Joins the others. Rejects with StoreFault. */
   start(): Promise<void>;
   /** The engine is there. */
   send(): void;
-  /** Something has changed, or may have been missed. */
-  lookSoon(): void;
-  balanceSoon(): void;
-  gap(): void;
   /** Gives everything up, for others to take at once. Never rejects. */
   stop(): Promise<void>;
 }
@@ -29,16 +27,15 @@ export interface PulseOptions {
   membership: Membership;
   partitions: Partitions;
   announcer: Announcer;
-  listener: Listener;
+  createListener: (onAnnouncement: (announcement: Announcement) => void, onGap: () => void) => Listener;
   log: Logger | undefined;
   /** Reads what is in memory again, where that has changed. */
   refresh: (query: Query) => Promise<void>;
   /** What need not be done at once: rejects with StoreFault. */
   tidy: () => Promise<void>;
-  /** Looks for what is due that nobody has told of. */
-  poll: () => Promise<void>;
-  /** What is pending may be this daemon's to send again, after the lease was in doubt. */
-  onRevived: () => void;
+  due: DueWebhooks;
+  /** Told when what is pending may be this daemon's to send again, after the lease was in doubt. */
+  watchers: Pick<QueueChanges, "gained">;
 }
 
 /** While the database is away, or its announcements do not come. */
@@ -54,7 +51,7 @@ const SLOW_POLL_MS = 15_000;
 const LISTEN_MS = 2_000;
 
 export function createPulse(options: PulseOptions): Pulse {
-  const { database, clock, membership, partitions, announcer, listener, log, refresh, tidy, poll } = options;
+  const { database, clock, membership, partitions, announcer, log, refresh, tidy } = options;
   const { pulse: pool } = database;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isStopped = false;
@@ -80,7 +77,7 @@ export function createPulse(options: PulseOptions): Pulse {
   const beat = async (): Promise<void> => {
     beatenAt = performance.now();
     const came = await membership.beat();
-    if (came === "revived") options.onRevived();
+    if (came === "revived") options.watchers.gained();
     if (came === "late") {
       log?.warn("the lease had run out: others have taken over, and this daemon begins anew");
       await rejoin();
@@ -118,7 +115,7 @@ export function createPulse(options: PulseOptions): Pulse {
     if (mustPoll || now - polledAt >= (listener.isListening() ? SLOW_POLL_MS : POLL_MS)) {
       mustPoll = false;
       polledAt = now;
-      await poll();
+      await options.due.poll();
     }
   };
 
@@ -147,6 +144,17 @@ export function createPulse(options: PulseOptions): Pulse {
     if (timer) schedule(0);
   };
 
+  const hear = ({ due, changed, shares }: Announcement): void => {
+    if (due) options.due.tell(due);
+    mustBalance ||= shares ?? false;
+    if (changed || shares) soon();
+  };
+
+  const listener = options.createListener(hear, () => {
+    mustPoll = true;
+    soon();
+  });
+
   return {
     async start() {
       await membership.join();
@@ -165,15 +173,6 @@ export function createPulse(options: PulseOptions): Pulse {
         // The next time it joins it says so.
         database.failed,
       );
-    },
-    lookSoon: soon,
-    balanceSoon() {
-      mustBalance = true;
-      soon();
-    },
-    gap() {
-      mustPoll = true;
-      soon();
     },
     async stop() {
       isStopped = true;

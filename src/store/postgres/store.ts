@@ -6,16 +6,17 @@ import type { SecretBox } from "../../secrets/secret-box.ts";
 import { isStoreFault } from "../faults.ts";
 import type { Store } from "../store.ts";
 import { type Address, parseAddress } from "./address.ts";
-import { type Announcement, createAnnouncer, createListener } from "./announcements.ts";
+import { createAnnouncer, createListener } from "./announcements.ts";
 import { createApiKeys } from "./api-keys.ts";
 import { createBootstrap } from "./bootstrap.ts";
 import { createClaims } from "./claims.ts";
 import { createDatabaseClock, readClock } from "./clock.ts";
 import { createDaemons } from "./daemons.ts";
 import { createPostgresDatabase, type PostgresDatabase } from "./database.ts";
-import { daysAhead, makeDays, momentsOf } from "./days.ts";
-import { createDeliveryQueue, type PostgresDeliveryQueue } from "./delivery-queue.ts";
+import { createDaysAhead, makeDays, momentsOf } from "./days.ts";
+import { createDeliveryQueue } from "./delivery-queue.ts";
 import { createDirectory } from "./directory.ts";
+import { createDueWebhooks } from "./due-webhooks.ts";
 import { createEventHistory } from "./event-history.ts";
 import { createEventLog } from "./event-log.ts";
 import { mayPass } from "./faults.ts";
@@ -26,12 +27,14 @@ import { createMembership } from "./members.ts";
 import { createOrganizations } from "./organizations.ts";
 import { createOverview } from "./overview.ts";
 import { createPartitions } from "./partitions.ts";
+import type { Query } from "./pool.ts";
 import { prepareDatabase } from "./prepare-database.ts";
 import { createPulse } from "./pulse.ts";
 import { createRetention } from "./retention.ts";
 import { openSecretBox, rotateSecretKey } from "./secret-key.ts";
 import { createStatistics } from "./statistics.ts";
 import { whyUnreachable } from "./unreachable.ts";
+import { createWatchers } from "./watchers.ts";
 import { createWebhooks } from "./webhooks.ts";
 
 export interface PostgresStoreOptions {
@@ -104,84 +107,49 @@ async function assemble(
   const claims = createClaims();
   const announcer = createAnnouncer(main);
   const membership = createMembership(pulsePool, ids.setNumber);
-  const directory = createDirectory();
-  let queue: PostgresDeliveryQueue | null = null;
-  let daysMadeAt = 0;
-  const partitions = createPartitions({
-    pool: pulsePool,
-    membership,
-    isBusy: claims.isBusy,
-    onGained: () => queue?.tellGained(),
-    onLost: () => queue?.tellLost(),
-  });
-  const listener = createListener(
-    address,
-    (announcement) => hear(announcement),
-    () => pulse.gap(),
-  );
-  const pulse = createPulse({
-    database,
-    clock,
-    membership,
-    partitions,
-    announcer,
-    listener,
-    log,
-    tidy,
-    refresh,
-    poll: async () => queue?.poll(),
-    onRevived: () => queue?.tellGained(),
-  });
+  const watchers = createWatchers();
+  const partitions = createPartitions({ pool: pulsePool, membership, isBusy: claims.isBusy, watchers });
+  const due = createDueWebhooks({ worker: database.worker, partitions, watchers, clock });
 
+  const directory = createDirectory();
+  const refresh = async (query: Query): Promise<void> => {
+    // At first there is nobody to tell.
+    const isFirst = directory.version() < 0;
+    const webhooks = await directory.refresh(query);
+    if (!isFirst) for (const id of webhooks) watchers.changed(id);
+  };
   /** Something that daemons keep in memory was changed by this one. */
   const changed = async (): Promise<void> => {
     await refresh(main.query);
     announcer.tell({ changed: true });
   };
 
-  async function refresh(query = main.query): Promise<void> {
-    const before = directory.version();
-    const webhooks = await directory.refresh(query);
-    if (directory.version() === before) return;
-    apiKeys.forget();
-    // At first there is nobody to tell.
-    if (before >= 0) queue?.tellChanged(webhooks);
-  }
-
-  const hear = ({ due, changed: hasChanged, shares }: Announcement): void => {
-    if (due) queue?.tellDue(due);
-    if (hasChanged) pulse.lookSoon();
-    if (shares) pulse.balanceSoon();
-  };
-
-  const makeDaysOf = (of: readonly number[]): Promise<void> => makeDays(main, momentsOf(of));
+  const apiKeys = createApiKeys(database, { clock, directory, changed, isResident: resident });
   const statistics = createStatistics(database);
-  const apiKeys = createApiKeys(database, { clock, changed, isResident: resident });
-
-  async function tidy(): Promise<void> {
+  const makeDaysAhead = createDaysAhead(main, clock.schedule);
+  const makeDaysOf = (of: readonly number[]): Promise<void> => makeDays(main, momentsOf(of));
+  const tidy = async (): Promise<void> => {
     await apiKeys.writeUses();
     await statistics.flush();
-    if (clock.schedule() - daysMadeAt < DAYS_MS) return;
-    await makeDays(main, daysAhead(clock.schedule()));
-    daysMadeAt = clock.schedule();
-  }
+    await makeDaysAhead();
+  };
 
-  queue = createDeliveryQueue(database, {
-    claims,
+  const pulse = createPulse({
+    database,
+    clock,
+    membership,
     partitions,
     announcer,
-    statistics,
-    clock,
-    nextId: ids.next,
-    ceiling: ids.ceiling,
-    changed,
-    onWatched: () => pulse.send(),
-    makeDays: makeDaysOf,
+    createListener: (...handlers) => createListener(address, ...handlers),
+    log,
+    refresh,
+    tidy,
+    due,
+    watchers,
   });
 
-  await directory.refresh(main.query);
-  await makeDays(main, daysAhead(clock.schedule()));
-  daysMadeAt = clock.schedule();
+  await refresh(main.query);
+  await makeDaysAhead();
   if (resident) await pulse.start();
 
   return {
@@ -204,7 +172,20 @@ async function assemble(
       announcer,
       makeDays: makeDaysOf,
     }),
-    deliveryQueue: queue,
+    deliveryQueue: createDeliveryQueue(database, {
+      claims,
+      partitions,
+      announcer,
+      watchers,
+      due,
+      statistics,
+      clock,
+      nextId: ids.next,
+      ceiling: ids.ceiling,
+      changed,
+      onWatched: pulse.send,
+      makeDays: makeDaysOf,
+    }),
     history: createHistory(database),
     eventHistory: createEventHistory(database),
     statistics,
@@ -231,6 +212,3 @@ async function assemble(
     },
   };
 }
-
-/** They are made days ahead. */
-const DAYS_MS = 3_600_000;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { StoreFault } from "../../../src/store/faults.ts";
-import type { Announcement, Announcer, Listener } from "../../../src/store/postgres/announcements.ts";
+import type { Announcement, Announcer } from "../../../src/store/postgres/announcements.ts";
 import { createDatabaseClock } from "../../../src/store/postgres/clock.ts";
 import type { PostgresDatabase } from "../../../src/store/postgres/database.ts";
 import type { Beat, Membership } from "../../../src/store/postgres/members.ts";
@@ -19,6 +19,9 @@ let isListening: boolean;
 let drains: number;
 let fault: string | null;
 let pulse: Pulse;
+/** As what another daemon tells comes in, and as it may have been missed. */
+let hear: (announcement: Announcement) => void;
+let gap: () => void;
 
 const count = (name: string) => done.filter((one) => one === name).length;
 /** Waits for what is done soon. */
@@ -78,16 +81,15 @@ beforeEach(() => {
       tell: (announcement: Announcement) => told.push(announcement),
       flush: note("flush"),
     } as Announcer,
-    listener: {
-      isListening: () => isListening,
-      listen: note("listen"),
-      close: note("close"),
-    } as unknown as Listener,
+    createListener: (...handlers) => {
+      [hear, gap] = handlers;
+      return { isListening: () => isListening, listen: note("listen"), close: note("close") };
+    },
     log: undefined,
     refresh: note("refresh"),
     tidy: note("tidy"),
-    poll: note("poll"),
-    onRevived: () => done.push("revived"),
+    due: { poll: note("poll"), tell: (ids) => done.push(`due ${ids}`) },
+    watchers: { gained: () => done.push("revived") },
   });
 });
 afterEach(() => pulse.stop());
@@ -113,10 +115,10 @@ describe("the pulse of a daemon", () => {
     await started();
     isAlive = false;
     beats = ["revived"];
-    pulse.lookSoon();
+    hear({ changed: true });
     await until("revived");
     expect([count("beat"), count("join"), count("drop all")]).toEqual([1, 1, 0]);
-    pulse.lookSoon();
+    hear({ changed: true });
     await until("worked", 3);
     expect(count("revived")).toBe(1);
   });
@@ -128,7 +130,7 @@ describe("the pulse of a daemon", () => {
     isAlive = false;
     beats = ["late"];
     told = [];
-    pulse.lookSoon();
+    hear({ changed: true });
     await until("join", 2);
     await until("balance", 2);
     expect(done.indexOf("drop all")).toBeLessThan(done.lastIndexOf("join"));
@@ -139,10 +141,10 @@ describe("the pulse of a daemon", () => {
     await started();
     isAlive = false;
     beats = [new StoreFault("away"), "revived"];
-    pulse.lookSoon();
+    hear({ changed: true });
     await until("failed");
     const beatsBefore = count("beat");
-    pulse.lookSoon();
+    hear({ changed: true });
     await until("revived");
     expect([count("beat"), fault]).toEqual([beatsBefore + 1, null]);
   });
@@ -151,9 +153,9 @@ describe("the pulse of a daemon", () => {
     await started();
     expect(count("listen")).toBe(0);
     fault = "away";
-    pulse.lookSoon();
+    hear({ changed: true });
     await until("listen");
-    pulse.lookSoon();
+    hear({ changed: true });
     await until("worked", 3);
     expect(count("listen")).toBe(1);
   });
@@ -163,7 +165,7 @@ describe("the pulse of a daemon", () => {
     drains = 3;
     told = [];
     const before = performance.now();
-    pulse.lookSoon();
+    hear({ changed: true });
     await until("give", 3);
     expect(performance.now() - before).toBeLessThan(250);
     expect(told).toEqual([{ shares: true }]);
@@ -172,10 +174,10 @@ describe("the pulse of a daemon", () => {
   test("polls at once when something may have been missed, and each second where nothing is told", async () => {
     await started();
     const before = count("poll");
-    pulse.gap();
+    gap();
     await until("poll", before + 1);
     isListening = false;
-    pulse.lookSoon();
+    hear({ changed: true });
     await until("listen");
     const at = performance.now();
     await until("poll", before + 2);
@@ -187,7 +189,7 @@ describe("the pulse of a daemon", () => {
     await pulse.stop();
     expect(done.slice(-4)).toEqual(["leave", "drop all", "flush", "close"]);
     const length = done.length;
-    pulse.lookSoon();
+    hear({ changed: true });
     await Bun.sleep(350);
     expect(done.length).toBe(length);
   });

@@ -120,8 +120,7 @@ describe("the shares of a daemon", () => {
       pool,
       membership: { id: () => owner, isAlive: () => alive } as Membership,
       isBusy: (partition) => busy.has(partition),
-      onGained: () => events.push("gained"),
-      onLost: () => events.push("lost"),
+      watchers: { gained: () => events.push("gained"), lost: () => events.push("lost") },
     });
     shared(1, PARTITIONS);
   });
