@@ -75,6 +75,11 @@ export function createApiKeys(
     return remembered.get(hash);
   };
 
+  const remember = (hash: string, identity: Identity): void => {
+    if (remembered.size >= MAX_REMEMBERED) remembered.clear();
+    remembered.set(hash, identity);
+  };
+
   const lookUp = async (hash: Buffer): Promise<Identity | null> => {
     const [key] = await main.query<ApiKey>(`SELECT ${COLUMNS} FROM api_keys WHERE key_hash = $1`, [hash]);
     if (!key) return null;
@@ -114,10 +119,11 @@ export function createApiKeys(
       const text = hash.toString("base64");
       const known = recall(text);
       if (known) return note(known);
+      const version = directory.version();
       return lookUp(hash).then((identity) => {
         if (identity === null) return null;
-        if (remembered.size >= MAX_REMEMBERED) remembered.clear();
-        remembered.set(text, identity);
+        // What has changed meanwhile need not be in this answer.
+        if (version === directory.version()) remember(text, identity);
         return note(identity);
       });
     },
