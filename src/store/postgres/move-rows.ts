@@ -1,5 +1,5 @@
 import { DELIVERED, FAILED, PENDING } from "../common/delivery-row.ts";
-import type { LargeTable, SourceRow } from "../sqlite/move-source.ts";
+import type { LargeTable, SourceRow } from "../move.ts";
 import type { Query } from "./pool.ts";
 import { storable } from "./text.ts";
 

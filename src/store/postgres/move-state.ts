@@ -1,4 +1,4 @@
-import type { LargeTable } from "../sqlite/move-source.ts";
+import type { LargeTable } from "../move.ts";
 import type { Query } from "./pool.ts";
 
 /** How far an installation has come that is moved into this database. */

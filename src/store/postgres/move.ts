@@ -1,7 +1,6 @@
 import { UsageError } from "../../errors.ts";
 import { isStoreFault } from "../faults.ts";
-import type { Moved, MovedCounts, MoveProgress } from "../move.ts";
-import type { LargeTable, MoveSource, SourceRow } from "../sqlite/move-source.ts";
+import type { LargeTable, Moved, MovedCounts, MoveProgress, MoveSource, SourceRow } from "../move.ts";
 import { parseAddress } from "./address.ts";
 import { createPostgresDatabase, type PostgresDatabase } from "./database.ts";
 import { makeDays } from "./days.ts";
@@ -15,8 +14,6 @@ const STEP = 5_000;
 /** The option that names the database. */
 const FLAG = "--to";
 const LIMIT_MS = 120_000;
-const EPOCH = Date.UTC(2020, 0, 1);
-const DAY_MS = 86_400_000;
 const LARGE: readonly LargeTable[] = ["events", "deliveries", "attempts"];
 
 export interface MoveToOptions {
@@ -51,10 +48,7 @@ export async function moveTo(options: MoveToOptions): Promise<Moved> {
     // Only the mark was not written: by now daemons may be at work there.
     if (state.isDone) return { to: address.shown, counts: countsOf(source) };
     if (state.table === "small") await moveSmall(database, source);
-    await makeDays(
-      database.main,
-      source.days().map((day) => EPOCH + day * DAY_MS),
-    );
+    await makeDays(database.main, source.days());
     await moveLarge(database, source, onProgress);
     const counts = await compare(database, source);
     await finish(database);

@@ -1,39 +1,26 @@
 import { Database } from "bun:sqlite";
 import { join } from "node:path";
 import type { ClockState } from "../../clock.ts";
+import { idAt, timeOfId } from "../../ids.ts";
 import { PENDING } from "../common/delivery-row.ts";
+import type { MoveSource, SourceRow } from "../move.ts";
 import { DATABASE_FILE } from "./database-file.ts";
 
-/** What is kept in a data directory, read from end to end for another store. Only while no daemon runs on it. */
-export interface MoveSource {
-  /** One of the small facts, as it is written down. */
-  meta(key: "installation_tag"): string | null;
-  /** Schedule time minus wall time. */
-  clockOffset: number;
-  /** Rows of the small tables, whole. */
-  all(table: "organizations" | "api_keys" | "webhooks" | "rotated_secrets" | "webhook_minutes"): SourceRow[];
-  /** Rows of a large table after an id, in the order of their ids. */
-  after(table: LargeTable, id: number, limit: number): SourceRow[];
-  count(table: LargeTable | "pending"): number;
-  /** The days (whole numbers since 2020) of the ids of events and deliveries. */
-  days(): number[];
-  close(): void;
-}
+/** Ids of one day. */
+const IDS_PER_DAY = idAt(timeOfId(0) + 86_400_000);
 
-export type LargeTable = "events" | "deliveries" | "attempts";
-
-export type SourceRow = Record<string, string | number | Uint8Array | null>;
-
-const ID: Record<LargeTable, string> = { events: "id", deliveries: "id", attempts: "delivery_id" };
-/** Ids of one day: milliseconds, and 4096 to each. */
-const IDS_PER_DAY = 86_400_000 * 4_096;
-
+/** Opens a data directory on which no daemon runs. */
 export function openMoveSource(dataDir: string): MoveSource {
   const sqlite = new Database(join(dataDir, DATABASE_FILE), { readonly: true });
   const metaOf = (key: string): string | null =>
     sqlite.query<{ value: string }, [string]>("SELECT value FROM meta WHERE key = ?").get(key)?.value ?? null;
   const one = (sql: string): number =>
     Number(Object.values(sqlite.query<Record<string, number>, []>(sql).get() ?? { n: 0 })[0]);
+  const daysOf = (table: "events" | "deliveries"): number[] =>
+    sqlite
+      .query<{ day: number }, []>(`SELECT DISTINCT id / ${IDS_PER_DAY} AS day FROM ${table}`)
+      .all()
+      .map(({ day }) => timeOfId(day * IDS_PER_DAY));
   const clock = metaOf("clock");
   return {
     meta: metaOf,
@@ -57,20 +44,7 @@ export function openMoveSource(dataDir: string): MoveSource {
       table === "pending"
         ? one(`SELECT count(*) FROM deliveries WHERE status = ${PENDING}`)
         : one(`SELECT count(*) FROM ${table}`),
-    days: () => [
-      ...new Set(
-        Object.values(ID)
-          .slice(0, 2)
-          .flatMap((_, i) =>
-            sqlite
-              .query<{ day: number }, []>(
-                `SELECT DISTINCT id / ${IDS_PER_DAY} AS day FROM ${i === 0 ? "events" : "deliveries"}`,
-              )
-              .all()
-              .map(({ day }) => day),
-          ),
-      ),
-    ],
+    days: () => [...new Set((["events", "deliveries"] as const).flatMap(daysOf))],
     close: () => sqlite.close(),
   };
 }
