@@ -19,7 +19,7 @@ import { watchGauges } from "./gauges.ts";
 import { createHttpApi } from "./http-api.ts";
 import { createIngestServer } from "./ingest/server.ts";
 import type { Logger } from "./log.ts";
-import { createMetrics } from "./metrics.ts";
+import { createMetrics, type RefusedLineCode } from "./metrics.ts";
 import { createNotifier, NOTICE_PURPOSE } from "./notifier.ts";
 import { createObserver } from "./observer.ts";
 import { createOrganizationDirectory } from "./organization-directory.ts";
@@ -155,7 +155,7 @@ async function join(
     store: createEventIntake({ store, engine, metrics, log, stream }),
     whenDurable: store.eventLog.whenDurable,
     makeDurable: store.eventLog.makeDurable,
-    onRefused: (code) => metrics.refusedLines.add(code),
+    onRefused: (code) => metrics.refusedLines.add(code as RefusedLineCode),
     onCutOff: () => {
       metrics.cutLines.inc();
       log.info("line cut off");

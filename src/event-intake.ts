@@ -4,7 +4,7 @@ import type { ScanEvent } from "./ingest/scan-event.ts";
 import { createLineForm, type Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { OutcomeStream } from "./outcome-stream.ts";
-import { EVENT_TYPES, TIERS } from "./scan-words.ts";
+import { EVENT_TYPES, TIERS, type Tier } from "./scan-words.ts";
 import type { NewEvent, StoredEvent } from "./store/event-log.ts";
 import type { Store } from "./store/store.ts";
 
@@ -58,7 +58,7 @@ export function createEventIntake({ store, engine, log, metrics, stream }: Event
   const note = ({ scan, organization }: IngestEvent, stored: StoredEvent): void => {
     if (stored.duplicate) metrics.duplicates.inc();
     else {
-      metrics.events.add(TIERS[scan.type] as string);
+      metrics.events.add(TIERS[scan.type] as Tier);
       if (stream.isRead(organization.uuid)) tell(scan, organization, stored);
     }
     if (!log.enabled("info")) return;

@@ -25,6 +25,9 @@ const LABELS = {
   table: ["events", "deliveries", "attempts"],
 } as const;
 
+/** The codes that lines are refused with, of all that an error may have (docs/CONTRACT.md, section 3). */
+export type RefusedLineCode = (typeof LABELS)["code"][number];
+
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const LONG_BUCKETS = [...BUCKETS, 60, 300, 1_800, 7_200, 43_200, 172_800];
 
@@ -51,7 +54,7 @@ export function createMetrics() {
       },
     });
     return {
-      add(value: string, count = 1): void {
+      add(value: (typeof LABELS)[Label][number], count = 1): void {
         sums.set(value, (sums.get(value) ?? 0) + count);
       },
     };

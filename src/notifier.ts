@@ -9,13 +9,17 @@ import { systemResolve } from "./delivery/system-resolve.ts";
 import type { HostVerdict, TargetGuard } from "./delivery/target-guard.ts";
 import { messageOf } from "./errors.ts";
 import type { Logger } from "./log.ts";
+import type { DisabledReason } from "./outcomes.ts";
 import type { Store } from "./store/store.ts";
 import { VERSION } from "./version.ts";
 
 /** Tells the operator's own webhook when a webhook starts failing, is disabled, or recovers: once per change. */
 export interface Notifier {
   attempted(outcome: AttemptOutcome): void;
-  disabled(webhook: { id: string; name: string | null; organizationId: string }, reason: string): void;
+  disabled(
+    webhook: { id: string; name: string | null; organizationId: string },
+    reason: DisabledReason,
+  ): void;
   stop(): void;
 }
 

@@ -5,6 +5,7 @@ import { timeOfId } from "./ids.ts";
 import { createLineForm, type LineForm, type Logger, quote } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { OutcomeStream } from "./outcome-stream.ts";
+import type { DisabledReason } from "./outcomes.ts";
 import type { AttemptRecord } from "./store/delivery-queue.ts";
 import { isStoreFault } from "./store/faults.ts";
 import type { Store } from "./store/store.ts";
@@ -18,7 +19,10 @@ export interface ObserverOptions {
   stream: Pick<OutcomeStream, "isRead" | "tell">;
   /** Told of each attempt and of each webhook that was disabled: failure notices. */
   onAttempt: (outcome: AttemptOutcome) => void;
-  onDisabled: (webhook: { id: string; name: string | null; organizationId: string }, reason: string) => void;
+  onDisabled: (
+    webhook: { id: string; name: string | null; organizationId: string },
+    reason: DisabledReason,
+  ) => void;
 }
 
 export interface Observer extends DeliveryObserver {
@@ -26,7 +30,7 @@ export interface Observer extends DeliveryObserver {
   webhookChanged(
     organizationUuid: string,
     webhook: WebhookLabel,
-    what: { change: WebhookChange; reason?: string },
+    what: { change: WebhookChange; reason?: DisabledReason },
   ): void;
   faultOf(what: string): (error: unknown) => void;
 }

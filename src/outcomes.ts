@@ -22,5 +22,7 @@ export type AttemptError = (typeof ATTEMPT_ERRORS)[number];
 export const END_REASONS = ["webhook_disabled", "webhook_deleted"] as const;
 export type EndReason = (typeof END_REASONS)[number];
 
-/** Why a webhook is off: its owner said so, a delivery ran out of attempts, the receiver answered 410, or its service refuses the URL for good. */
-export type DisabledReason = "owner" | "attempts_exhausted" | "gone" | "rejected";
+/** Why the daemon turns a webhook off: a delivery ran out of attempts, the receiver answered 410, or its service refuses the URL for good. */
+export const DISABLED_REASONS = ["attempts_exhausted", "gone", "rejected"] as const;
+/** Why a webhook is off: one of those, or its owner said so. */
+export type DisabledReason = (typeof DISABLED_REASONS)[number] | "owner";

@@ -11,7 +11,7 @@ export interface WebhookFilter {
 
 /** What filters look at. */
 export interface FilteredScan {
-  action: string;
+  action: Action;
   risk_score: number;
   signals: readonly { domain: string }[];
 }
@@ -24,7 +24,7 @@ export function compileFilter({ min_risk_score, actions, domains }: WebhookFilte
   const wanted = domains && new Set(domains.map(folded));
   return (scan) => {
     if (min_risk_score !== undefined && scan.risk_score < min_risk_score) return false;
-    if (actions !== undefined && !(actions as string[]).includes(scan.action)) return false;
+    if (actions !== undefined && !actions.includes(scan.action)) return false;
     return !wanted || scan.signals.some(({ domain }) => wanted.has(folded(domain)));
   };
 }

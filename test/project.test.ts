@@ -167,6 +167,7 @@ describe("the layers", () => {
     const taken = new Set(ofDaemon.map(({ target }) => target));
     expect([...taken].filter((target) => !target.startsWith("src/delivery/formats/")).sort()).toEqual([
       "src/formats.ts",
+      "src/outcomes.ts",
       "src/scan-words.ts",
     ]);
   });

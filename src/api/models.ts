@@ -1,11 +1,8 @@
 import { ERROR_STATUS } from "../errors.ts";
 import { WEBHOOK_FORMATS } from "../formats.ts";
-import { ATTEMPT_ERRORS, DELIVERY_STATUSES, END_REASONS } from "../outcomes.ts";
+import { ATTEMPT_ERRORS, DELIVERY_STATUSES, DISABLED_REASONS, END_REASONS } from "../outcomes.ts";
 import { ACTIONS, EVENT_TYPES_BY_GRAVITY, TIERS_BY_GRAVITY } from "../scan-words.ts";
 import { listOf, REQUEST_ID_EXAMPLE, ref, type Schema, wrap } from "./document-parts.ts";
-
-/** Why the daemon turns a webhook off; `owner` is never shown. */
-const DISABLED_REASONS = ["attempts_exhausted", "gone", "rejected"];
 
 /** The models of the OpenAPI document: what answers hold, field by field, each with an example. */
 
@@ -81,7 +78,7 @@ const webhook = {
   },
   disabled_reason: {
     type: "string",
-    enum: DISABLED_REASONS,
+    enum: [...DISABLED_REASONS],
     description: "Why the daemon has disabled it. Left out while it is on, and when its owner turned it off.",
     example: "gone",
   },

@@ -1,3 +1,4 @@
+import type { DisabledReason } from "../outcomes.ts";
 import { paint, printable } from "./output.ts";
 import { tableOf } from "./results.ts";
 
@@ -37,7 +38,7 @@ export interface WebhookStatus {
   organization_name: string;
   host: string;
   state: "failing" | "waiting" | "disabled";
-  disabled_reason: string | null;
+  disabled_reason: DisabledReason | null;
   failure_count: number;
   pending: number;
   last_triggered_at: string | null;

@@ -1,4 +1,5 @@
 import type { Delivery, Webhook, WebhookEvent } from "../client/index.ts";
+import type { AttemptError, EndReason } from "../outcomes.ts";
 import { TIERS_BY_GRAVITY, type Tier } from "../scan-words.ts";
 
 /** How things are said. What the API says in codes is said here in sentences, with what to do. */
@@ -60,7 +61,7 @@ export function clockTime(time: number, now: number): string {
 }
 
 /** Why an attempt failed, and what to look at. */
-const ERRORS: Readonly<Record<string, string>> = {
+const ERRORS: Readonly<Record<AttemptError | EndReason, string>> = {
   connection_failed:
     "The connection failed. Check that the receiver is running and can be reached from here.",
   dns_failed: "The name has no address. Check the host of the URL, and this machine's name server.",
@@ -78,7 +79,7 @@ const ERRORS: Readonly<Record<string, string>> = {
 };
 
 export function explain(error: string): string {
-  return ERRORS[error] ?? error.replaceAll("_", " ");
+  return ERRORS[error as AttemptError | EndReason] ?? error.replaceAll("_", " ");
 }
 
 /** The outcome of a delivery's latest attempt in a few words. */
@@ -89,7 +90,7 @@ export function outcomeOf({ last_status, last_error }: Pick<Delivery, "last_stat
   return last_error === null ? "not tried yet" : last_error.replaceAll("_", " ");
 }
 
-export const DISABLED_REASONS: Readonly<Record<string, string>> = {
+export const DISABLED_REASONS: Readonly<Record<NonNullable<Webhook["disabled_reason"]>, string>> = {
   attempts_exhausted:
     "A delivery ran out of attempts and nothing got through since it was made. Mend the receiver, press Test, then enable and recover what was missed.",
   gone: "The receiver answered 410: it says that this address is gone for good. Change the URL, then enable.",

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type * as client from "../../src/client/index.ts";
 import { WEBHOOK_FORMATS, type WebhookFormat } from "../../src/formats.ts";
-import { DELIVERY_STATUSES, type DeliveryStatus } from "../../src/outcomes.ts";
+import { DELIVERY_STATUSES, type DeliveryStatus, type DisabledReason } from "../../src/outcomes.ts";
 import { ACTIONS, type Action, EVENT_TYPES, type EventType, TIERS, type Tier } from "../../src/scan-words.ts";
 import type * as scanner from "../../src/scanner/index.ts";
 import { read } from "../support/sources.ts";
@@ -14,11 +14,15 @@ test("the clients spell the words of the API as the daemon does", () => {
   const formats: Same<WebhookFormat, client.WebhookFormat> = true;
   const events: Same<EventType, client.WebhookEvent> = true;
   const statuses: Same<DeliveryStatus, client.DeliveryStatus> = true;
+  const reasons: Same<
+    Exclude<DisabledReason, "owner">,
+    NonNullable<client.Webhook["disabled_reason"]>
+  > = true;
   const actions: Same<Action, client.WebhookPayload["action"]> = true;
   const filters: Same<Action, NonNullable<client.WebhookFilter["actions"]>[number]> = true;
   const tiers: Same<Tier, client.WebhookPayload["tier"]> = true;
   const scanned: Same<[Tier, Action], [scanner.ScanEvent["tier"], scanner.ScanEvent["action"]]> = true;
-  expect([formats, events, statuses, actions, filters, tiers, scanned]).not.toContain(false);
+  expect([formats, events, statuses, reasons, actions, filters, tiers, scanned]).not.toContain(false);
 });
 
 test.each<[string, readonly string[]]>([
