@@ -4,7 +4,7 @@ import { noteFailure, noteSuccess } from "./breaker.ts";
 import { noteAccepted, noteRefused, pause } from "./pace.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
 import type { WebhookQueue } from "./webhook-queue.ts";
-import { narrow, noteAnswer, noteFailedAnswer } from "./window.ts";
+import { narrow, noteAnswer, noteFailedAnswer, restart } from "./window.ts";
 
 /** When an answer came: schedule time, the monotonic clock, and wall time. */
 export interface Moment {
@@ -42,6 +42,7 @@ export function learn(
   { policy, maxWindow, isRushed }: LearningOptions,
 ): "success" | "failure" | "neither" {
   if (meaning.kind === "delivered") {
+    if (queue.breaker.isOpen && queue.breaker.isAway) restart(queue.window, monotonic);
     // A TLS handshake takes half a millisecond, twenty times what a delivery does (busy.ts).
     noteAnswer(queue.window, startedAt, monotonic, maxWindow, settings.target.secure && isRushed());
     noteAccepted(queue.pace, startedAt);

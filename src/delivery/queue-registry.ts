@@ -7,7 +7,7 @@ import { createPace, isPaused, pause, withLimit } from "./pace.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { LoadSettings, WebhookSettings } from "./settings.ts";
 import { createWebhookQueue, isHeld, isIdle, noteDue, type WebhookQueue } from "./webhook-queue.ts";
-import { narrow } from "./window.ts";
+import { restart } from "./window.ts";
 
 /** The queues of all webhooks that have something to do, and what changes about their webhooks. */
 export interface QueueRegistry {
@@ -137,7 +137,7 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
     } else if (before.target.url !== settings.target.url || settings.enabled !== before.enabled) {
       // A new target, or one that was turned on again, starts with a clean record.
       resetBreaker(queue.breaker);
-      narrow(queue.window, performance.now());
+      restart(queue.window, performance.now());
       queue.pace = createPace(settings.pace);
     }
     queue.pace = withLimit(queue.pace, settings.pace);

@@ -128,6 +128,20 @@ describe("what an answer says of its receiver", () => {
 });
 
 test.each([
+  ["was away", FAILED, null, Number.POSITIVE_INFINITY],
+  ["refused what it got", FAILED, 500, 3],
+])("how far a receiver is that %s is found out anew: least %p", (_, meaning, status, least) => {
+  const queue = doingWell();
+  queue.window.least = 3;
+  for (let i = 0; i < 6; i += 1) {
+    learn(attemptOf(queue, { epoch: queue.breaker.epoch }), meaning, status, MOMENT, OPTIONS);
+  }
+  expect(queue.breaker.isOpen).toBe(true);
+  learn(attemptOf(queue), { kind: "delivered" }, 200, MOMENT, OPTIONS);
+  expect(queue.window.least).toBe(least);
+});
+
+test.each([
   ["https", true, 8],
   ["http", false, 9],
 ])(

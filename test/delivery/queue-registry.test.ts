@@ -123,10 +123,10 @@ describe("the queues of webhooks", () => {
     const queue = loaded();
     Object.assign(queue.breaker, { isOpen: true, failures: 9 });
     queue.pace.learned = 1_000;
-    queue.window.size = 20;
+    Object.assign(queue.window, { size: 20, least: 3 });
     registry.take(queue, settingsOf(change));
-    expect([queue.breaker.isOpen, queue.pace.learned, queue.window.size]).toEqual(
-      isClean ? [false, 0, 1] : [true, 1_000, 20],
+    expect([queue.breaker.isOpen, queue.pace.learned, queue.window.size, queue.window.least]).toEqual(
+      isClean ? [false, 0, 1, Number.POSITIVE_INFINITY] : [true, 1_000, 20, 3],
     );
   });
 
