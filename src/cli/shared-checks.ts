@@ -10,7 +10,12 @@ import { type Finding, fail, keyHint, ok, warn } from "./checks.ts";
 const SLOW_MS = 20;
 const TOLERANCE_MS = 60_000;
 
-export function checkServer({ address, problems, facts, server }: SharedInspection): Finding {
+export function checkServer({ address, state, problems, facts, server }: SharedInspection): Finding {
+  if (state === "barred")
+    return fail(
+      `${address} cannot be used: ${problems.join("; ")}`,
+      "make its user the owner of the database",
+    );
   if (!server) {
     return fail(
       `${address} cannot be used: ${problems.join("; ")}`,
@@ -21,8 +26,8 @@ export function checkServer({ address, problems, facts, server }: SharedInspecti
     const { problem, hint } = server.refusal;
     return fail(`${address}: ${problem}`, hint);
   }
-  const state = !facts || facts.missingMigrations > 0 ? "; the next start brings it up to date" : "";
-  const message = `${address}, PostgreSQL ${server.version}${state}`;
+  const later = !facts || facts.missingMigrations > 0 ? "; the next start brings it up to date" : "";
+  const message = `${address}, PostgreSQL ${server.version}${later}`;
   if (server.isEncrypted || /@(localhost|127\.|\[::1\]|\/)/.test(address)) return ok(message);
   return warn(`${message}, not encrypted`, "add sslmode=verify-full to the URL");
 }

@@ -21,7 +21,8 @@ export function parseAddress(text: string, flag = "--database"): Address {
   if (!url || !/^postgres(ql)?:$/.test(url.protocol)) {
     throw new UsageError(`${flag} must be a URL such as postgres://user@host:5432/armorhooks`);
   }
-  const database = decodeURIComponent(url.pathname.slice(1));
+  const decode = (part: string): string => decoded(part, flag);
+  const database = decode(url.pathname.slice(1));
   const directory = url.searchParams.get("host");
   if (database === "")
     throw new UsageError(`${flag} must name a database: postgres://user@host:5432/armorhooks`);
@@ -36,19 +37,19 @@ export function parseAddress(text: string, flag = "--database"): Address {
   }
   const mode = sslModeOf(url, flag);
   const roots = url.searchParams.get("sslrootcert");
-  const username = decodeURIComponent(url.username) || "armorhooks";
+  const username = decode(url.username) || "armorhooks";
   const port = Number(url.port || 5432);
   const hostname = directory ?? url.hostname.replace(/^\[(.+)\]$/, "$1");
   return {
     flag,
     shown: `postgres://${username}@${url.host || directory}/${database}`,
-    isPooled: url.searchParams.get("pgbouncer") === "true",
+    isPooled: isPooled(url, flag),
     options: {
       adapter: "postgres",
       hostname,
       port,
       username,
-      password: decodeURIComponent(url.password),
+      password: decode(url.password),
       database,
       tls: roots === null ? (mode === "disable" ? false : mode) : { ca: Bun.file(roots) as never },
     },
@@ -60,4 +61,21 @@ function sslModeOf(url: URL, flag: string): (typeof SSL_MODES)[number] {
   const found = SSL_MODES.find((one) => one === mode);
   if (!found) throw new UsageError(`sslmode in ${flag} must be one of ${SSL_MODES.join(", ")}`);
   return found;
+}
+
+function isPooled(url: URL, flag: string): boolean {
+  const pooled = url.searchParams.get("pgbouncer") ?? "false";
+  if (pooled === "true" || pooled === "false") return pooled === "true";
+  throw new UsageError(`pgbouncer in ${flag} must be true or false`);
+}
+
+function decoded(part: string, flag: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    // What it was is not repeated, as it may be the password.
+    throw new UsageError(
+      `the user, password or name in ${flag} has a % that encodes nothing; percent-encode % as %25`,
+    );
+  }
 }

@@ -1,8 +1,10 @@
 import { messageOf, Refusal } from "../../errors.ts";
+import { isStoreFault } from "../faults.ts";
 import type { SharedInspection } from "../shared-inspection.ts";
 import { parseAddress } from "./address.ts";
 import { NOW } from "./clock.ts";
 import { createPostgresDatabase } from "./database.ts";
+import { isForbidden } from "./faults.ts";
 import { appliedUntil, MIGRATIONS } from "./migrations.ts";
 import { PARTITIONS } from "./partitions.ts";
 import type { Query } from "./pool.ts";
@@ -33,7 +35,7 @@ export async function inspectSharedDatabase(url: string): Promise<SharedInspecti
   } catch (error) {
     return {
       address: address.shown,
-      state: "damaged",
+      state: isStoreFault(error) && isForbidden(error) ? "barred" : "damaged",
       problems: [messageOf(error)],
       facts: null,
       server: null,

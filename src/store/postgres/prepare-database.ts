@@ -55,6 +55,20 @@ export async function requireFit(query: Query): Promise<void> {
   const applied = await appliedUntil(query);
   await refuseOthers(query, applied);
   if (applied !== null) await refuseUnfinishedMove(query);
+  await requireRights(query);
+}
+
+/** Who may use a schema may still lack the right to make a table for each day. */
+async function requireRights(query: Query): Promise<void> {
+  const [row] = await query<{ may: boolean | null; role: string; database: string }>(
+    `SELECT has_schema_privilege(current_schema(), 'CREATE') AS may, current_user AS role,
+     current_database() AS database`,
+  );
+  if (row && row.may !== true)
+    throw new Refusal(
+      `the role ${row.role} may not make tables there`,
+      `make it the owner of ${row.database}`,
+    );
 }
 
 async function refuseUnfinishedMove(query: Query): Promise<void> {

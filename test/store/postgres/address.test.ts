@@ -24,6 +24,10 @@ test.each([
   ["postgres:///hooks", "must name a host"],
   ["postgres://me@db.example/hooks?sslmode=maybe", "sslmode"],
   ["postgres://me@db.example/hooks?pool=5", "pool"],
+  ["postgres://me@db.example/hooks?pgbouncer=maybe", "pgbouncer in --database must be true or false"],
+  ["postgres://me:p%w@db.example/hooks", "percent-encode % as %25"],
+  ["postgres://m%e@db.example/hooks", "percent-encode % as %25"],
+  ["postgres://me@db.example/ho%ks", "percent-encode % as %25"],
   ["http://db.example/hooks", "must be a URL"],
 ])("refuses %s: %s", (url, sentence) => {
   expect(() => parseAddress(url)).toThrow(sentence);

@@ -18,6 +18,7 @@ test.each([
   ["a deadlock", postgresError("40P01"), true],
   ["a read-only transaction", postgresError("25006"), true],
   ["a password that is refused", postgresError("28P01"), true],
+  ["a right that the role lacks", postgresError("42501"), true],
   ["a row that is there already", postgresError("23505"), false],
   ["a table that is not there", postgresError("42P01"), false],
   [
@@ -40,6 +41,7 @@ test.each([
   ["a replica that is not yet the first", postgresError("25006"), true],
   ["a password that is refused", postgresError("28P01"), false],
   ["a database that nobody made", postgresError("3D000"), false],
+  ["a right that the role lacks", postgresError("42501"), false],
   [
     "a certificate that is not trusted",
     Object.assign(new Error("self signed"), { code: "DEPTH_ZERO_SELF_SIGNED_CERT" }),
