@@ -23,10 +23,8 @@ export function checkDataDir({ dataDir }: Config): Finding {
   const stats = statSync(dataDir, { throwIfNoEntry: false });
   if (!stats) return checkParent(dataDir);
   if (!stats.isDirectory()) return fail(`${dataDir} is not a directory`, "choose another --data-dir");
-  const problem = whyNotWritable(dataDir);
-  if (problem === "EROFS") return fail(`${dataDir} is mounted read-only`, "mount it for writing");
-  if (problem !== null)
-    return fail(`${dataDir} cannot be written by this user`, `${AS_DAEMON}, or chown it to this one`);
+  const barred = checkWritable(dataDir);
+  if (barred !== null) return barred;
   const foreign = readdirSync(dataDir).filter((name) => ownerOf(join(dataDir, name)) !== stats.uid);
   if (foreign.length > 0) {
     return fail(
@@ -42,6 +40,14 @@ export function checkDataDir({ dataDir }: Config): Finding {
     );
   }
   return ok(`${dataDir} is private and can be written`);
+}
+
+/** Null for a directory that this user can use and write into. */
+export function checkWritable(directory: string): Finding | null {
+  const code = whyNotWritable(directory);
+  if (code === null) return null;
+  if (code === "EROFS") return fail(`${directory} is mounted read-only`, "mount it for writing");
+  return fail(`${directory} cannot be written by this user`, `${AS_DAEMON}, or chown it to this one`);
 }
 
 function checkParent(dataDir: string): Finding {

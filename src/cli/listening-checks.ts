@@ -3,10 +3,10 @@ import { createServer } from "node:net";
 import { dirname } from "node:path";
 import type { Config } from "../config/config.ts";
 import { messageOf } from "../errors.ts";
-import { AS_DAEMON, whyNotWritable } from "../files.ts";
+import { AS_DAEMON } from "../files.ts";
 import { probeSocket } from "../ingest/socket-file.ts";
 import type { Running } from "../store/open.ts";
-import { type Finding, fail, ok } from "./checks.ts";
+import { checkWritable, type Finding, fail, ok } from "./checks.ts";
 import { askHealth, connectable } from "./health.ts";
 
 /** What `doctor` looks at where the daemon listens. */
@@ -30,13 +30,8 @@ export async function checkSocket({ socket, dataDir }: Config, running: Running)
     return fail(`another process listens on ${socket}`, "stop it, or choose another --socket");
   }
   const directory = dirname(socket);
-  if (existsSync(directory) && whyNotWritable(directory) !== null) {
-    return fail(
-      `${directory} cannot be written by this user`,
-      `${AS_DAEMON}, chown it to this one, or choose another --socket`,
-    );
-  }
-  if (!existsSync(directory) && directory !== dataDir) {
+  if (existsSync(directory)) return checkWritable(directory) ?? ok(`${socket} is free`);
+  if (directory !== dataDir) {
     return fail(`${directory} does not exist`, "make it, owned by this user, or choose another --socket");
   }
   return ok(`${socket} is free`);
