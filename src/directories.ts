@@ -1,5 +1,6 @@
 import { closeSync, existsSync, fsyncSync, lchownSync, mkdirSync, openSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { giveToOwnerOf } from "./files.ts";
 
 /**
  * Makes a data directory (mode 0700) and what leads to it, where they are missing. Its name is on the disk when this
@@ -29,9 +30,9 @@ function makeDirectories(path: string): string | undefined {
 
 /** From the first directory that was made to the last. */
 function giveToOwnerAbove(first: string, last: string): void {
-  if (process.getuid?.() !== 0) return;
-  const { uid, gid } = statSync(dirname(first));
-  for (let path = last; path.length >= first.length; path = dirname(path)) lchownSync(path, uid, gid);
+  giveToOwnerOf(dirname(first), (uid, gid) => {
+    for (let path = last; path.length >= first.length; path = dirname(path)) lchownSync(path, uid, gid);
+  });
 }
 
 /** Waits until the names in a directory are on the disk. */

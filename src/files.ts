@@ -62,11 +62,21 @@ export function makeFile(path: string): void {
 /** Never what a link leads to, which somebody else may have put there. */
 function create(path: string): number {
   const file = openSync(path, "wx", 0o600);
-  if (process.getuid?.() === 0) {
-    const { uid, gid } = statSync(dirname(path));
-    fchownSync(file, uid, gid);
-  }
+  giveToOwnerOf(dirname(path), (uid, gid) => fchownSync(file, uid, gid));
   return file;
+}
+
+/** What root has made in a directory is given to the directory's owner. */
+export function giveToOwnerOf(directory: string, give: (uid: number, gid: number) => void): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(directory);
+  if (uid === 0) return;
+  try {
+    give(uid, gid);
+  } catch (error) {
+    // Some file systems know no owners, and in some containers root may give nothing away.
+    if (!["EPERM", "EINVAL", "ENOTSUP"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+  }
 }
 
 /** Whether this user may not read a file. */

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import type { Config } from "../config/config.ts";
 import { messageOf } from "../errors.ts";
 import { AS_DAEMON, isThere, isUnreadable, whyNotWritable } from "../files.ts";
-import { fittingKeyPath, secretKeyExists, secretKeySource } from "../secrets/key-file.ts";
+import { fittingKeyPath, nextKeyPath, secretKeyExists, secretKeySource } from "../secrets/key-file.ts";
 import type { Inspection } from "../store/inspection.ts";
 import { DATABASE_FILE, readDeparture } from "../store/open.ts";
 
@@ -146,7 +146,7 @@ export function checkSecretKey(config: Config, inspection: Inspection | null): F
 
 /** What to do about a key that cannot be used. */
 export function keyHint(path: string): string {
-  return isUnreadable(path) ? AS_DAEMON : "put the right key there";
+  return isUnreadable(path) || isUnreadable(nextKeyPath({ path })) ? AS_DAEMON : "put the right key there";
 }
 
 function checkKeyMode(path: string, used: boolean): Finding {

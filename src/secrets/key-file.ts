@@ -87,7 +87,7 @@ export function newSecretKey(): Buffer {
 }
 
 /** Where a rotation keeps the new key until the database has been sealed with it. */
-export function nextKeyPath({ path }: SecretKeySource): string {
+export function nextKeyPath({ path }: Pick<SecretKeySource, "path">): string {
   return `${path}.next`;
 }
 
