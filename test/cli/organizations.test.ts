@@ -151,6 +151,12 @@ describe("armorhooks key", () => {
   });
 });
 
+test("an update that says nothing to change makes no data directory", async () => {
+  const dataDir = join(dir, "nothing");
+  expect((await runCommand(["org", "update", "1234", "--data-dir", dataDir])).code).toBe(2);
+  expect(existsSync(dataDir)).toBe(false);
+});
+
 test("a wrong data directory is said, and nothing is made in its place", async () => {
   await Bun.write(join(dir, "file"), "");
   const { code, stderr } = await runCommand(["org", "list", "--data-dir", join(dir, "file")]);
