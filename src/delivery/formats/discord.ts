@@ -2,7 +2,6 @@ import type { GroupSummary } from "./group-summary.ts";
 import {
   EVENTS_TITLE,
   eventLines,
-  type Fact,
   groupFacts,
   groupHeadline,
   KINDS_TITLE,
@@ -10,7 +9,7 @@ import {
   WHERE_TO_LOOK,
   worstTier,
 } from "./group-text.ts";
-import { decimal, headline, type ScanMessage, scanTime, TIER_COLOURS } from "./scan-message.ts";
+import { type Fact, headline, type ScanMessage, scanFacts, scanTime, TIER_COLOURS } from "./scan-message.ts";
 import { signalLines } from "./scanner-text.ts";
 
 const MAX_FIELD_LENGTH = 1024;
@@ -25,18 +24,12 @@ type Field = { name: string; value: string; inline: boolean };
 export function discordMessage(message: ScanMessage): Record<string, unknown> {
   const { signals } = message;
   const time = scanTime(message);
-  const facts = [
-    { title: "Tier", value: message.tier },
-    { title: "Action", value: message.action },
-    { title: "Risk score", value: decimal(message.risk_score) },
-    { title: "Latency", value: `${decimal(message.latency_ms)} ms` },
-  ];
   const list = signalLines(signals, escapeDiscord, MAX_FIELD_LENGTH);
   return withoutMentions([
     {
       title: headline(message),
       color: TIER_COLOURS[message.tier],
-      fields: [...facts.map(inline), listField(`Signals (${signals.length})`, list)],
+      fields: [...scanFacts(message).map(inline), listField(`Signals (${signals.length})`, list)],
       footer: { text: "armorhooks" },
       ...(time === undefined ? {} : { timestamp: time.toISOString() }),
     },

@@ -1,6 +1,6 @@
 import type { Tier } from "../../scan-words.ts";
 import { type GroupedEvent, type GroupSummary, weightiestSignal } from "./group-summary.ts";
-import { decimal, headline, type ScanMessage, scanTime } from "./scan-message.ts";
+import { decimal, type Fact, headline, type ScanMessage, scanTime } from "./scan-message.ts";
 import { fittingLines, type Quote } from "./scanner-text.ts";
 
 /** The titles of the two lists. */
@@ -9,9 +9,6 @@ export const EVENTS_TITLE = "Events, gravest first";
 
 /** The last line: where to look. */
 export const WHERE_TO_LOOK = "An event in full: GET /v1/events/{id} · armorhooks";
-
-/** A fact with its title; nothing in it is a scanner's free words. */
-export type Fact = { title: string; value: string };
 
 /** The tier of the gravest event. */
 export function worstTier({ tiers }: GroupSummary): Tier {

@@ -24,6 +24,19 @@ export function headline(message: ScanMessage): string {
   return `${tier} tier: ${message.action}, risk score ${decimal(message.risk_score)}`;
 }
 
+/** A fact with its title; nothing in it is a scanner's free words. */
+export type Fact = { title: string; value: string };
+
+/** What a message about one event says of it, beside its signals and its time. */
+export function scanFacts({ tier, action, risk_score, latency_ms }: ScanMessage): Fact[] {
+  return [
+    { title: "Tier", value: tier },
+    { title: "Action", value: action },
+    { title: "Risk score", value: decimal(risk_score) },
+    { title: "Latency", value: `${decimal(latency_ms)} ms` },
+  ];
+}
+
 /**
  * The number with at most two decimals, without trailing zeros: 8, 0.5, 85.33; "?" for what JSON made null.
  */

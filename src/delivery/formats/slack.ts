@@ -3,7 +3,6 @@ import type { GroupSummary } from "./group-summary.ts";
 import {
   EVENTS_TITLE,
   eventLines,
-  type Fact,
   groupFacts,
   groupHeadline,
   KINDS_TITLE,
@@ -11,7 +10,7 @@ import {
   WHERE_TO_LOOK,
   worstTier,
 } from "./group-text.ts";
-import { decimal, headline, type ScanMessage, scanTime, TIER_COLOURS } from "./scan-message.ts";
+import { type Fact, headline, type ScanMessage, scanFacts, scanTime, TIER_COLOURS } from "./scan-message.ts";
 import { signalLines } from "./scanner-text.ts";
 
 const MAX_SECTION_LENGTH = 3000;
@@ -25,12 +24,7 @@ export function slackMessage(message: ScanMessage): Record<string, unknown> {
   const { signals } = message;
   const time = scanTime(message);
   return attach(headline(message), message.tier, [
-    factsBlock([
-      { title: "Tier", value: message.tier },
-      { title: "Action", value: message.action },
-      { title: "Risk score", value: decimal(message.risk_score) },
-      { title: "Latency", value: `${decimal(message.latency_ms)} ms` },
-    ]),
+    factsBlock(scanFacts(message)),
     listBlock(signals.length === 0 ? "No signals" : `Signals (${signals.length})`, (room) =>
       signalLines(signals, escapeSlack, room),
     ),

@@ -3,7 +3,6 @@ import type { GroupSummary } from "./group-summary.ts";
 import {
   EVENTS_TITLE,
   eventLines,
-  type Fact,
   groupFacts,
   groupHeadline,
   KINDS_TITLE,
@@ -12,7 +11,7 @@ import {
   WHERE_TO_LOOK,
   worstTier,
 } from "./group-text.ts";
-import { decimal, headline, type ScanMessage, scanTime } from "./scan-message.ts";
+import { type Fact, headline, type ScanMessage, scanFacts, scanTime } from "./scan-message.ts";
 import { signalLines } from "./scanner-text.ts";
 
 const CARD_TYPE = "application/vnd.microsoft.card.adaptive";
@@ -30,10 +29,7 @@ export function teamsMessage(message: ScanMessage): Record<string, unknown> {
   const { signals } = message;
   const time = scanTime(message);
   const facts = [
-    { title: "Tier", value: message.tier },
-    { title: "Action", value: message.action },
-    { title: "Risk score", value: decimal(message.risk_score) },
-    { title: "Latency", value: `${decimal(message.latency_ms)} ms` },
+    ...scanFacts(message),
     ...(time === undefined ? [] : [{ title: "Time", value: time.toISOString() }]),
   ];
   return card(
