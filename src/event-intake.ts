@@ -5,7 +5,7 @@ import { createLineForm, type Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { OutcomeStream } from "./outcome-stream.ts";
 import { EVENT_TYPES, TIERS, type Tier } from "./scan-words.ts";
-import type { NewEvent, StoredEvent } from "./store/event-log.ts";
+import type { AppendedEvent, NewEvent } from "./store/event-log.ts";
 import type { Store } from "./store/store.ts";
 
 export interface EventIntakeOptions {
@@ -47,7 +47,7 @@ export function createEventIntake({ store, engine, log, metrics, stream }: Event
     return name;
   };
 
-  const tell = (scan: ScanEvent, { uuid }: IngestOrganization, stored: StoredEvent): void => {
+  const tell = (scan: ScanEvent, { uuid }: IngestOrganization, stored: AppendedEvent): void => {
     const { externalId: external_id, type } = scan;
     const { eventId, deliveries } = stored;
     stream.tell(uuid, "event", () =>
@@ -55,7 +55,7 @@ export function createEventIntake({ store, engine, log, metrics, stream }: Event
     );
   };
 
-  const note = ({ scan, organization }: IngestEvent, stored: StoredEvent): void => {
+  const note = ({ scan, organization }: IngestEvent, stored: AppendedEvent): void => {
     if (stored.duplicate) metrics.duplicates.inc();
     else {
       metrics.events.add(TIERS[scan.type] as Tier);

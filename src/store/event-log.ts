@@ -15,7 +15,7 @@ export interface NewEvent {
   webhookIds: readonly number[];
 }
 
-export interface StoredEvent {
+export interface AppendedEvent {
   event: NewEvent;
   eventId: number;
   /** True when the organization had sent this external id before: then nothing was stored. */
@@ -26,7 +26,7 @@ export interface StoredEvent {
 
 export interface Appended {
   /** In the order of the batch. */
-  events: StoredEvent[];
+  events: AppendedEvent[];
   /** Those of the new deliveries that the caller may send now; all others are found by `DeliveryQueue.claim`. */
   claimed: ClaimedDelivery[];
 }

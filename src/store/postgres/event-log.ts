@@ -1,5 +1,5 @@
 import type { ClaimedDelivery } from "../delivery-queue.ts";
-import type { EventLog, NewEvent, StoredEvent } from "../event-log.ts";
+import type { AppendedEvent, EventLog, NewEvent } from "../event-log.ts";
 import { StoreFault } from "../faults.ts";
 import type { Announcer } from "./announcements.ts";
 import type { Claims } from "./claims.ts";
@@ -139,7 +139,7 @@ export function createEventLog(database: PostgresDatabase, parts: EventLogParts)
     const missing = stored === null ? [] : eventIds.flatMap((id, i) => (stored.has(id) ? [] : [i]));
     const first = missing.length === 0 ? null : await findFirst(batch, missing);
 
-    const events: StoredEvent[] = [];
+    const events: AppendedEvent[] = [];
     const claimed: ClaimedDelivery[] = [];
     const elsewhere = new Set<number>();
     let at = 0;

@@ -9,7 +9,7 @@ import type { Pool } from "./pool.ts";
  * beat more.
  */
 export const LEASE_MS = 5_000;
-export const BEAT_MS = 1_500;
+export const LEASE_BEAT_MS = 1_500;
 /** Nothing begins after this part of the lease, reckoned from before the question: what has begun must reach its receiver before another daemon may. */
 const SAFE_SHARE = 0.8;
 const JOIN_TRIES = 10;

@@ -4,7 +4,7 @@ import type { Announcement, Announcer, Listener } from "./announcements.ts";
 import { type DatabaseClock, readClock } from "./clock.ts";
 import type { PostgresDatabase } from "./database.ts";
 import type { DueWebhooks } from "./due-webhooks.ts";
-import { BEAT_MS, type Membership } from "./members.ts";
+import { LEASE_BEAT_MS, type Membership } from "./members.ts";
 import type { Partitions } from "./partitions.ts";
 import type { Query } from "./pool.ts";
 
@@ -96,7 +96,7 @@ export function createPulse(options: PulseOptions): Pulse {
   const turn = async (): Promise<void> => {
     const now = performance.now();
     mustListen ||= database.fault() !== null;
-    if (now - beatenAt >= BEAT_MS || database.fault() !== null || !membership.isAlive()) await beat();
+    if (now - beatenAt >= LEASE_BEAT_MS || database.fault() !== null || !membership.isAlive()) await beat();
     if (partitions.isDraining() && (await partitions.giveDrained())) announcer.tell({ shares: true });
     if (mustBalance) await balance();
     await readClock(pool.query, clock);

@@ -1,22 +1,14 @@
 import type { Database } from "bun:sqlite";
 import { FAILED, PENDING, STATUS } from "../common/delivery-row.ts";
-import type { AttemptRecord, WebhookDelta } from "../delivery-queue.ts";
+import type { AttemptRecord, ClaimedDelivery, WebhookDelta } from "../delivery-queue.ts";
 import type { StoreDatabase } from "./database.ts";
 import { freshOf, LOGGED_DELIVERIES, prepareAdvance } from "./fresh-deliveries.ts";
 import { TRIED } from "./schema.ts";
 import type { SqliteStatistics } from "./statistics.ts";
 import type { WebhookLog } from "./webhook-log.ts";
 
-/** A pending delivery with all that an attempt needs. */
-export interface DueDelivery {
-  id: number;
-  webhookId: number;
-  eventId: number;
-  body: string;
-  attemptCount: number;
-  budgetFrom: number;
-  dueAt: number;
-}
+/** A pending delivery, as it is to be claimed. */
+export type DueDelivery = ClaimedDelivery;
 
 /** What a batch of attempts changes about one webhook, and what the tables need to know beside it. */
 export interface WebhookOutcome extends WebhookDelta {

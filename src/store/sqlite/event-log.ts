@@ -1,5 +1,5 @@
 import type { ClaimedDelivery } from "../delivery-queue.ts";
-import type { EventLog, NewEvent, StoredEvent, Wants } from "../event-log.ts";
+import type { AppendedEvent, EventLog, NewEvent, Wants } from "../event-log.ts";
 import type { Claims } from "./claims.ts";
 import type { StoreDatabase } from "./database.ts";
 import type { EventFeed } from "./event-feed.ts";
@@ -9,30 +9,30 @@ import type { ReservedIds } from "./id-reservation.ts";
 import { deliveryIdOf, prepareDeliveryInsert } from "./new-deliveries.ts";
 import type { WebhookLog } from "./webhook-log.ts";
 
-export interface EventStore extends EventLog {
+export interface SqliteEventLog extends EventLog {
   /** The same in this turn, and nobody takes the deliveries at once. */
-  insertEvents(batch: readonly NewEvent[], dueAt: number): StoredEvent[];
+  insertEvents(batch: readonly NewEvent[], dueAt: number): AppendedEvent[];
 }
 
-export interface EventStoreParts {
+export interface EventLogParts {
   externalIds: ExternalIds;
   webhookLog: WebhookLog;
   claims: Claims;
   feed: EventFeed;
 }
 
-export function createEventStore(
+export function createEventLog(
   database: StoreDatabase,
-  { externalIds, webhookLog, claims, feed }: EventStoreParts,
+  { externalIds, webhookLog, claims, feed }: EventLogParts,
   { ids, schedule }: { ids: ReservedIds; schedule: () => number },
-): EventStore {
+): SqliteEventLog {
   const { sqlite } = database;
   const insertEvent = sqlite.prepare(
     "INSERT INTO events (id, organization_id, external_id, type, body, received_at) VALUES (?, ?, ?, ?, ?, ?)",
   );
   const insertDeliveries = prepareDeliveryInsert(sqlite);
 
-  const insertOne = (event: NewEvent): StoredEvent => {
+  const insertOne = (event: NewEvent): AppendedEvent => {
     const { organizationId, externalId, type, body, receivedAt, webhookIds } = event;
     const eventId = ids.issue(1 + webhookIds.length);
     if (externalId !== null) {
@@ -43,16 +43,16 @@ export function createEventStore(
     return { event, eventId, duplicate: false, deliveries: webhookIds.length };
   };
 
-  const insertAll = (batch: readonly NewEvent[], dueAt: number): StoredEvent[] => {
+  const insertAll = (batch: readonly NewEvent[], dueAt: number): AppendedEvent[] => {
     const stored = batch.map((event) => insertOne(event));
     insertDeliveries(stored, dueAt);
     return stored;
   };
 
-  const insertEvents = (batch: readonly NewEvent[], dueAt: number): StoredEvent[] => {
+  const insertEvents = (batch: readonly NewEvent[], dueAt: number): AppendedEvent[] => {
     externalIds.load();
     ids.reserve();
-    let stored: StoredEvent[];
+    let stored: AppendedEvent[];
     try {
       stored = webhookLog.transaction((takeIn) => {
         const inserted = insertAll(batch, dueAt);
@@ -71,7 +71,7 @@ export function createEventStore(
     return stored;
   };
 
-  const claimNew = (stored: readonly StoredEvent[], wants: Wants): ClaimedDelivery[] => {
+  const claimNew = (stored: readonly AppendedEvent[], wants: Wants): ClaimedDelivery[] => {
     const claimed: ClaimedDelivery[] = [];
     for (const { event, eventId, deliveries } of stored) {
       for (let i = 0; i < deliveries; i += 1) {

@@ -1,6 +1,6 @@
 import type { Database } from "bun:sqlite";
 import { PENDING } from "../common/delivery-row.ts";
-import type { StoredEvent } from "../event-log.ts";
+import type { AppendedEvent } from "../event-log.ts";
 
 /** The ids of an event's deliveries follow its own, in the order of its webhooks. */
 export function deliveryIdOf(eventId: number, position: number): number {
@@ -9,7 +9,7 @@ export function deliveryIdOf(eventId: number, position: number): number {
 
 /** Events that were stored one after another, with no others between them, and go to the same webhooks. */
 interface Stretch {
-  events: StoredEvent[];
+  events: AppendedEvent[];
   webhookIds: readonly number[];
 }
 
@@ -21,7 +21,7 @@ const INTO = "INSERT INTO deliveries (id, webhook_id, event_id, status, next_att
 /** Gives events that were just stored their deliveries; part of the same transaction. */
 export function prepareDeliveryInsert(
   sqlite: Database,
-): (stored: readonly StoredEvent[], dueAt: number) => void {
+): (stored: readonly AppendedEvent[], dueAt: number) => void {
   const insertValues = prepareValuesInsert(sqlite);
   const insertStretch = prepareStretchInsert(sqlite);
   return (stored, dueAt) => {
@@ -45,7 +45,7 @@ export function prepareDeliveryInsert(
   };
 }
 
-function stretchesOf(stored: readonly StoredEvent[]): Stretch[] {
+function stretchesOf(stored: readonly AppendedEvent[]): Stretch[] {
   const stretches: Stretch[] = [];
   let stretch: Stretch | undefined;
   for (const one of stored) {
@@ -71,8 +71,8 @@ function prepareStretchInsert(sqlite: Database): (stretch: Stretch, dueAt: numbe
      FROM events e CROSS JOIN json_each(?1) w WHERE e.id BETWEEN ?3 AND ?4`,
   );
   return ({ events, webhookIds }, dueAt) => {
-    const first = (events[0] as StoredEvent).eventId;
-    const last = (events.at(-1) as StoredEvent).eventId;
+    const first = (events[0] as AppendedEvent).eventId;
+    const last = (events.at(-1) as AppendedEvent).eventId;
     if (webhookIds.length === 1) toOne.run(webhookIds[0] as number, dueAt, first, last);
     else toMany.run(JSON.stringify(webhookIds), dueAt, first, last);
   };

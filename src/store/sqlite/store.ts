@@ -15,7 +15,7 @@ import { createDeliveryStore, type DeliveryStore } from "./deliveries.ts";
 import { createDeliveryQueue } from "./delivery-queue.ts";
 import { createEventFeed } from "./event-feed.ts";
 import { createEventHistory } from "./event-history.ts";
-import { createEventStore, type EventStore } from "./event-log.ts";
+import { createEventLog, type SqliteEventLog } from "./event-log.ts";
 import { createExternalIds, type ExternalIds } from "./external-ids.ts";
 import { isSqliteFault, promised } from "./faults.ts";
 import { HIGHEST_WATERMARK } from "./fresh-deliveries.ts";
@@ -37,7 +37,7 @@ import { createWebhooks, type SqliteWebhooks } from "./webhooks.ts";
 export interface SqliteStore extends Store {
   database: StoreDatabase;
   webhooks: SqliteWebhooks;
-  eventLog: EventStore;
+  eventLog: SqliteEventLog;
   deliveries: DeliveryStore;
   redelivery: Redelivery;
   lastId(): number;
@@ -106,7 +106,7 @@ function assemble(
   const apiKeys = createApiKeys(database, clock);
   const webhooks = createWebhooks(database, { box, clock, lastId });
   const claims = createClaims();
-  const eventLog = createEventStore(
+  const eventLog = createEventLog(
     database,
     { externalIds, webhookLog, claims, feed },
     { ids: reserved, schedule: clock.schedule },

@@ -1,6 +1,6 @@
 import type { DeliveryStatus, DisabledReason } from "../../../src/outcomes.ts";
 import type { AttemptRecord, ClaimedDelivery } from "../../../src/store/delivery-queue.ts";
-import type { NewEvent, StoredEvent } from "../../../src/store/event-log.ts";
+import type { AppendedEvent, NewEvent } from "../../../src/store/event-log.ts";
 import type { Delivery } from "../../../src/store/history.ts";
 import type { PruneStep } from "../../../src/store/retention.ts";
 import type { Store } from "../../../src/store/store.ts";
@@ -28,7 +28,7 @@ export function newEvent(store: Store, input: EventInput): NewEvent {
 }
 
 /** Stores events and sends none of them at once. */
-export async function append(store: Store, ...inputs: EventInput[]): Promise<StoredEvent[]> {
+export async function append(store: Store, ...inputs: EventInput[]): Promise<AppendedEvent[]> {
   const batch = inputs.map((input) => newEvent(store, input));
   return (await store.eventLog.append(batch, () => false)).events;
 }
