@@ -9,6 +9,7 @@ import { openChecked, prepareFile, refusal } from "./database-file.ts";
 import { BUSY_TIMEOUT_MS, configure, SHORT_BUSY_TIMEOUT_MS, waitForLocks } from "./database-settings.ts";
 import { isSqliteFault, outward } from "./faults.ts";
 import { MIGRATIONS, migrate } from "./migrations.ts";
+import type { Participant } from "./participant.ts";
 import { createRewrite } from "./rewrite.ts";
 import * as schema from "./schema.ts";
 import { createWalSync, type Durable, type WalSync } from "./wal-sync.ts";
@@ -28,8 +29,8 @@ export type Durability = "durable" | "relaxed";
 export interface StoreDatabase {
   sqlite: Database;
   orm: Orm;
-  /** Runs a synchronous function in one write transaction and rolls back when it throws. Throws StoreFault when it cannot write. */
-  transaction<T>(durability: Durability, run: () => T): T;
+  /** Runs a synchronous function in one write transaction, rolls back when it throws, and tells whoever takes part. Throws StoreFault when it cannot write. */
+  transaction<T>(durability: Durability, run: () => T, participants?: readonly Participant[]): T;
   /**
    * Calls back, in the order of the calls, once all that was committed so far survives a power cut: as with
    * synchronous=FULL, but the disk is waited for on another thread. With an error when that is not sure.
@@ -180,22 +181,25 @@ function wrap({ sqlite, path, walSync, copying, log }: Parts): StoreDatabase {
   // A copy that another process has seen may have been synced by a process that could not say that it was not.
   if (copying === "beside" && stateOf(sqlite).checkpointed > 0) requireRewrite();
 
-  const transaction = <T>(durability: Durability, run: () => T): T => {
+  const transaction: StoreDatabase["transaction"] = (durability, run, participants = []) => {
+    let result: ReturnType<typeof run>;
     try {
       setDurability(durability);
       rewriteIfNeeded();
       begin.run();
-      const result = run();
+      result = run();
       commit.run();
       if (copying !== "never") checkpoints.committed();
       recover();
-      return result;
     } catch (error) {
       if (sqlite.inTransaction) rollback(sqlite);
+      for (const one of participants) one.rolledBack();
       if (isSyncFailure(failureOf(error))) requireRewrite();
       if (isSqliteFault(error)) report(error);
       throw outward(error);
     }
+    for (const one of participants) one.committed();
+    return result;
   };
 
   const reporting =

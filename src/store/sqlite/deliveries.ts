@@ -80,8 +80,9 @@ export function createDeliveryStore(
   );
   const writeAttempt = prepareAttemptWriter(sqlite);
   const advance = prepareAdvance(sqlite);
-  const writeOutcome = prepareOutcomeWriter(sqlite, advance);
+  const writeOutcome = prepareOutcomeWriter(sqlite, advance, webhookLog.takeIn);
   const failPending = preparePendingEnd(sqlite, advance);
+  const participants = [webhookLog];
 
   return {
     dueAgain: (webhookId, now, limit, triedBefore = Number.MAX_SAFE_INTEGER) =>
@@ -100,11 +101,15 @@ export function createDeliveryStore(
       return { webhookIds: found.all(webhookId, through).map(({ id }) => id), through };
     },
     recordAttempts: (attempts, webhooks) =>
-      webhookLog.transaction((takeIn) => {
-        for (const attempt of attempts) writeAttempt(attempt);
-        for (const webhook of webhooks) writeOutcome(webhook, takeIn);
-        statistics.count(attempts);
-      }),
+      transaction(
+        "relaxed",
+        () => {
+          for (const attempt of attempts) writeAttempt(attempt);
+          for (const webhook of webhooks) writeOutcome(webhook);
+          statistics.count(attempts);
+        },
+        participants,
+      ),
     failPending: (options) => {
       webhookLog.catchUp();
       return transaction("relaxed", () => {
@@ -177,7 +182,8 @@ const ADVANCE_AFTER = 16;
 function prepareOutcomeWriter(
   sqlite: Database,
   advance: Advance,
-): (outcome: WebhookOutcome, takeIn: () => void) => void {
+  takeIn: () => void,
+): (outcome: WebhookOutcome) => void {
   const update = sqlite.prepare(
     `UPDATE webhooks SET failure_count = iif(?, 0, failure_count) + ?, last_triggered_at = ?, last_success_at = coalesce(?, last_success_at),
      paused_until = coalesce(?, paused_until), tried_through = max(tried_through, ?) WHERE id = ?`,
@@ -186,7 +192,7 @@ function prepareOutcomeWriter(
     "UPDATE webhooks SET enabled = 0, disabled_reason = ?, end_through = ? WHERE id = ?",
   );
   const sinceAdvance = new Map<number, number>();
-  return (o, takeIn) => {
+  return (o) => {
     update.run(
       o.succeeded,
       o.failures,

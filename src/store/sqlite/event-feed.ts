@@ -1,5 +1,6 @@
 import type { StoreDatabase } from "./database.ts";
 import { isSqliteFault } from "./faults.ts";
+import type { Participant } from "./participant.ts";
 
 /**
  * Each organization's events by type in the order of their ids: the table `event_feed`. An index would say the same,
@@ -7,12 +8,9 @@ import { isSqliteFault } from "./faults.ts";
  * The table is brought up to date for thousands of events together; what it lacks has larger ids than all that it
  * has, and is few enough to be looked through.
  */
-export interface EventFeed {
+export interface EventFeed extends Participant {
   /** Notes that events were stored (or more, where some were not), and takes them in with the others when there are many; a part of their transaction. */
   grew(events: number): void;
-  /** The transaction was committed, or rolled back. */
-  committed(): void;
-  rolledBack(): void;
   /** Ids of an organization's events of some types (positions in EVENT_TYPES) below one, newest first. */
   idsBelow(
     beforeId: number,

@@ -31,6 +31,7 @@ export function createEventLog(
     "INSERT INTO events (id, organization_id, external_id, type, body, received_at) VALUES (?, ?, ?, ?, ?, ?)",
   );
   const insertDeliveries = prepareDeliveryInsert(sqlite);
+  const participants = [webhookLog, externalIds, feed];
 
   const insertOne = (event: NewEvent): AppendedEvent => {
     const { organizationId, externalId, type, body, receivedAt, webhookIds } = event;
@@ -46,29 +47,16 @@ export function createEventLog(
   const insertAll = (batch: readonly NewEvent[], dueAt: number): AppendedEvent[] => {
     const stored = batch.map((event) => insertOne(event));
     insertDeliveries(stored, dueAt);
+    webhookLog.grew(stored.reduce((sum, { deliveries }) => sum + deliveries, 0));
+    feed.grew(stored.length);
+    if (webhookLog.isWorthwhile(batch.length)) webhookLog.takeIn();
     return stored;
   };
 
   const insertEvents = (batch: readonly NewEvent[], dueAt: number): AppendedEvent[] => {
     externalIds.load();
     ids.reserve();
-    let stored: AppendedEvent[];
-    try {
-      stored = webhookLog.transaction((takeIn) => {
-        const inserted = insertAll(batch, dueAt);
-        webhookLog.grew(inserted.reduce((sum, { deliveries }) => sum + deliveries, 0));
-        feed.grew(inserted.length);
-        if (webhookLog.isWorthwhile(batch.length)) takeIn();
-        return inserted;
-      });
-    } catch (error) {
-      externalIds.rolledBack();
-      feed.rolledBack();
-      throw error;
-    }
-    externalIds.committed();
-    feed.committed();
-    return stored;
+    return database.transaction("relaxed", () => insertAll(batch, dueAt), participants);
   };
 
   const claimNew = (stored: readonly AppendedEvent[], wants: Wants): ClaimedDelivery[] => {

@@ -11,6 +11,7 @@ import {
 } from "./external-id-rows.ts";
 import { isSqliteFault } from "./faults.ts";
 import { getMeta, setMeta } from "./meta.ts";
+import type { Participant } from "./participant.ts";
 import { createRecentIds, type RecentIds } from "./recent-ids.ts";
 import { createRunFilter, RUNS_IN_FILTER, type RunFilter } from "./run-filter.ts";
 
@@ -22,7 +23,7 @@ import { createRunFilter, RUNS_IN_FILTER, type RunFilter } from "./run-filter.ts
  * - a filter in memory (about 3 bytes for each id) tells which runs may hold a hash, so that a new id hardly ever reads one.
  * Only the event itself says whether an id is really its own, so hashes may collide.
  */
-export interface ExternalIds {
+export interface ExternalIds extends Participant {
   /** Reads what must be in memory, unless that was done. Not within a transaction; before anything else is called. */
   load(): void;
   /**

@@ -1,6 +1,7 @@
 import type { Database } from "bun:sqlite";
 import { isStoreFault } from "../faults.ts";
 import type { StoreDatabase } from "./database.ts";
+import type { Participant } from "./participant.ts";
 
 /**
  * Each webhook's deliveries in the order of their ids: the table `webhook_log`. An index would say the same, but
@@ -8,13 +9,13 @@ import type { StoreDatabase } from "./database.ts";
  * for ten webhooks cost. The table is brought up to date for many events together, and before it is read: what it
  * lacks has larger ids than all that it has, so that after a crash too nobody needs to be told what that is.
  */
-export interface WebhookLog {
+export interface WebhookLog extends Participant {
   /** Notes that deliveries were made; too many, where their transaction fails, do no harm. */
   grew(deliveries: number): void;
   /** Whether new deliveries should be taken in with the transaction that makes them. */
   isWorthwhile(events: number): boolean;
-  /** A transaction that may take in all that is new, what it has made itself included. */
-  transaction<T>(run: (takeIn: () => void) => T): T;
+  /** Takes in all that is new, what the present transaction has made itself included; a part of it. */
+  takeIn(): void;
   /** Takes in all that is new, if there is any; throws when the store cannot write. */
   catchUp(): void;
   /** The same for who can do without the latest deliveries; false when the store cannot write. */
@@ -46,29 +47,33 @@ export function createWebhookLog(sqlite: Database, transaction: StoreDatabase["t
   /** Null until all is known to be in: another process may have been at work before this one. */
   let through: number | null = null;
   let behind = 0;
+  /** What `through` is once the present transaction is committed; null where it takes in nothing. */
+  let next: number | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  const inTransaction: WebhookLog["transaction"] = (run) => {
-    // It is in the log only once that is committed.
-    let next: number | null = null;
-    const takeIn = (): void => {
-      if (through !== null && behind === 0) return;
-      // Asked for once more, by another webhook's result: only what is newer still.
-      insert.run(next ?? through ?? loggedThrough.get()?.id ?? 0);
-      next = newest.get()?.id ?? 0;
-    };
-    const result = transaction("relaxed", () => run(takeIn));
-    if (next !== null) {
+  const takeIn = (): void => {
+    if (through !== null && behind === 0) return;
+    // Asked for once more, by another webhook's result: only what is newer still.
+    insert.run(next ?? through ?? loggedThrough.get()?.id ?? 0);
+    next = newest.get()?.id ?? 0;
+  };
+
+  const participant: Participant = {
+    committed() {
+      if (next === null) return;
       through = next;
+      next = null;
       behind = 0;
       clearTimeout(timer);
       timer = undefined;
-    }
-    return result;
+    },
+    rolledBack() {
+      next = null;
+    },
   };
 
   const catchUp = (): void => {
-    if (through === null || behind > 0) inTransaction((takeIn) => takeIn());
+    if (through === null || behind > 0) transaction("relaxed", takeIn, [participant]);
   };
 
   const catchUpIfPossible = (): boolean => {
@@ -92,7 +97,8 @@ export function createWebhookLog(sqlite: Database, transaction: StoreDatabase["t
       }, CATCH_UP_AFTER_MS).unref();
     },
     isWorthwhile: (events) => events >= MANY_EVENTS || behind >= MOST_BEHIND,
-    transaction: inTransaction,
+    takeIn,
+    ...participant,
     catchUp,
     catchUpIfPossible,
     close: () => clearTimeout(timer),

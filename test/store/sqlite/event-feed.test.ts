@@ -46,26 +46,23 @@ function insert(count: number): typeof events {
 
 /** As the event store does. */
 function store(count: number): void {
-  const stored = database.transaction("relaxed", () => {
+  const run = () => {
     const inserted = insert(count);
     feed.grew(count);
     return inserted;
-  });
-  feed.committed();
-  events.push(...stored);
+  };
+  events.push(...database.transaction("relaxed", run, [feed]));
 }
 
 /** A transaction that fails at its end. */
 function fail(count: number): void {
   const before = lastId;
-  const failing = () =>
-    database.transaction("relaxed", () => {
-      insert(count);
-      feed.grew(count);
-      throw new Error("ours");
-    });
-  expect(failing).toThrow("ours");
-  feed.rolledBack();
+  const run = () => {
+    insert(count);
+    feed.grew(count);
+    throw new Error("ours");
+  };
+  expect(() => database.transaction("relaxed", run, [feed])).toThrow("ours");
   lastId = before;
 }
 

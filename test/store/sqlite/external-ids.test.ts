@@ -44,16 +44,13 @@ function store(externalIds: readonly string[], organizationId = 1): (number | nu
   const insert = database.sqlite.query(
     "INSERT INTO events (id, organization_id, external_id, type, body, received_at) VALUES (?, ?, ?, 2, '{}', 1)",
   );
-  const found = database.transaction("durable", () =>
-    externalIds.map((externalId) => {
-      lastId += 1;
-      const first = ids.claim({ id: lastId, organizationId, externalId });
-      if (first === null) insert.run(lastId, organizationId, externalId);
-      return first;
-    }),
-  );
-  ids.committed();
-  return found;
+  const claim = (externalId: string): number | null => {
+    lastId += 1;
+    const first = ids.claim({ id: lastId, organizationId, externalId });
+    if (first === null) insert.run(lastId, organizationId, externalId);
+    return first;
+  };
+  return database.transaction("durable", () => externalIds.map(claim), [ids]);
 }
 
 const numbered = (from: number, count: number): string[] =>
@@ -102,15 +99,13 @@ describe("the scanners' ids", () => {
   test("what was rolled back was never claimed", () => {
     store(["kept"]);
     const claimed = lastId + 1;
-    expect(() =>
-      database.transaction("durable", () => {
-        for (const [i, externalId] of numbered(0, RUN_SIZE * 3).entries()) {
-          ids.claim({ id: claimed + i, organizationId: 1, externalId });
-        }
-        throw new Error("no room");
-      }),
-    ).toThrow("no room");
-    ids.rolledBack();
+    const run = () => {
+      for (const [i, externalId] of numbered(0, RUN_SIZE * 3).entries()) {
+        ids.claim({ id: claimed + i, organizationId: 1, externalId });
+      }
+      throw new Error("no room");
+    };
+    expect(() => database.transaction("durable", run, [ids])).toThrow("no room");
     lastId = claimed + RUN_SIZE * 3;
     expect(store(["kept", ...numbered(0, 3)])).toEqual([1, null, null, null]);
     expect(count("external_id_runs")).toBe(0);
