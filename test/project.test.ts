@@ -214,6 +214,16 @@ describe("the ports of the store", () => {
     const behind = sources.filter((path) => !isBehind(path) && importsOf(path).some(isBehind));
     expect(behind).toEqual([WAY_IN]);
   });
+
+  test("have two stores behind them, neither of which takes anything from the other", () => {
+    const storeOf = (path: string) => /^src\/store\/(sqlite|postgres)\//.exec(path)?.[1];
+    const crossing = sources.flatMap((path) =>
+      importsOf(path)
+        .filter((target) => storeOf(path) && storeOf(target) && storeOf(path) !== storeOf(target))
+        .map((target) => `${path} imports ${target}`),
+    );
+    expect(crossing).toEqual([]);
+  });
 });
 
 describe("one owner each", () => {

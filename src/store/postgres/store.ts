@@ -205,7 +205,7 @@ async function assemble(
     fault: database.fault,
     async close() {
       if (resident) await pulse.stop();
-      // What is lost with the database away is what was noted within the last second.
+      // With the database away, what was noted and is not written yet is lost.
       else await tidy().catch(() => {});
       await announcer.flush();
       await database.close();
