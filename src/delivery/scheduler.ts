@@ -6,7 +6,7 @@ import type { Memory } from "./memory.ts";
 import { noteStart } from "./pace.ts";
 import { createReadyQueues, type Verdict } from "./ready-queues.ts";
 import type { Slots } from "./slots.ts";
-import { isOn, mustLoad, trustOf, type WebhookQueue } from "./webhook-queue.ts";
+import { isOn, mustLoad, type WebhookQueue } from "./webhook-queue.ts";
 
 /**
  * Decides when an attempt begins: the only one that does, for first tries, short pauses and long ones. It never reads
@@ -56,7 +56,7 @@ const PAUSE_MS = 1_000;
 
 export function createScheduler(options: SchedulerOptions): Scheduler {
   const { slots, memory, clock } = options;
-  const ready = createReadyQueues();
+  const ready = createReadyQueues(slots);
   const agenda = createAgenda<WebhookQueue | null>(clock.schedule, {
     wake: (queue) => queue && wake(queue),
     woken: () => pump(),
@@ -127,7 +127,6 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       return "drop";
     }
     if (choice === "fetch" || choice === "search") return fetch(queue, choice === "search");
-    if (!slots.admits(trustOf(queue), settings.organizationId, queue.inFlight)) return "skip";
     chosen = choice;
     return takeTurn() ? "take" : "stop";
   };
@@ -144,12 +143,12 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     isPumping = true;
     try {
       while (inFlight < MAX_IN_FLIGHT && !hasMore) {
-        const queue = ready.next(look, slots);
+        const queue = ready.next(look);
         if (!queue) break;
         begin(queue);
       }
-      const wait = slots.nextFirstTry - performance.now();
-      if (wait > 0 && ready.hasUntried) agenda.add(null, clock.schedule() + wait);
+      const wait = slots.nextTurn - performance.now();
+      if (wait > 0 && ready.hasIdle) agenda.add(null, clock.schedule() + wait);
     } catch (error) {
       options.onFault(error);
       agenda.add(null, clock.schedule() + PAUSE_MS);

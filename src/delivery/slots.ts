@@ -1,15 +1,15 @@
 import type { Trust } from "./webhook-queue.ts";
 
-/** The request slots that all webhooks share. */
+/** The request slots that all webhooks share: one may be taken where both `open` and `hasRoomFor` say so. */
 export interface Slots {
-  /** Whether one more request may begin for a webhook of this trust, organization and requests in flight. */
-  admits(trust: Trust, organizationId: number, inFlight: number): boolean;
-  /** Whether webhooks of this trust can have any slot now. */
-  open(trust: Trust): boolean;
-  /** Whether only first tries are let in, now and then: then the webhook that became ready last goes first. */
-  readonly newestFirst: boolean;
-  /** Monotonic moment of the next such first try. */
-  readonly nextFirstTry: number;
+  /** Whether webhooks of this trust can have a slot now: those that are busy (some request in flight), or those that are not. */
+  open(trust: Trust, isBusy: boolean): boolean;
+  /** Whether webhooks of this organization can. */
+  hasRoomFor(organizationId: number): boolean;
+  /** Whether webhooks of this trust are let in only now and then: then the one that became ready last goes first. */
+  newestFirst(trust: Trust): boolean;
+  /** Monotonic moment at which the next of those that are let in now and then may go; in the past when none has to wait. */
+  readonly nextTurn: number;
   take(trust: Trust, organizationId: number): void;
   release(trust: Trust, organizationId: number): void;
   readonly inUse: number;
@@ -34,10 +34,12 @@ const KEPT_FOR_SMALL = 128;
 /**
  * Keeps one webhook, one organization, or everything that is broken from taking all slots:
  * - failing and untried webhooks together hold at most half;
- * - the last quarter of that half is for first tries, let in so slowly that time-outs free it again before it
- *   is full, the newest first: so a new webhook is tried within a fraction of a second even while hundreds hang;
+ * - the last quarter of that half is for first tries, let in one at a time, the newest first;
  * - the last quarter, of many slots the last 512, is for webhooks that have no request in flight;
+ * - the last part of that is let in one at a time too, the newest first;
  * - the last eighth, of many slots the last 128, is for organizations that hold less than an eighth.
+ * What goes one at a time goes so slowly that time-outs free a slot again before the last one is taken: so a new
+ * event is sent within a fraction of a second even while thousands of webhooks hang, of which nothing tells that one apart.
  */
 export function createSlots({ total, timeoutMs, now }: SlotOptions): Slots {
   const half = Math.max(1, Math.floor(total / 2));
@@ -46,16 +48,16 @@ export function createSlots({ total, timeoutMs, now }: SlotOptions): Slots {
   const eighth = Math.floor(total / 8);
   const forIdle = Math.min(Math.floor(total / 4), KEPT_FOR_IDLE);
   const forSmall = Math.min(eighth, KEPT_FOR_SMALL);
+  // Between the two, so that an organization that holds much has some of it.
+  const slow = Math.floor((forIdle + forSmall) / 2);
+  const slowPause = timeoutMs / Math.max(1, slow - forSmall);
   const byOrganization = new Map<number, number>();
   let inUse = 0;
   let unproven = 0;
   let nextFirstTry = 0;
+  let nextSlow = 0;
 
-  const open = (trust: Trust): boolean => {
-    if (inUse >= total) return false;
-    if (trust === "proven" || unproven < regular) return true;
-    return trust === "untried" && unproven < half && now() >= nextFirstTry;
-  };
+  const isSlow = (): boolean => total - inUse <= slow;
 
   const count = (organizationId: number, change: number): void => {
     const next = (byOrganization.get(organizationId) ?? 0) + change;
@@ -64,14 +66,20 @@ export function createSlots({ total, timeoutMs, now }: SlotOptions): Slots {
   };
 
   return {
-    open,
-    admits(trust, organizationId, inFlight) {
-      const free = total - inUse;
-      if (!open(trust)) return false;
-      if (inFlight > 0 && free <= forIdle) return false;
-      return free > forSmall || (byOrganization.get(organizationId) ?? 0) < Math.max(1, eighth);
+    open(trust, isBusy) {
+      if (inUse >= total) return false;
+      if (isBusy && total - inUse <= forIdle) return false;
+      if (isSlow() && now() < nextSlow) return false;
+      if (trust === "proven" || unproven < regular) return true;
+      return trust === "untried" && !isBusy && unproven < half && now() >= nextFirstTry;
     },
+    hasRoomFor(organizationId) {
+      if (total - inUse > forSmall) return true;
+      return (byOrganization.get(organizationId) ?? 0) < Math.max(1, eighth);
+    },
+    newestFirst: (trust) => isSlow() || (trust === "untried" && unproven >= regular),
     take(trust, organizationId) {
+      if (isSlow()) nextSlow = now() + slowPause;
       inUse += 1;
       if (trust !== "proven") {
         if (unproven >= regular) nextFirstTry = now() + firstTryPause;
@@ -84,11 +92,9 @@ export function createSlots({ total, timeoutMs, now }: SlotOptions): Slots {
       if (trust !== "proven") unproven -= 1;
       count(organizationId, -1);
     },
-    get newestFirst() {
-      return unproven >= regular;
-    },
-    get nextFirstTry() {
-      return nextFirstTry;
+    get nextTurn() {
+      const areBothToCome = Math.min(nextFirstTry, nextSlow) > now();
+      return areBothToCome ? Math.min(nextFirstTry, nextSlow) : Math.max(nextFirstTry, nextSlow);
     },
     get inUse() {
       return inUse;

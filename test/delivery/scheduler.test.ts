@@ -227,4 +227,41 @@ describe("the scheduler", () => {
     scheduler.release(begun[0] as Attempt);
     expect([queue.inFlight, queue.retriesInFlight]).toEqual([0, 0]);
   });
+
+  /** Hanging ones take all slots that they may have; then a healthy one has an event. Answers in how many milliseconds it begins. */
+  const beside = async (hanging: number, fields: Partial<WebhookQueue>, waiting: number): Promise<number> => {
+    const healthy = withWaiting(1, { ...fields, webhookId: hanging + 1 });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const begin = ({ queue }: Attempt) => queue === healthy && resolve();
+    const roomy = createScheduler({ ...options(), slots: slotsOf(4_096), begin });
+    roomy.start();
+    for (let i = 0; i < hanging; i += 1) {
+      const queue = withWaiting(waiting, { webhookId: i + 1, ...fields });
+      if (fields.isProven) queue.window.size = 50;
+      roomy.markReady(queue);
+    }
+    roomy.pump();
+    await Bun.sleep(300);
+    const from = performance.now();
+    roomy.markReady(healthy);
+    roomy.pump();
+    await Promise.race([promise, Bun.sleep(2_000)]);
+    roomy.stop();
+    return performance.now() - from;
+  };
+
+  test.each([
+    [200, true, 60],
+    [1_500, true, 60],
+    [1_500, false, 60],
+    [10_000, true, 60],
+    [100_000, true, 1],
+    [100_000, false, 1],
+  ])(
+    "begins a healthy webhook's event at once beside %p that hang, proven: %p, with %p waiting each",
+    async (hanging, isProven, waiting) => {
+      expect(await beside(hanging, { isProven }, waiting)).toBeLessThan(200);
+    },
+    20_000,
+  );
 });
