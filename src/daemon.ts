@@ -133,7 +133,7 @@ async function join(
     concurrency: shares.concurrency,
     webhookConcurrency: Math.min(config.webhookConcurrency, shares.concurrency),
     requestTimeoutMs: config.requestTimeout,
-    connecting: transport.connecting,
+    handshakes: transport.handshakes,
   });
   const pruner = createPruner({
     store,

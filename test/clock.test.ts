@@ -126,7 +126,7 @@ describe("with a wall clock that jumps", () => {
       policy: { attempts: 12, minDelay, factor: 1, maxDelay: 3_600_000, jitter: false },
       concurrency: 16,
       requestTimeoutMs: 10_000,
-      connecting: () => 0,
+      handshakes: () => 0,
       webhookConcurrency: 4,
     });
     made.start();

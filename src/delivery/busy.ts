@@ -1,23 +1,24 @@
 /** Below this nothing is known yet: what is measured comes in steps of a millisecond or more. */
 const LOOK_MS = 10;
-/** Of one processor, all threads of the process together. */
-const BUSY_SHARE = 0.7;
+/** Of one processor. */
+const BUSY_SHARE = 0.6;
 
-/** So many handshakes under way take some milliseconds: half a millisecond each with both ends on one machine (`bun run bench many-names`). */
+/** So many TLS handshakes take some milliseconds: half a millisecond each with both ends on one machine (`bun run bench many-names`). */
 const MANY_HANDSHAKES = 16;
 
 /** Whether connections are being opened faster than there is processor time for: then those that are there are worth waiting for. */
-export function createRush(connecting: () => number, isBusy = createBusy()): () => boolean {
-  return () => connecting() > MANY_HANDSHAKES && isBusy();
+export function createRush(handshakes: () => number, isBusy = createBusy()): () => boolean {
+  return () => handshakes() > MANY_HANDSHAKES && isBusy();
 }
 
 /**
- * Whether the process has been taking nearly a whole processor for the last moments: then more requests in flight get
- * nothing through sooner. A look is taken when it is asked for, and at most each 10 ms (a microsecond or two).
+ * Whether the main thread has been working for nearly all of the last moments: then more requests in flight get nothing
+ * through sooner, since handshakes are made on it alone. A look is taken when it is asked for, and at most each 10 ms
+ * (a microsecond or less).
  */
 export function createBusy(
   now: () => number = () => performance.now(),
-  usedMs: () => number = processorMs,
+  usedMs: () => number = threadMs,
 ): () => boolean {
   let at = now();
   let used = usedMs();
@@ -33,7 +34,8 @@ export function createBusy(
   };
 }
 
-function processorMs(): number {
-  const { user, system } = process.cpuUsage();
+/** Of the thread that calls it. */
+function threadMs(): number {
+  const { user, system } = process.threadCpuUsage();
   return (user + system) / 1_000;
 }

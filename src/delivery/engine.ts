@@ -47,8 +47,8 @@ export interface EngineOptions {
   concurrency: number;
   webhookConcurrency: number;
   requestTimeoutMs: number;
-  /** Requests that wait for a connection to be up. */
-  connecting: () => number;
+  /** TLS connections that have been in the opening for less than about a second. */
+  handshakes: () => number;
   observer: DeliveryObserver;
 }
 
@@ -119,7 +119,7 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
       policy,
       span: spanOf(policy),
       maxWindow: options.webhookConcurrency,
-      isRushed: createRush(options.connecting),
+      isRushed: createRush(options.handshakes),
     },
     memory,
     recorder,

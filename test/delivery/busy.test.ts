@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { createBusy, createRush } from "../../src/delivery/busy.ts";
+import { until } from "../support/daemon.ts";
 
 let now: number;
 let used: number;
@@ -43,9 +44,9 @@ describe("whether the process is busy", () => {
     const real = createBusy(() => now);
     // By its own meter, and on a clock of the test's, so that whatever else the machine does makes no difference.
     const work = (milliseconds: number): void => {
-      const before = process.cpuUsage();
+      const before = process.threadCpuUsage();
       for (let used = 0; used < milliseconds * 1_000; ) {
-        const { user, system } = process.cpuUsage(before);
+        const { user, system } = process.threadCpuUsage(before);
         used = user + system;
       }
     };
@@ -54,6 +55,18 @@ describe("whether the process is busy", () => {
     expect(real()).toBe(true);
     work(20);
     now += 2_000;
+    expect(real()).toBe(false);
+  });
+
+  test("of the real process is not told from what other threads do", async () => {
+    const used = (): number => process.cpuUsage().user + process.cpuUsage().system;
+    const own = (): number => process.threadCpuUsage().user + process.threadCpuUsage().system;
+    const worker = new Worker("data:text/javascript,for (;;);");
+    const real = createBusy(() => now);
+    const before = used() - own();
+    await until("the other thread has worked", () => used() - own() - before > 200_000);
+    worker.terminate();
+    now += 200;
     expect(real()).toBe(false);
   });
 
@@ -68,16 +81,16 @@ describe("whether the process is busy", () => {
   });
 });
 
-test("connections are opened in a rush when many are on their way and the process is busy", () => {
-  let connecting = 17;
+test("connections are opened in a rush when many handshakes are under way and the process is busy", () => {
+  let handshakes = 17;
   let busy = true;
   const isRushed = createRush(
-    () => connecting,
+    () => handshakes,
     () => busy,
   );
   expect(isRushed()).toBe(true);
-  connecting = 16;
+  handshakes = 16;
   expect(isRushed()).toBe(false);
-  [connecting, busy] = [300, false];
+  [handshakes, busy] = [300, false];
   expect(isRushed()).toBe(false);
 });

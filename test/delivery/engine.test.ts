@@ -89,7 +89,7 @@ beforeEach(() => {
     concurrency: 8,
     webhookConcurrency: 4,
     requestTimeoutMs: 10_000,
-    connecting: () => 0,
+    handshakes: () => 0,
     observer: {
       attempted: () => {},
       disabled: (_, reason) => disabled.push(reason),

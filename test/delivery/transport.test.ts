@@ -347,6 +347,27 @@ test("the stated length is that of the bytes, whatever the characters", async ()
   expect(server.connections).toBe(1);
 });
 
+test("handshakes that hang count for a second only, and connections without TLS not at all", async () => {
+  const silent = await receiver();
+  const made = open();
+  for (let i = 0; i < 20; i += 1) {
+    for (const secure of [true, false]) made.exchange(post(silent, { secure, within: 5_000 }), () => {});
+  }
+  expect(made.handshakes()).toBe(20);
+  await until("all of them are reached", () => silent.connections === 40);
+  expect(made.handshakes()).toBe(20);
+  await until("none counts any more", () => made.handshakes() === 0, 2_000);
+});
+
+test("handshakes that have ended do not count", async () => {
+  const refusing = await receiver({ onConnection: (socket) => socket.destroy() });
+  const made = transport();
+  const outcomes = Array.from({ length: 3 }, () => made.exchange(post(refusing, { secure: true })));
+  expect(made.handshakes()).toBe(3);
+  await Promise.all(outcomes);
+  expect(made.handshakes()).toBe(0);
+});
+
 test("a connection that has ended fails the next request at once", async () => {
   const server = await receiver();
   const outcomes: ConnectionOutcome[] = [];

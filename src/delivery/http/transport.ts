@@ -1,6 +1,7 @@
 import type { Connection, ConnectionFailure, ConnectionOutcome } from "./connection.ts";
 import type { Destination, DestinationAddress } from "./destination.ts";
 import { type Dial, type DialProgress, dial } from "./dial.ts";
+import { createHandshakes } from "./handshakes.ts";
 import { createPool, createPooled, type Pooled } from "./pool.ts";
 import { PROXY_REFUSALS, proxyRefusal } from "./proxy.ts";
 import { placeOf } from "./reasons.ts";
@@ -34,8 +35,8 @@ export interface Transport {
    */
   exchange(request: TransportRequest, onOutcome: (outcome: TransportOutcome) => void): void;
   idleConnections(): number;
-  /** Requests that wait for a connection to be up. */
-  connecting(): number;
+  /** TLS connections that have been in the opening for less than about a second. */
+  handshakes(): number;
   /** Closes them: somebody else needs their descriptors. */
   closeIdle(): void;
   close(): void;
@@ -65,6 +66,8 @@ interface Exchange {
   readonly onOutcome: (outcome: TransportOutcome) => void;
   /** While it waits for a connection. */
   dial: Dial | null;
+  /** What `handshakes` answered for that. */
+  begunIn: number;
   /** Whether a receiver was reached, and TLS is what is left. */
   reached: boolean;
   /** What carries it. */
@@ -85,10 +88,13 @@ export function createTransport({
   const active = new Set<Exchange>();
   const timer = createSharedTimer(() => expireLate());
   const worked = createWorkedAddresses();
-  let connecting = 0;
+  const handshakes = createHandshakes();
 
   const noteDial = (exchange: Exchange, next: Dial | null): void => {
-    connecting += Number(next !== null) - Number(exchange.dial !== null);
+    if (exchange.request.destination.secure) {
+      if (exchange.dial) handshakes.end(exchange.begunIn);
+      if (next) exchange.begunIn = handshakes.begin(performance.now());
+    }
     exchange.dial = next;
   };
 
@@ -197,6 +203,7 @@ export function createTransport({
         request,
         onOutcome,
         dial: null,
+        begunIn: 0,
         reached: false,
         pooled: null,
         warm: false,
@@ -208,7 +215,7 @@ export function createTransport({
       else dialFor(exchange);
     },
     idleConnections: pool.size,
-    connecting: () => connecting,
+    handshakes: () => handshakes.underWay(performance.now()),
     closeIdle() {
       while (pool.closeOldest());
     },
