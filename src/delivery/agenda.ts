@@ -3,6 +3,7 @@ export interface Agenda<Item> {
   /** Has an item woken at a moment, unless it is woken before that anyhow. */
   add(item: Item, at: number): void;
   remove(item: Item): void;
+  /** Wakes nobody any more, whatever is added after that. */
   stop(): void;
 }
 
@@ -25,10 +26,11 @@ export function createAgenda<Item>(
   const current = new Map<Item, Entry<Item>>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let timerAt = Number.POSITIVE_INFINITY;
+  let isStopped = false;
 
   const arm = (): void => {
     const next = heap[0]?.at ?? Number.POSITIVE_INFINITY;
-    if (next === timerAt) return;
+    if (next === timerAt || isStopped) return;
     clearTimeout(timer);
     timerAt = next;
     if (next === Number.POSITIVE_INFINITY) return;
@@ -63,7 +65,10 @@ export function createAgenda<Item>(
     remove: (item) => {
       current.delete(item);
     },
-    stop: () => clearTimeout(timer),
+    stop() {
+      isStopped = true;
+      clearTimeout(timer);
+    },
   };
 }
 

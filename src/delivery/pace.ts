@@ -83,10 +83,15 @@ export function createPace(limit: PaceLimit | null): Pace {
   };
 }
 
-/** The same receiver under another configured pace: what it taught stays. */
+/** The same receiver under another configured pace, which holds at once when it is faster: what it taught stays. */
 export function withLimit(pace: Pace, limit: PaceLimit | null): Pace {
   const { configured, burst } = createPace(limit);
-  return { ...pace, configured, burst };
+  const changed = { ...pace, configured, burst };
+  const [before, after] = [intervalOf(pace), intervalOf(changed)];
+  if (after >= before || !Number.isFinite(pace.lastStartAt)) return changed;
+  // What has gone, a burst ahead of its time also, is waited for at the new pace.
+  changed.nextAt = pace.lastStartAt + (pace.nextAt - pace.lastStartAt) * (after / before);
+  return changed;
 }
 
 /** Milliseconds between requests; 0 when they need not be spaced. */

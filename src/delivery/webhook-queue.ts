@@ -67,7 +67,7 @@ export interface WebhookQueue {
   failureCount: number;
   /** Schedule time. */
   lastSuccessAt: number | null;
-  /** Since when (schedule time) deliveries have been answered with 429 alone, by id. */
+  /** Since when (schedule time) deliveries have been answered with 429 alone, by id: of those in hand, until they end or are let go of. */
   refusedSince: Map<number, number>;
   /** Deliveries up to this id go alone: a message that held some of them was refused. */
   aloneThrough: number;
@@ -144,6 +144,8 @@ export function noteNew(queue: WebhookQueue): void {
 
 /** After so long without a request nothing is lost with what was learned of a receiver that is doing well. */
 const IDLE_AFTER_MS = 60_000;
+/** After so long a pace that was learned says no more: what limits requests counts them over an hour at most, nearly always. */
+const LEARNED_FOR_MS = 3_600_000;
 
 /** Whether nothing would be lost if it were forgotten: all is sent, nothing is known to be wrong. */
 export function isIdle(queue: WebhookQueue, monotonic: number): boolean {
@@ -153,8 +155,8 @@ export function isIdle(queue: WebhookQueue, monotonic: number): boolean {
   if (queue.settings !== null && !isOn(queue)) return !queue.isStale;
   if (queue.hasBacklog || queue.hasDueRetries || queue.nextDueAt !== Number.POSITIVE_INFINITY) return false;
   if (breaker.isOpen || breaker.failingSince !== null) return false;
-  if (pace.learned > 0 || pace.pausedUntil > monotonic) return false;
-  return monotonic - pace.lastStartAt > IDLE_AFTER_MS;
+  if (pace.pausedUntil > monotonic) return false;
+  return monotonic - pace.lastStartAt > (pace.learned > 0 ? LEARNED_FOR_MS : IDLE_AFTER_MS);
 }
 
 /** Whether anything of it is in memory, or under way. */

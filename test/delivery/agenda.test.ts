@@ -22,6 +22,19 @@ test("each is woken once, in order, at its earliest moment or just after", async
   agenda.stop();
 });
 
+test("once stopped it wakes nobody, whatever is added", async () => {
+  let woken = 0;
+  const agenda = createAgenda<string>(performance.now.bind(performance), {
+    wake: () => (woken += 1),
+    woken: () => (woken += 1),
+  });
+  agenda.add("before", performance.now() + 10);
+  agenda.stop();
+  agenda.add("after", performance.now() + 5);
+  await Bun.sleep(40);
+  expect(woken).toBe(0);
+});
+
 test("any number of moments come in order", () =>
   fc.assert(
     fc.asyncProperty(fc.array(fc.nat(30), { maxLength: 60 }), async (delays) => {

@@ -201,3 +201,47 @@ describe("asked to wait", () => {
     expect(paces[1]).toBe(paces[0] as number);
   });
 });
+
+describe("another configured pace", () => {
+  const after = (limit: PaceLimit | null, requests: number, next: PaceLimit | null) => {
+    const pace = createPace(limit);
+    for (let i = 0; i < requests; i += 1) noteStart(pace, 1_000);
+    return Math.max(0, readyAt(withLimit(pace, next)) - 1_000);
+  };
+
+  test.each<[string, PaceLimit | null, number, PaceLimit | null, number]>([
+    ["that is faster holds at once", { perMinute: 1, burst: 1 }, 1, { perMinute: 600, burst: 1 }, 100],
+    ["that is taken off too", { perMinute: 1, burst: 1 }, 1, null, 0],
+    [
+      "a burst that has gone counts at the new one",
+      { perMinute: 30, burst: 5 },
+      5,
+      { perMinute: 600, burst: 1 },
+      500,
+    ],
+    ["the same changes nothing", { perMinute: 30, burst: 5 }, 5, { perMinute: 30, burst: 5 }, 2_000],
+    [
+      "that is slower begins with the next request",
+      { perMinute: 600, burst: 1 },
+      1,
+      { perMinute: 1, burst: 1 },
+      100,
+    ],
+    ["that is the first begins with the next request", null, 1, { perMinute: 1, burst: 1 }, 0],
+  ])("%s", (_, limit, requests, next, wait) => {
+    expect(after(limit, requests, next)).toBeCloseTo(wait, 6);
+  });
+
+  test("before any request asks for nothing", () => {
+    expect(readyAt(withLimit(createPace({ perMinute: 1, burst: 1 }), { perMinute: 60, burst: 1 }))).toBe(0);
+  });
+
+  test("leaves what a receiver has taught", () => {
+    const pace = createPace({ perMinute: 1, burst: 1 });
+    noteStart(pace, 1_000);
+    noteRefused(pace, 1_000, 1_010, 5_000);
+    const next = withLimit(pace, { perMinute: 600, burst: 1 });
+    expect(readyAt(next)).toBe(6_010);
+    expect(next.learned).toBe(pace.learned);
+  });
+});

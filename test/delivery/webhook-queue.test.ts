@@ -43,7 +43,16 @@ describe("a webhook's queue", () => {
     ["a fetch is under way", false, (queue) => Object.assign(queue, { isFetching: true })],
     ["new deliveries are promised a place", false, (queue) => Object.assign(queue, { expected: 1 })],
     ["it has failed", false, (queue) => Object.assign(queue.breaker, { failingSince: 1 })],
-    ["a pace was learned", false, (queue) => Object.assign(queue.pace, { learned: 1_000 })],
+    [
+      "a pace was learned",
+      false,
+      (queue) => Object.assign(queue.pace, { learned: 1_000, lastStartAt: NOW - 3_599_000 }),
+    ],
+    [
+      "a pace was learned, and not used for an hour",
+      true,
+      (queue) => Object.assign(queue.pace, { learned: 1_000, lastStartAt: NOW - 3_600_001 }),
+    ],
     ["its receiver has asked to wait", false, (queue) => Object.assign(queue.pace, { pausedUntil: NOW + 1 })],
     ["it was sent to lately", false, (queue) => Object.assign(queue.pace, { lastStartAt: NOW - 1_000 })],
     [
