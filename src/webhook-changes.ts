@@ -20,7 +20,10 @@ export function enabledFields(
   return enabled ? { failureCount: 0, disabledReason: null } : { disabledReason: "owner" };
 }
 
-/** Whether what its receiver has asked for no longer counts: it has another one, or was turned on again. */
+/**
+ * Whether what its receiver has asked for no longer counts: it has another one, or was turned on again. Then what waits to
+ * be tried again is due at once.
+ */
 export function isAnotherReceiver(before: Before, { url, enabled }: Changes): boolean {
   return (url !== undefined && url !== before.url) || (enabled !== undefined && enabled !== before.enabled);
 }

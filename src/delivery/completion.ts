@@ -82,6 +82,7 @@ export function createCompletion(
     for (let i = 0; i < deliveries.length; i += 1) {
       const delivery = deliveries[i] as ClaimedDelivery;
       const outcome = outcomes[i] as Outcome;
+      if (renewed.has(delivery.id)) queue.refusedSince.delete(delivery.id);
       if (outcome.staysInFront && !renewed.has(delivery.id)) kept.push(triedOnce(delivery, outcome));
       else if (outcome.nextAttemptAt !== null) {
         queue.nextDueAt = Math.min(queue.nextDueAt, outcome.nextAttemptAt);
@@ -110,6 +111,7 @@ export function createCompletion(
     const isOurs = isOn(queue) && isSame && store.mayBegin(queue.webhookId);
     if (!isOurs || !scheduler.isRunning || registry.known(queue.webhookId) !== queue) {
       store.release(kept);
+      for (const { id } of kept) queue.refusedSince.delete(id);
       noteDue(queue);
       return;
     }

@@ -205,6 +205,7 @@ export function createDeliveryEngine(options: EngineOptions): DeliveryEngine {
       // What was attempted is written first: a retry by hand is of what is known then.
       await recorder.flush();
       await store.retry(webhookId, deliveryId);
+      registry.known(webhookId)?.refusedSince.delete(deliveryId);
     },
     recover: async (range) => {
       await recorder.flush();

@@ -123,13 +123,16 @@ function decide(
   const { now } = moment;
   const waitUntil = pauseEnd(attempt.queue, moment);
   const pause = pauses.get(madeOf(delivery)) ?? 0;
-  return decideOutcome(meaning, judged(attempt, delivery, counts, meaning, now), {
+  const outcome = decideOutcome(meaning, judged(attempt, delivery, counts, meaning, now), {
     policy,
     span,
     pause,
     waitUntil,
     now,
   });
+  // One that ends may be retried by hand, with a fresh budget.
+  if (!outcome.staysInFront) attempt.queue.refusedSince.delete(delivery.id);
+  return outcome;
 }
 
 /** The same delivery after an attempt. */
@@ -163,9 +166,8 @@ function judged(
 ) {
   const { id, dueAt } = delivery;
   const isPutOff = kind === "wait" && counts === "neither";
-  if (!isPutOff) {
-    if (queue.refusedSince.size > 0) queue.refusedSince.delete(id);
-  } else if (!queue.refusedSince.has(id)) queue.refusedSince.set(id, now);
+  if (!isPutOff) queue.refusedSince.delete(id);
+  else if (!queue.refusedSince.has(id)) queue.refusedSince.set(id, now);
   return {
     createdAt: timeOfId(id),
     made: madeOf(delivery),

@@ -64,6 +64,7 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
     for (const { body } of held) memory.remove(body.length);
     store.release(held);
     Object.assign(queue, { waiting: [], retries: [], nextDueAt: Number.POSITIVE_INFINITY });
+    queue.refusedSince.clear();
     queue.generation += 1;
     noteDue(queue);
     scheduler.forget(queue);
@@ -139,6 +140,9 @@ export function createQueueRegistry(options: QueueRegistryOptions): QueueRegistr
       resetBreaker(queue.breaker);
       restart(queue.window, performance.now());
       queue.pace = createPace(settings.pace);
+      // The store has made due what waited before the change; what was put off since by an answer to the former URL is not.
+      queue.hastenBefore = clock.wall();
+      queue.hasDueRetries = true;
     }
     queue.pace = withLimit(queue.pace, settings.pace);
     if (!queue.isTakenOver) takeOver(queue, settings);

@@ -312,9 +312,12 @@ describe("a delivery whose receiver asks to wait", () => {
   test("is left to the store when it was retried by hand meanwhile: that has given it back", async () => {
     renewed.add(1);
     const queue = begin([deliveryOf(1)]);
+    queue.refusedSince.set(1, NOW - 1_000);
     end(first(), asksToWait(60));
     await soon();
     expect([released, queue.waiting, outcomes.length]).toEqual([[], [], 1]);
+    // Its budget is a fresh one, whatever was answered before.
+    expect(queue.refusedSince.size).toBe(0);
   });
 
   test("is given back when its webhook was deleted, whose queue is forgotten", async () => {

@@ -183,4 +183,37 @@ describe("what an attempt came to", () => {
   ])("a pause is asked for only where a retry of its own may follow: %s (%d): %p", (kind, status, needed) => {
     expect(needsPauses(resultOf({ status, meaning: { kind } as never }))).toBe(needed);
   });
+
+  describe("since when a delivery has been answered with 429 alone", () => {
+    const asked = resultOf({
+      status: 429,
+      error: "http_status",
+      meaning: { kind: "wait", milliseconds: 1_000 },
+    });
+
+    test("is forgotten once it has failed for that, so that a retry by hand has a fresh budget", () => {
+      const queue = queueOf({ lastSuccessAt: Number.MAX_SAFE_INTEGER });
+      let delivery = deliveryOf(1);
+      let now = MOMENT.now;
+      const isCharged = () => {
+        const { records, outcomes } = judge(
+          attemptOf(queue, { deliveries: [delivery] }),
+          asked,
+          NO_PAUSES,
+          { ...MOMENT, now },
+          OPTIONS,
+        );
+        delivery = triedOnce(delivery, outcomes[0] as (typeof outcomes)[number]);
+        return [records[0]?.isCharged, records[0]?.status];
+      };
+      expect(isCharged()).toEqual([false, "pending"]);
+      now += OPTIONS.span + 1;
+      for (let i = 1; i < POLICY.attempts; i += 1) expect(isCharged()).toEqual([true, "pending"]);
+      expect(queue.refusedSince.size).toBe(1);
+      expect(isCharged()).toEqual([true, "failed"]);
+      expect(queue.refusedSince.size).toBe(0);
+      delivery = deliveryOf(1, { attemptCount: 13, budgetFrom: 13 });
+      expect(isCharged()).toEqual([false, "pending"]);
+    });
+  });
 });

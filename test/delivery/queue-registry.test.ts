@@ -81,7 +81,9 @@ describe("the queues of webhooks", () => {
     queue.retries = [deliveryOf(3)];
     for (let i = 0; i < 3; i += 1) memory.add(2);
     const { generation } = queue;
+    queue.refusedSince.set(1, 900_000);
     registry.park(queue);
+    expect(queue.refusedSince.size).toBe(0);
     expect(released).toEqual([1, 2, 3]);
     expect([queue.waiting, queue.retries, queue.hasBacklog, queue.generation]).toEqual([
       [],
@@ -128,6 +130,7 @@ describe("the queues of webhooks", () => {
     expect([queue.breaker.isOpen, queue.pace.learned, queue.window.size, queue.window.least]).toEqual(
       isClean ? [false, 0, 1, Number.POSITIVE_INFINITY] : [true, 1_000, 20, 3],
     );
+    expect([queue.hastenBefore, queue.hasDueRetries]).toEqual(isClean ? [5_000_000, true] : [null, false]);
   });
 
   test("begin with what is known of their webhooks", () => {

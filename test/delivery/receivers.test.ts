@@ -234,3 +234,50 @@ test("a receiver that was away gets all within seconds of its return, long befor
   await until("all have arrived", () => new Set(back.received.map(idOf)).size >= 26, 12_000);
   expect((await away.api("GET", `/v1/webhooks/${id}`)).body.webhook).toMatchObject({ failure_count: 0 });
 }, 60_000);
+
+describe("what a receiver has put off for an hour goes at once", () => {
+  const HOUR = { status: 429, headers: { "retry-after": "3600" } };
+
+  const putOff = async () => {
+    let isLimited = true;
+    const former = receive(() => (isLimited ? new Response("", HOUR) : new Response("")));
+    const other = receive(() => new Response(""));
+    const started = await start(former.url);
+    await started.scanner.send(scan());
+    await until("it is put off", async () => {
+      const [delivery] = await deliveriesOf(started.daemon, started.id);
+      return delivery?.attempt_count === 1;
+    });
+    isLimited = false;
+    const change = async (body: object) => {
+      const { status } = await started.daemon.api("PATCH", `/v1/webhooks/${started.id}`, body);
+      expect(status).toBe(200);
+    };
+    return { ...started, former, other, change };
+  };
+
+  test("when its webhook gets another URL", async () => {
+    const { other, scanner, change } = await putOff();
+    await change({ url: other.url });
+    await scanner.send(scan());
+    await until("both have arrived", () => other.received.length === 2, 3_000);
+  });
+
+  test("when its webhook is turned off and on again", async () => {
+    const { former, scanner, change } = await putOff();
+    await change({ enabled: false });
+    await change({ enabled: true });
+    await scanner.send(scan());
+    await until("both have arrived", () => former.received.length === 3, 3_000);
+  });
+
+  test("with another URL also by the daemon after this one", async () => {
+    const { daemon, other, change } = await putOff();
+    await change({ url: other.url });
+    await daemon.stop("SIGKILL");
+    const { dir, key, organizationId } = daemon;
+    const after = await startDaemon({ dir, key, organizationId, args: LOOPBACK });
+    atEnd(() => after.stop("SIGKILL"));
+    await until("it has arrived", () => other.received.length >= 1, 3_000);
+  });
+});

@@ -28,6 +28,10 @@ export interface WebhookParts {
   changed: () => Promise<void>;
 }
 
+/** What is being written at this moment is left to who writes it: to wait for each other's rows would end in a deadlock. */
+const MAKE_DUE = `UPDATE queue q SET due_at = $2::bigint FROM (SELECT ctid FROM queue
+    WHERE webhook_id = $1 AND tried AND due_at > $2::bigint FOR UPDATE SKIP LOCKED) w WHERE q.ctid = w.ctid`;
+
 export function createWebhooks(database: PostgresDatabase, parts: WebhookParts): Webhooks {
   const { main } = database;
   const { box, clock, directory, ceiling, changed } = parts;
@@ -117,6 +121,7 @@ export function createWebhooks(database: PostgresDatabase, parts: WebhookParts):
         if (!row) return null;
         const before = bare(row);
         const enabled = enabledFields(before, changes);
+        const isAnother = isAnotherReceiver(before, changes);
         const fields = headers && headers(openHeaders(row, box()));
         check?.({
           ...before,
@@ -129,8 +134,9 @@ export function createWebhooks(database: PostgresDatabase, parts: WebhookParts):
           ...("failureCount" in enabled && { failure_count: enabled.failureCount }),
           ...("disabledReason" in enabled && { disabled_reason: enabled.disabledReason }),
           ...(fields && headerColumns(fields, uuid, box())),
-          ...(isAnotherReceiver(before, changes) && { paused_until: null }),
+          ...(isAnother && { paused_until: null }),
         };
+        if (isAnother) await query(MAKE_DUE, [row.id, clock.schedule()]);
         return Object.keys(values).length === 0 ? before : change(query, row.id, values);
       }),
     remove: (organizationId, uuid) =>

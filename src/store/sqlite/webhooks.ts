@@ -8,7 +8,7 @@ import type { LoadedWebhook, TooManySecrets, Webhook, Webhooks, WebhookWithSecre
 import type { StoreDatabase } from "./database.ts";
 import { promised } from "./faults.ts";
 import { createRotatedSecrets } from "./rotated-secrets.ts";
-import { organizations, webhooks } from "./schema.ts";
+import { organizations, TRIED, webhooks } from "./schema.ts";
 import { createSubscriptions } from "./subscriptions.ts";
 
 type WebhookRow = typeof webhooks.$inferSelect;
@@ -55,7 +55,7 @@ export function createWebhooks(
   database: StoreDatabase,
   { box, clock, lastId }: WebhookParts,
 ): SqliteWebhooks {
-  const { orm, transaction } = database;
+  const { orm, sqlite, transaction } = database;
   const subscriptions = createSubscriptions(database);
   const rotated = createRotatedSecrets(orm, box);
 
@@ -77,6 +77,11 @@ export function createWebhooks(
     subscriptions.clear(organizationId);
     return result;
   };
+
+  const makeDue = sqlite.prepare(
+    `UPDATE deliveries INDEXED BY deliveries_waiting SET next_attempt_at = ?2
+     WHERE webhook_id = ?1 AND ${TRIED} AND next_attempt_at > ?2`,
+  );
 
   const change = ({ id }: WebhookRow, values: Partial<WebhookRow>): Webhook =>
     toWebhook(orm.update(webhooks).set(values).where(eq(webhooks.id, id)).returning().get());
@@ -136,14 +141,16 @@ export function createWebhooks(
       write(organizationId, () => {
         const row = rowOf(organizationId, uuid);
         if (!row) return null;
+        const isAnother = isAnotherReceiver(row, changes);
         const values: Partial<WebhookRow> = {
           ...changes,
           ...(group !== undefined && { grouped: group }),
           ...(headers && sealHeaders(headers(openHeaders(row, box())), uuid, box())),
           ...enabledFields(row, changes),
-          ...(isAnotherReceiver(row, changes) && { pausedUntil: null }),
+          ...(isAnother && { pausedUntil: null }),
         };
         check?.(toWebhook({ ...row, ...values }));
+        if (isAnother) makeDue.run(row.id, clock.schedule());
         return Object.keys(values).length === 0 ? toWebhook(row) : change(row, values);
       }),
     remove: (organizationId, uuid) =>

@@ -115,6 +115,37 @@ export function deliveryQueueConforms(harness: Harness): void {
       expect(await paused({ enabled: true })).toBe(false);
     });
 
+    test("has what waits to be tried again due at once when its webhook gets another receiver, or is turned on again", async () => {
+      const { webhookId, webhook, organizationId } = await prepare(3);
+      const { fresh } = await claimAll(under.store, webhookId);
+      const later = under.store.clock.schedule() + 3_600_000;
+      await record(
+        under.store,
+        fresh.map((each) => attempt(under.store, each, "pending", { nextAttemptAt: later })),
+      );
+      const due = async (changes: WebhookChanges) => {
+        await under.store.webhooks.update(organizationId, webhook.uuid, changes);
+        const { again } = await under.store.deliveryQueue.claim({
+          webhookId,
+          fresh: 0,
+          again: MANY,
+          ...NOW(),
+        });
+        under.store.deliveryQueue.release(again);
+        return again.map(({ id }) => id);
+      };
+      const all = fresh.map(({ id }) => id);
+      expect(await due({ name: "pager", url: webhook.url, enabled: true })).toEqual([]);
+      expect(await due({ url: "https://other.example/hook" })).toEqual(all);
+      const { again } = await under.store.deliveryQueue.claim({ webhookId, fresh: 0, again: MANY, ...NOW() });
+      await record(
+        under.store,
+        again.map((each) => attempt(under.store, each, "pending", { nextAttemptAt: later })),
+      );
+      await under.store.webhooks.update(organizationId, webhook.uuid, { enabled: false });
+      expect(await due({ enabled: true })).toEqual(all);
+    });
+
     test("leaves a webhook alone whose receiver before has asked to wait, or that it be given up", async () => {
       const { webhookId, webhook, organizationId } = await prepare(4);
       const { fresh } = await claimAll(under.store, webhookId);
