@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { useAction } from "../hooks.ts";
 import { Problem } from "./basics.tsx";
 
@@ -9,12 +9,17 @@ export interface OlderPage<Entry> {
   cursor: string | null;
 }
 
-/** Further pages below the first, which ends at `from`: each is asked for with a button, and shown below the others. */
-export function Older<Entry>({
+/**
+ * Further pages below the first, which ends at `from`: each is asked for with a button, and shown below the others.
+ * Ids are in the order of time. What comes meanwhile pushes the last ones of the first page down here.
+ */
+export function Older<Entry extends { id: string }>({
+  first,
   from,
   load,
   children,
 }: {
+  first: readonly Entry[];
   from: string | null;
   load: (cursor: string) => Promise<OlderPage<Entry>>;
   children: (entries: readonly Entry[]) => ComponentChildren;
@@ -24,11 +29,23 @@ export function Older<Entry>({
     const page = await load(cursor);
     setOlder((before) => ({ ...page, entries: [...(before?.entries ?? []), ...page.entries] }));
   });
+  const shown = useRef(first);
+  const ids = new Set(first.map(({ id }) => id));
+  useEffect(() => {
+    const before = shown.current;
+    shown.current = first;
+    if (older === null || before === first) return;
+    // More than a page has come at once: what lies between is to be asked for again.
+    if (!before.some(({ id }) => ids.has(id))) return setOlder(null);
+    const last = first.at(-1)?.id ?? "";
+    const pushed = before.filter(({ id }) => id < last);
+    if (pushed.length > 0) setOlder({ ...older, entries: [...pushed, ...older.entries] });
+  }, [first]);
   // What has come meanwhile moves where the first page ends, and not what was shown below it.
   const { cursor } = older ?? { cursor: from };
   return (
     <>
-      {older && children(older.entries)}
+      {older && children(older.entries.filter(({ id }) => !ids.has(id)))}
       <Problem error={more.error} />
       {cursor !== null && (
         <button type="button" onClick={() => more.run(cursor)}>

@@ -62,6 +62,7 @@ export function WebhookDeliveries({ webhook }: { webhook: Webhook }) {
           <DeliveryList deliveries={first.value.deliveries} />
           <Older
             key={`${webhook.id} ${status}`}
+            first={first.value.deliveries}
             from={first.value.next_cursor}
             load={async (cursor) => {
               const page = await client.listDeliveries(webhook.id, { status, limit: PAGE, cursor });

@@ -51,6 +51,7 @@ export function Events() {
           <EventList events={page.value.events} />
           <Older
             key={`${wanted} ${externalId}`}
+            first={page.value.events}
             from={page.value.next_cursor}
             load={async (cursor) => {
               const older = await client.listEvents({ ...asked, cursor });
