@@ -165,13 +165,12 @@ export function createReadyQueues(slots: Pick<Slots, "open" | "hasRoomFor" | "ne
         const added = newPlace(queue);
         places.set(queue, added);
         join(added);
-      } else if (place.among.line === lines[place.trust].all) {
-        if (trustOf(queue) !== place.trust) {
-          leave(place);
-          join(place);
-        } else if (queue.inFlight === 0 && !place.amongIdle.line) {
-          linkLast(place.amongIdle, lines[place.trust].idle);
-        }
+      } else if (trustOf(queue) !== place.trust) {
+        leave(place);
+        join(place);
+      } else if (queue.inFlight === 0 && !place.amongIdle.line) {
+        const { all, idle } = lines[place.trust];
+        if (place.among.line === all) linkLast(place.amongIdle, idle);
       }
     },
     remove,
