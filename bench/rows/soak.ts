@@ -68,8 +68,10 @@ export const soakRow: Row = {
     await polling.stop();
     await watching.stop();
     const arrived = await allArrived(tenants);
+    // Those of the dead receivers, which are never pruned.
+    const pending = await installation.daemon.metric("armorhooks_pending_deliveries");
     await installation.daemon.stop();
-    return [line(bench, samples, arrived, polling.count())];
+    return [line(bench, samples, { arrived, pending, calls: polling.count() })];
   },
 };
 
@@ -216,13 +218,20 @@ async function allArrived(tenants: readonly Tenant[]): Promise<number> {
   return sum;
 }
 
-function line(bench: Bench, samples: readonly Sample[], arrived: number, calls: number): Line {
+interface Counts {
+  arrived: number;
+  pending: number;
+  calls: number;
+}
+
+function line(bench: Bench, samples: readonly Sample[], { arrived, pending, calls }: Counts): Line {
   const settled = samples.slice(Math.floor(samples.length * WARM_UP));
   const last = settled.at(-1) as Sample;
   const growth = (of: (sample: Sample) => number): number =>
     slope(settled.map((sample) => [sample.at, of(sample)]));
   const values = {
     arrived,
+    pending,
     calls,
     resident: last.resident,
     residentPerMinute: growth(({ resident }) => resident),
@@ -241,7 +250,7 @@ function line(bench: Bench, samples: readonly Sample[], arrived: number, calls: 
     reached: null,
     note:
       `memory ${perMinute(values.residentPerMinute)}, database ${perMinute(values.databasePerMinute)} ` +
-      `(retention ${RETENTION_MINUTES} minutes), log ${perMinute(values.logPerMinute)}; ` +
+      `(retention ${RETENTION_MINUTES} minutes; ${pending.toLocaleString("en")} pending for dead receivers), log ${perMinute(values.logPerMinute)}; ` +
       `${last.descriptors} descriptors, ${values.descriptorsPerMinute.toFixed(2)} a minute; ${calls} API calls`,
     values,
   };
