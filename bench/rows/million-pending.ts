@@ -8,6 +8,8 @@ import { formatBytes, formatMs } from "../support/statistics.ts";
 const WEBHOOKS = 100;
 /** Memory is looked at while the backlog drains. */
 const WATCH_MS = 5_000;
+/** The runtime collects garbage by the memory of its machine: twice as often where there are less than 16 GB. */
+const SMALL_MACHINE = { BUN_JSC_forceRAMSize: "8000000000" };
 const [GOAL_READY_MS, GOAL_FIRST_MS, GOAL_BYTES] = [1_000, 2_000, 200e6];
 
 export const millionPendingRow: Row = {
@@ -27,11 +29,17 @@ export const millionPendingRow: Row = {
     const daemon = await installation.start();
     const atStart = daemon.memory().resident;
     await Bun.sleep(WATCH_MS);
-    const { firstAt, count, distinct } = await receiver.report();
+    const { firstAt, count } = await receiver.report();
     const { peak } = daemon.memory();
     check("requests come", count > 0);
-    check(`no request came twice (${count}, ${distinct} different)`, count === distinct);
     await daemon.stop();
+    const small = await installation.start([], SMALL_MACHINE);
+    await Bun.sleep(WATCH_MS);
+    const all = await receiver.report();
+    const smallPeak = small.memory().peak;
+    await small.stop();
+    check("requests come again", all.count > count);
+    check(`no request came twice (${all.count}, ${all.distinct} different)`, all.count === all.distinct);
     const ready = daemon.readyAt - daemon.spawnedAt;
     const first = firstAt - daemon.spawnedAt;
     return [
@@ -42,8 +50,8 @@ export const millionPendingRow: Row = {
         ratio: "",
         goal: "1 s, 2 s, 200 MB",
         reached: ready <= GOAL_READY_MS && first <= GOAL_FIRST_MS && peak <= GOAL_BYTES,
-        note: `${formatBytes(atStart)} when ready; ${count.toLocaleString("en")} were delivered in the first ${WATCH_MS / 1000} s`,
-        values: { ready, first, atStart, peak, delivered: count },
+        note: `${formatBytes(atStart)} when ready; as on a machine of 8 GB, ${formatBytes(smallPeak)} at the peak; ${count.toLocaleString("en")} were delivered in the first ${WATCH_MS / 1000} s`,
+        values: { ready, first, atStart, peak, smallPeak, delivered: count },
       },
     ];
   },

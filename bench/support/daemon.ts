@@ -27,6 +27,8 @@ export interface Daemon {
 export interface DaemonOptions {
   dataDir: string;
   args?: readonly string[];
+  /** Beside the plain environment. */
+  env?: Record<string, string>;
 }
 
 interface LogLine {
@@ -48,13 +50,16 @@ export function plainEnvironment(): Record<string, string> {
 }
 
 /** Starts `serve` with the log at its default level going to a file, and waits until it is ready. */
-export async function startDaemon(bench: Bench, { dataDir, args = [] }: DaemonOptions): Promise<Daemon> {
+export async function startDaemon(
+  bench: Bench,
+  { dataDir, args = [], env = {} }: DaemonOptions,
+): Promise<Daemon> {
   const logFile = `${dataDir}.${Math.random().toString(36).slice(2, 10)}.log`;
   const output = openSync(logFile, "w");
   const command = [...daemonProgram(bench.profileDir), "serve", "--bootstrap", "--port", "0"];
   const spawnedAt = now();
   const child = Bun.spawn([...command, "--data-dir", dataDir, ...args], {
-    env: plainEnvironment(),
+    env: { ...plainEnvironment(), ...env },
     stdin: "ignore",
     stdout: output,
     stderr: "inherit",

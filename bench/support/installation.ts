@@ -23,7 +23,7 @@ export interface Installation {
   webhooks: Registered[];
   daemon: Daemon;
   /** Starts the daemon once more, after it was stopped. */
-  start(more?: readonly string[]): Promise<Daemon>;
+  start(more?: readonly string[], env?: Record<string, string>): Promise<Daemon>;
   /** Another organization with its own webhooks. */
   addOrganization(
     webhooks: readonly WebhookInput[],
@@ -46,7 +46,8 @@ export async function install(bench: Bench, options: InstallationOptions): Promi
   const daemon = await startDaemon(bench, { dataDir, args: firstArgs });
   const organizationId = daemon.bootstrap?.organizationId ?? "";
   const key = createKey(dataDir, organizationId, placeOf(args));
-  const start = (more: readonly string[] = []) => startDaemon(bench, { dataDir, args: [...args, ...more] });
+  const start = (more: readonly string[] = [], env: Record<string, string> = {}) =>
+    startDaemon(bench, { dataDir, args: [...args, ...more], env });
   return {
     dataDir,
     organizationId,
