@@ -1,11 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { SQL } from "bun";
 import { parseAddress } from "../../src/store/postgres/address.ts";
 import { createPostgresDatabase } from "../../src/store/postgres/database.ts";
 import { MIGRATIONS, migrate } from "../../src/store/postgres/migrations.ts";
 import { openTestStore } from "../store/seed.ts";
-import { cleanUp, command, emptyDir, startBinary } from "../support/e2e.ts";
+import { atEnd, cleanUp, command, emptyDir, startBinary } from "../support/e2e.ts";
 import { type Cluster, hasPostgres, startCluster } from "../support/postgres.ts";
 
 let cluster: Cluster;
@@ -40,6 +41,15 @@ function addDaemon(url: string, lease: string): void {
     `INSERT INTO daemons (id, number, name, version, sends, started_at, beat_at, expires_at)
      VALUES (gen_random_uuid(), 1, 'old', '0.0.1', true, now(), now(), now() + interval '${lease}')`,
   );
+}
+
+/** Has a transaction of another program do something and stay open; answers how to end it. */
+async function hold(url: string, statement: string): Promise<() => Promise<void>> {
+  const sql = new SQL({ url, max: 1 });
+  atEnd(() => sql.close({ timeout: 0 }));
+  await sql.unsafe("BEGIN");
+  await sql.unsafe(statement);
+  return async () => void (await sql.unsafe("ROLLBACK"));
 }
 
 describe.if(hasPostgres())(
@@ -90,6 +100,48 @@ describe.if(hasPostgres())(
       await startBinary({ args: ["--database", url, "--secret-key-file", keyFile()] });
       expect(applied(url)).toBe(MIGRATIONS.length);
     }, 20_000);
+
+    test("waits for tables that a dump holds, without holding up others", async () => {
+      const url = await makeOld();
+      const release = await hold(url, "SELECT count(*) FROM webhooks");
+      const starting = startBinary({ args: ["--database", url, "--secret-key-file", keyFile()] });
+      // Queries that come meanwhile wait for one try at most.
+      for (let i = 0; i < 4; i += 1) {
+        await Bun.sleep(800);
+        expect(cluster.run(url, "SET statement_timeout = '3s'; SELECT count(*) FROM webhooks")).toContain(
+          "0",
+        );
+      }
+      expect(applied(url)).toBe(1);
+      await release();
+      await starting;
+      expect(applied(url)).toBe(MIGRATIONS.length);
+    }, 40_000);
+
+    test("a command that waits for the table of daemons takes none of them for gone", async () => {
+      const url = await cluster.database();
+      const key = keyFile();
+      const daemon = await startBinary({ args: ["--database", url, "--secret-key-file", key] });
+      const rotate = () =>
+        command(["secret-key", "rotate", "--database", url, "--secret-key-file", key], { cwd: emptyDir() });
+      const statement = "SELECT 1 FROM daemons WHERE false FOR SHARE";
+      const release = await hold(url, statement);
+      // Longer than a lease.
+      const later = setTimeout(release, 9_000);
+      const { code, stderr } = await rotate();
+      clearTimeout(later);
+      await release();
+      expect([code, stderr]).toEqual([1, expect.stringContaining("a daemon runs on this database")]);
+      expect(await daemon.stop()).toBe(0);
+      const releaseAgain = await hold(url, statement);
+      const held = await rotate();
+      await releaseAgain();
+      expect([held.code, held.stderr]).toEqual([
+        1,
+        expect.stringContaining("another program holds the database's table daemons; try again"),
+      ]);
+      expect((await rotate()).code).toBe(0);
+    }, 40_000);
 
     test("looking at an empty or strange one is refused, and makes nothing", async () => {
       const [empty, strange] = [await cluster.database(), await cluster.database()];

@@ -3,6 +3,8 @@ import pausedUntil from "../../../drizzle/postgres/0001_paused_until.sql" with {
 import journal from "../../../drizzle/postgres/meta/_journal.json";
 import { Refusal } from "../../errors.ts";
 import { hashOf, type Migration, migrationsOf, statementsOf } from "../../migration-journal.ts";
+import { isStoreFault } from "../faults.ts";
+import { isHeld } from "./alone.ts";
 import type { Pool, Query } from "./pool.ts";
 
 /** drizzle-kit's migrations by tag. They are imported as text because the compiled binary has no folder to read. */
@@ -16,6 +18,12 @@ export const MIGRATIONS = migrationsOf(journal, SQL_BY_TAG, "src/store/postgres/
 /** A large database takes its time; those that wait for it do too. */
 const LIMIT_MS = 600_000;
 
+/** What waits for a table that is being changed waits for no longer than this: a dump may hold it for hours. */
+const LOCK_WAIT = "2s";
+const LOCK_PAUSE_MS = 1_000;
+/** As long as a daemon waits for a database at its start. */
+const PATIENCE_MS = 60_000;
+
 /** Any number that other programs in the same database are not likely to lock. */
 const LOCK = 4_206_137_011;
 
@@ -23,14 +31,46 @@ const LOCK = 4_206_137_011;
  * Brings a database up to date, all in one transaction, in drizzle's own bookkeeping table. Of daemons that start
  * together one does it, and the others wait. Rejects with UsageError when a newer version of armorhooks has been at
  * this database, or another program. `beforeUpgrade` is called before a database that an older version has made is
- * changed, and may reject.
+ * changed, and may reject. What others hold is tried for again for a minute, and they are not held up meanwhile.
  */
 export async function migrate(
   pool: Pool,
   beforeUpgrade: (query: Query) => Promise<void>,
   migrations: readonly Migration[] = MIGRATIONS,
 ): Promise<void> {
-  if ((await appliedUntil(pool.query)) === newestOf(migrations)) return;
+  const until = performance.now() + PATIENCE_MS;
+  while (!(await tryToMigrate(pool, beforeUpgrade, migrations))) {
+    if (performance.now() > until) {
+      throw new Refusal(
+        "another program, such as a dump, holds tables that are to be brought up to date",
+        "try again when it has ended",
+      );
+    }
+    await Bun.sleep(LOCK_PAUSE_MS);
+  }
+}
+
+/** False when somebody else holds what is to be changed; then nothing was. */
+async function tryToMigrate(
+  pool: Pool,
+  beforeUpgrade: (query: Query) => Promise<void>,
+  migrations: readonly Migration[],
+): Promise<boolean> {
+  if ((await appliedUntil(pool.query)) === newestOf(migrations)) return true;
+  try {
+    await apply(pool, beforeUpgrade, migrations);
+    return true;
+  } catch (error) {
+    if (isStoreFault(error) && isHeld(error.cause)) return false;
+    throw error;
+  }
+}
+
+async function apply(
+  pool: Pool,
+  beforeUpgrade: (query: Query) => Promise<void>,
+  migrations: readonly Migration[],
+): Promise<void> {
   await pool.transaction(async (query) => {
     await query("SET LOCAL statement_timeout = 0");
     await query("SELECT pg_advisory_xact_lock($1)", [LOCK]);
@@ -38,6 +78,7 @@ export async function migrate(
     await refuseOthers(query, applied, migrations);
     if (applied === null) await begin(query);
     else if (applied > 0 && applied < newestOf(migrations)) await beforeUpgrade(query);
+    await query(`SET LOCAL lock_timeout = '${LOCK_WAIT}'`);
     for (const migration of migrations) {
       const { when } = migration;
       if (when <= (applied ?? 0)) continue;

@@ -1,5 +1,6 @@
 import { Refusal } from "../../errors.ts";
 import { newInstallationTag } from "../../ids.ts";
+import { holdOffDaemons } from "./alone.ts";
 import { appliedUntil, migrate, refuseOthers } from "./migrations.ts";
 import { readMove } from "./move-state.ts";
 import type { Pool, Query } from "./pool.ts";
@@ -32,21 +33,10 @@ export async function makeTables(main: Pool, { shown, resident, mustExist }: Ope
   if (mustExist && (await appliedUntil(main.query)) === null)
     throw new Refusal(`there is no armorhooks database at ${shown}`, "name the daemons' --database");
   await migrate(main, async (query) => {
-    if (!resident) await refuseOlderDaemons(query, shown);
+    // A daemon that is running knows the database as it was when it started.
+    const refusal = `the daemon on database ${shown} is of an older version than this command`;
+    if (!resident) await holdOffDaemons(query, new Refusal(refusal, "restart it with this version first"));
   });
-}
-
-/** A daemon that is running knows the database as it was when it started. */
-async function refuseOlderDaemons(query: Query, shown: string): Promise<void> {
-  // Whoever is about to join waits, and is then known.
-  await query("LOCK TABLE daemons IN EXCLUSIVE MODE");
-  const [alive] = await query("SELECT 1 FROM daemons WHERE expires_at > clock_timestamp() LIMIT 1");
-  if (alive) {
-    throw new Refusal(
-      `the daemon on database ${shown} is of an older version than this command`,
-      "restart it with this version first",
-    );
-  }
 }
 
 /** Rejects with UsageError for a database on which no daemon would start, and changes nothing. */

@@ -11,6 +11,7 @@ import {
 } from "../../secrets/key-file.ts";
 import { resealHeaders } from "../../secrets/sealed-headers.ts";
 import { createSecretBox, type SecretBox } from "../../secrets/secret-box.ts";
+import { holdOffDaemons } from "./alone.ts";
 import type { PostgresDatabase } from "./database.ts";
 import { raiseVersion } from "./directory.ts";
 import type { Query } from "./pool.ts";
@@ -73,12 +74,11 @@ export async function rotateSecretKey(
 
 /** Daemons that would start meanwhile wait, and so does another rotation, which must not write over the key of this one. */
 async function holdOffOthers(query: Query, present: SecretBox): Promise<void> {
-  await query("LOCK TABLE daemons IN EXCLUSIVE MODE");
+  const refusal = new UsageError("a daemon runs on this database; stop all of them first", 1);
+  await holdOffDaemons(query, refusal);
   const [known] = await query<{ value: string }>("SELECT value FROM meta WHERE key = 'key_id'");
   if (known?.value !== present.keyId)
     throw new UsageError("the secret key was rotated at this moment; nothing else was changed", 1);
-  const [alive] = await query("SELECT 1 FROM daemons WHERE expires_at > clock_timestamp() LIMIT 1");
-  if (alive) throw new UsageError("a daemon runs on this database; stop all of them first", 1);
 }
 
 async function reseal(query: Query, present: SecretBox, next: SecretBox): Promise<number> {
