@@ -108,7 +108,7 @@ function createProgram(setExitCode: (code: number) => void): Command {
   program
     .command("send")
     .description(
-      "send scan events, one JSON object per line, to the socket; exit code 0 all accepted, 1 any refused, 3 no daemon",
+      "send scan events, one JSON object per line, to the socket; exit code 0 all accepted, 1 any refused, 3 no daemon, or it went before all was answered",
     )
     .argument("[FILE]", "file to read; standard input when left out")
     .addOption(optionFor("data-dir"))

@@ -1,61 +1,47 @@
-import { createReadStream, fstatSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { messageOf, UsageError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
+import { linesOf, openInput } from "./input.ts";
 import { OutputError, print } from "./results.ts";
 
 const EXIT_REFUSED = 1;
 const EXIT_NO_DAEMON = 3;
 
-const STDIN = 0;
-
 /** Lines in flight: enough to keep the daemon's batches full, few enough to hold in memory. */
 const MAX_UNACKED = 4_096;
 
-/** Feeds lines to the socket and prints each ack; the answer is the exit code. */
+/** Feeds lines to the socket and prints each ack, until the input ends or the daemon goes; the answer is the exit code. */
 export async function send(socketPath: string, file: string | undefined): Promise<number> {
   const { input, size } = await openInput(file);
   const session = createSession(await open(socketPath), size);
-  const feed = async (): Promise<Result> => {
-    for await (const line of linesOf(input)) {
-      if (!(await session.push(line))) break;
+  let isAllRead = false;
+  const feed = async (): Promise<void> => {
+    for await (const lines of linesOf(input)) {
+      if (!(await session.push(lines))) return;
     }
-    return session.end();
+    isAllRead = true;
   };
-  const { sent, refused, answered, milliseconds } = await Promise.race([feed(), session.unreadable]);
+  // Input may be idle for hours: that the daemon has gone is told at once, not at the next line.
+  await Promise.race([feed(), session.closed, session.unreadable]);
+  const result = await Promise.race([session.end(), session.unreadable]);
+  const { sent, refused, answered, milliseconds } = result;
   const rate = Math.round(answered / Math.max(0.001, milliseconds / 1000));
   console.error(
     `${answered} answered, ${refused} refused, ${sent - answered} unanswered, in ${(milliseconds / 1000).toFixed(1)} s (${rate}/s)`,
   );
-  if (answered < sent) {
-    console.error(
-      "armorhooks: the daemon closed the connection; send the unanswered lines again (with an id, repeats are recognised)",
-    );
+  if (!isAllRead || answered < sent) {
+    console.error(`armorhooks: ${closingOf(result, isAllRead)}`);
     return EXIT_NO_DAEMON;
   }
   return refused > 0 ? EXIT_REFUSED : 0;
 }
 
-interface Input {
-  input: AsyncIterable<Buffer>;
-  /** In bytes; null when it cannot be known beforehand. */
-  size: number | null;
-}
-
-async function openInput(file: string | undefined): Promise<Input> {
-  if (file === undefined || file === "-") {
-    if (fstatSync(STDIN).isDirectory()) {
-      throw new UsageError("cannot read standard input: it is a directory");
-    }
-    return { input: process.stdin, size: null };
-  }
-  const stats = statSync(file, { throwIfNoEntry: false });
-  // A directory can be opened; only reading it fails.
-  if (stats?.isDirectory()) throw new UsageError(`cannot read ${file}: it is a directory`);
-  const input = createReadStream(file, { highWaterMark: 256 * 1024 });
-  return new Promise((resolve, reject) => {
-    input.once("open", () => resolve({ input, size: stats?.isFile() ? stats.size : null }));
-    input.once("error", (error) => reject(new UsageError(`cannot read ${file}: ${messageOf(error)}`)));
-  });
+/** What is lost with the connection. Acks come in the order of the lines, so that a count says where to go on. */
+function closingOf({ sent, unsent, answered }: Result, isAllRead: boolean): string {
+  const unanswered = `${sent - answered} lines were not answered`;
+  const advice = `send all after the first ${answered} again (with an id, repeats are recognised)`;
+  if (isAllRead) return `the daemon closed the connection: ${unanswered}; ${advice}`;
+  return `the daemon closed the connection before the input ended: ${unanswered}, ${unsent} that were read were not sent; ${advice}`;
 }
 
 function open(path: string): Promise<Socket> {
@@ -86,35 +72,10 @@ function faultOf(path: string): string | null {
   }
 }
 
-const BYTE_ORDER_MARK = Buffer.from("\uFEFF");
-
-/** Whole lines, without their newline; blank ones between events are left out, and a byte order mark before the first. */
-async function* linesOf(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let isFirst = true;
-  for await (const line of splitLines(input)) {
-    const hasMark = isFirst && BYTE_ORDER_MARK.equals(line.subarray(0, BYTE_ORDER_MARK.length));
-    const text = hasMark ? line.subarray(BYTE_ORDER_MARK.length) : line;
-    isFirst = false;
-    if (text.length > 0) yield text;
-  }
-}
-
-async function* splitLines(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let rest: Buffer = Buffer.alloc(0);
-  for await (const chunk of input) {
-    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-    let start = 0;
-    for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
-      yield bytes.subarray(start, end);
-      start = end + 1;
-    }
-    rest = bytes.subarray(start);
-  }
-  if (rest.length > 0) yield rest;
-}
-
 interface Result {
   sent: number;
+  /** Lines that were read and wait to be sent. */
+  unsent: number;
   /** Of the lines sent, with their newlines. */
   bytes: number;
   answered: number;
@@ -123,10 +84,12 @@ interface Result {
 }
 
 interface Session {
-  /** Sends one line, waiting while the acks of too many are not printed; false when the daemon has gone. */
-  push(line: Buffer): Promise<boolean>;
+  /** Sends lines, waiting while the acks of too many are not printed; false when the daemon has gone. */
+  push(lines: readonly Buffer[]): Promise<boolean>;
   /** Waits until every ack that comes has been printed. */
   end(): Promise<Result>;
+  /** Resolves when the daemon has closed the connection, which ends its acks. */
+  closed: Promise<void>;
   /** Rejects with OutputError when an ack cannot be printed. */
   unreadable: Promise<never>;
 }
@@ -135,14 +98,15 @@ const NEWLINE = Buffer.from("\n");
 
 function createSession(socket: Socket, size: number | null): Session {
   const started = performance.now();
-  const result: Result = { sent: 0, bytes: 0, answered: 0, refused: 0, milliseconds: 0 };
+  const result: Result = { sent: 0, unsent: 0, bytes: 0, answered: 0, refused: 0, milliseconds: 0 };
   const progress = createProgress(result, size);
-  let closed = false;
+  let isClosed = false;
   let wake: (() => void) | null = null;
   let acks = "";
   /** Ends when all acks so far are printed. */
   let printed: Promise<void> = Promise.resolve();
   const { promise: unreadable, reject } = Promise.withResolvers<never>();
+  const { promise: closed, resolve: resolveClosed } = Promise.withResolvers<void>();
 
   const notify = (): void => {
     wake?.();
@@ -175,29 +139,37 @@ function createSession(socket: Socket, size: number | null): Session {
   });
   socket.on("drain", notify);
   socket.on("error", notify);
-  socket.on("close", () => {
-    closed = true;
+  const close = (): void => {
+    isClosed = true;
     notify();
-  });
+    resolveClosed();
+  };
+  socket.on("end", close);
+  socket.on("close", close);
 
   return {
-    async push(line) {
-      while (!closed && result.sent - result.answered >= MAX_UNACKED) await changed();
-      if (closed) return false;
-      result.sent += 1;
-      result.bytes += line.length + 1;
-      const flowing = socket.write(Buffer.concat([line, NEWLINE]));
-      if (!flowing) await changed();
-      return !closed;
+    async push(lines) {
+      result.unsent += lines.length;
+      for (const line of lines) {
+        while (!isClosed && result.sent - result.answered >= MAX_UNACKED) await changed();
+        if (isClosed) return false;
+        result.unsent -= 1;
+        result.sent += 1;
+        result.bytes += line.length + 1;
+        const flowing = socket.write(Buffer.concat([line, NEWLINE]));
+        if (!flowing) await changed();
+      }
+      return !isClosed;
     },
     async end() {
-      while (!closed && result.answered < result.sent) await changed();
+      while (!isClosed && result.answered < result.sent) await changed();
       await printed;
       socket.end();
       progress.stop();
       result.milliseconds = performance.now() - started;
       return result;
     },
+    closed,
     unreadable,
   };
 }

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "bun:test";
 import { chmodSync, copyFileSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { type Ack, BINARY, program, scan } from "../support/daemon.ts";
 import { atEnd, cleanUp, command, emptyDir, startBinary } from "../support/e2e.ts";
@@ -188,18 +188,78 @@ test("a directory as standard input is refused as one that is named", async () =
   expect(stderr).toBe("armorhooks: cannot read standard input: it is a directory\nexit 2\n");
 });
 
-test("exits 3 and counts the unanswered when the daemon goes away in the middle", async () => {
+/** A socket in a new directory whose listener treats each connection in this way. */
+function listen(serve: (socket: Socket) => void): { dir: string; path: string } {
   const dir = emptyDir();
-  const path = join(dir, "half.sock");
-  const halfway = createServer((socket) => {
-    socket.once("data", () => socket.end('{"ok":true,"id":"1","deliveries":0}\n'));
-  }).listen(path);
-  atEnd(() => halfway.close());
+  const path = join(dir, "fake.sock");
+  const server = createServer(serve).listen(path);
+  atEnd(() => server.close());
+  return { dir, path };
+}
+
+const ACK = '{"ok":true,"id":"1","deliveries":0}\n';
+
+test("exits 3 and counts the unanswered when the daemon goes away in the middle", async () => {
+  const { dir, path } = listen((socket) => socket.once("data", () => socket.end(ACK)));
   const input = `${LINE}\n`.repeat(20_000);
   const { code, stderr } = await command(["send", "--socket", path], { cwd: dir, input });
   expect(code).toBe(3);
   expect(stderr).toMatch(/^1 answered, 0 refused, [1-9]\d* unanswered/);
-  expect(stderr).toMatch(/send the unanswered lines again/);
+  expect(stderr).toMatch(/send all after the first 1 again/);
+});
+
+test("exits 3 when the daemon goes away after the input has ended", async () => {
+  const { dir, path } = listen((socket) => {
+    socket.once("data", () => setTimeout(() => socket.end(ACK), 300));
+  });
+  const { code, stderr } = await command(["send", "--socket", path], { cwd: dir, input: `${LINE}\n${LINE}` });
+  expect([code, stderr.split("\n")[1]]).toEqual([
+    3,
+    "armorhooks: the daemon closed the connection: 1 lines were not answered; send all after the first 1 again (with an id, repeats are recognised)",
+  ]);
+});
+
+test("exits 3 when all lines so far are answered and the daemon goes away before the next ones", async () => {
+  const { dir, path } = listen((socket) => {
+    socket.once("data", () => {
+      socket.write(ACK);
+      setTimeout(() => socket.end(), 300);
+    });
+  });
+  const sender = `'${program(true).join("' '")}' send --socket '${path}'`;
+  const script = `{ echo "$LINE"; sleep 1; echo "$LINE"; echo "$LINE"; } 2>/dev/null | ${sender}`;
+  const env = { ...process.env, LINE };
+  const child = Bun.spawn(["sh", "-c", script], { cwd: dir, env, stdout: "ignore", stderr: "pipe" });
+  const stderr = await new Response(child.stderr).text();
+  expect([await child.exited, stderr]).toEqual([
+    3,
+    expect.stringMatching(
+      /^1 answered, .*\narmorhooks: the daemon closed .* before the input ended: 0 lines/,
+    ),
+  ]);
+
+  // Its standard input stays open, and idle.
+  const began = performance.now();
+  const idle = await shell(dir, "send --socket fake.sock", [LINE]);
+  expect(idle.stderr).toMatch(/^1 answered, .*\narmorhooks: the daemon closed .*\nexit 3\n$/);
+  expect(performance.now() - began).toBeLessThan(4_000);
+}, 10_000);
+
+test("counts what was read and not sent when the daemon goes away", async () => {
+  const { dir, path } = listen((socket) => {
+    let lines = 0;
+    socket.on("data", (bytes) => {
+      lines += bytes.toString().split("\n").length - 1;
+      // So many may be in flight; nothing is answered.
+      if (lines === 4_096) socket.end();
+    });
+  });
+  writeFileSync(join(dir, "events.ndjson"), "{}\n".repeat(6_000));
+  const { code, stderr } = await command(["send", "events.ndjson", "--socket", path], { cwd: dir });
+  expect(code).toBe(3);
+  expect(stderr).toMatch(
+    /: 4096 lines were not answered, 1904 that were read were not sent; send all after the first 0 /,
+  );
 });
 
 test("a file that cannot be read is a bad option: exit code 2 and one line", async () => {
