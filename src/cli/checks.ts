@@ -29,7 +29,8 @@ export function checkDataDir({ dataDir }: Config): Finding {
   if (foreign.length > 0) {
     return fail(
       `${foreign.join(", ")} in ${dataDir} belong to another user than the directory`,
-      `chown --reference="${dataDir}" "${dataDir}"/*`,
+      // A file's owner may have put a link there: -h gives away the link, never what it leads to.
+      `chown -h --reference="${dataDir}" "${dataDir}"/*`,
     );
   }
   const open = openTo(dataDir);

@@ -100,10 +100,11 @@ function invitation(url: string, rawKey: string): string {
 
 const STDOUT = 1;
 
-/** At once, as the key is stored only when this has not failed. */
+/** Whole and at once, as the key is stored only when this has not failed: a disk that gets full takes a part. */
 function show(text: string): void {
+  const bytes = Buffer.from(text);
   try {
-    writeSync(STDOUT, text);
+    for (let from = 0; from < bytes.length; ) from += writeSync(STDOUT, bytes, from);
   } catch (error) {
     throw new UsageError(
       `the first API key cannot be printed (${messageOf(error)}), so none was made; start again where standard output is read`,

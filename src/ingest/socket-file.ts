@@ -2,6 +2,7 @@ import {
   accessSync,
   chmodSync,
   constants,
+  lchownSync,
   lstatSync,
   renameSync,
   type Stats,
@@ -11,7 +12,7 @@ import {
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { messageOf, UsageError } from "../errors.ts";
-import { isDenied } from "../files.ts";
+import { giveToOwnerOf, isDenied } from "../files.ts";
 
 /** Refuses a path that is no socket or that another process listens on; a socket left by a crash may be replaced. */
 export async function checkSocketPath(path: string): Promise<void> {
@@ -55,7 +56,7 @@ function problemOf(directory: string): string | null {
 
 /**
  * Listens under a temporary name with the mode already set, then renames it into place: nobody can connect
- * before the mode holds, and a stale file is replaced in one step. Answers a function that removes the file
+ * before the mode holds, and a stale file is replaced in one step. Root's belongs to the directory's owner. Answers a function that removes the file
  * unless another process has replaced it by then.
  */
 export function placeSocket(path: string, mode: number, listen: (temporary: string) => void): () => void {
@@ -68,7 +69,11 @@ export function placeSocket(path: string, mode: number, listen: (temporary: stri
   } finally {
     process.umask(umask);
   }
-  chmodSync(temporary, mode);
+  const made = lstatSync(temporary);
+  // The mode holds already but where a default ACL is, and chmod follows a link, which the directory's owner may put there.
+  if (made.isSocket() && (made.mode & 0o7777) !== mode) chmodSync(temporary, mode);
+  // When root's daemon was killed, the daemon's user could not tell whether somebody listens on a socket of root's.
+  giveToOwnerOf(dirname(path), (uid, gid) => lchownSync(temporary, uid, gid));
   renameSync(temporary, path);
   const ours = lstatSync(path);
   return () => {

@@ -1,5 +1,14 @@
 import { afterEach, describe, expect, test } from "bun:test";
-import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import type { RunningDaemon } from "../support/daemon.ts";
 import { atEnd, cleanUp, command, emptyDir, startBinary } from "../support/e2e.ts";
@@ -74,6 +83,34 @@ describe.if(process.getuid?.() === 0)("what root makes in the directory of the d
     },
     20_000,
   );
+
+  test("is that user's also when root's daemon was killed, and that user's starts", async () => {
+    const dir = emptyDir();
+    chownSync(dir, NOBODY, NOBODY);
+    const before = await startBinary({ dir });
+    await before.stop("SIGKILL");
+    expect(readdirSync(before.dataDir)).toContain("events.sock");
+    expect(new Set(ownersIn(before.dataDir))).toEqual(new Set([NOBODY]));
+    const after = await startBinary({ dir, through: THROUGH });
+    expect(await after.stop()).toBe(0);
+  }, 20_000);
+
+  test("does not become that user's through a link when it is given back as doctor says", async () => {
+    const dir = emptyDir();
+    const dataDir = join(dir, "data");
+    mkdirSync(dataDir, { mode: 0o700 });
+    writeFileSync(join(dir, "precious"), "");
+    symlinkSync("../precious", join(dataDir, "link"));
+    writeFileSync(join(dataDir, "file"), "");
+    chownSync(dataDir, NOBODY, NOBODY);
+    const { stdout } = await command(["doctor", "--json", "--data-dir", dataDir], { cwd: dir });
+    const { hint } = JSON.parse(stdout).checks.find(({ name }: Check) => name === "data dir");
+    expect(hint).toMatch(/^chown /);
+    const { exitCode } = Bun.spawnSync(["sh", "-c", hint]);
+    expect(exitCode).toBe(0);
+    const owners = ["precious", "data/link", "data/file"].map((path) => lstatSync(join(dir, path)).uid);
+    expect(owners).toEqual([0, NOBODY, NOBODY]);
+  });
 
   test("is root's where the directory is", async () => {
     const dir = emptyDir();

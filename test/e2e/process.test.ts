@@ -6,6 +6,7 @@ import {
   readFileSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
@@ -147,6 +148,26 @@ describe("the first API key", () => {
       code: 1,
       stderr: expect.stringMatching(/^armorhooks: the first API key cannot be printed .*ENOSPC/),
     });
+    const daemon = await startBinary({ dir });
+    expect(daemon.key).toMatch(/^ia_sk_/);
+  });
+
+  test("is not made when only a part of it can be printed", async () => {
+    const dir = emptyDir();
+    const log = join(dir, "log");
+    const most = 4 * 1024 * 1024;
+    // No file may outgrow that: the log has room for 100 bytes more, the data for all it needs.
+    writeFileSync(log, "");
+    truncateSync(log, most - 100);
+    const shell = `trap "" XFSZ; exec prlimit --fsize=${most} "$0" serve --bootstrap --port 0 --log-level error >>log`;
+    const child = Bun.spawn(["/bin/sh", "-c", shell, BINARY], { cwd: dir, stderr: "pipe" });
+    atEnd(() => child.kill("SIGKILL"));
+    const stderr = await new Response(child.stderr).text();
+    expect({ code: await child.exited, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/^armorhooks: the first API key cannot be printed .*EFBIG/),
+    });
+    expect(statSync(log).size).toBe(most);
     const daemon = await startBinary({ dir });
     expect(daemon.key).toMatch(/^ia_sk_/);
   });
