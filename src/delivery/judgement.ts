@@ -51,12 +51,13 @@ export interface JudgementOptions extends LearningOptions {
 export function judge(
   attempt: Attempt,
   result: AttemptResult,
-  pauses: Pauses,
+  afterFailures: Pauses,
   moment: Moment,
   options: JudgementOptions,
 ): Judgement {
   const { queue, deliveries } = attempt;
   const isFormer = isOfFormerReceiver(attempt);
+  const pauses = isFormer ? NO_PAUSES : afterFailures;
   const meaning = isFormer ? ofFormer(result.meaning) : meaningFor(attempt, result.meaning);
   const before = queue.failureCount;
   const counts = isFormer ? countsAlone(meaning) : learn(attempt, meaning, result.status, moment, options);
@@ -87,7 +88,7 @@ function isOfFormerReceiver({ queue, settings }: Attempt): boolean {
   return queue.settings?.target.url !== settings.target.url;
 }
 
-/** Its no may not be the present one's: the delivery goes there as one that failed, at once where no pause was asked for. */
+/** Its no may not be the present one's: the delivery goes there at once, as one that failed. */
 function ofFormer(meaning: Meaning): Meaning {
   return meaning.kind === "disable" || meaning.kind === "dropped" ? { kind: "refused" } : meaning;
 }

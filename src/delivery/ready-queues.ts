@@ -11,7 +11,7 @@ export interface ReadyQueues {
    * has a request in flight from now on. Webhooks that can have no slot are not looked at, however many they are.
    */
   next(test: (queue: WebhookQueue) => Verdict): WebhookQueue | null;
-  /** Whether webhooks wait that have no request in flight. */
+  /** Whether webhooks wait that could have one of the last slots: nothing of theirs is in flight, or they are called back. */
   readonly hasIdle: boolean;
 }
 
@@ -119,6 +119,12 @@ export function createReadyQueues(slots: Pick<Slots, "open" | "hasRoomFor" | "ne
     return any;
   };
 
+  const mayCallBack = (aside: Lines["aside"]): boolean => {
+    for (const [organizationId, { first }] of aside)
+      if (first && slots.hasRoomFor(organizationId)) return true;
+    return false;
+  };
+
   /** Who has waited for longest, or came last, of those that may have a slot. */
   const nextOf = (trust: Trust): Place | null => {
     const { all, idle } = lines[trust];
@@ -175,7 +181,7 @@ export function createReadyQueues(slots: Pick<Slots, "open" | "hasRoomFor" | "ne
     },
     remove,
     get hasIdle() {
-      return (lines.proven.idle.first ?? lines.untried.idle.first ?? lines.failing.idle.first) !== null;
+      return Object.values(lines).some(({ idle, aside }) => idle.first !== null || mayCallBack(aside));
     },
     next(test) {
       for (let tries = 0; tries < TURNS.length; tries += 1) {

@@ -194,7 +194,9 @@ function newRound(of: number): Round {
 }
 
 function shrinkTo(window: Window, size: number, now: number): void {
+  // At one at a time a round goes on: where some answers fail, it would never end.
+  if (window.size === FIRST_WINDOW && size <= FIRST_WINDOW) return;
   window.size = Math.max(FIRST_WINDOW, size);
   window.changedAt = now;
-  window.round = newRound(roundOf(window.size));
+  window.round = newRound(window.isProbing ? SHORTEST_ROUND : roundOf(window.size));
 }

@@ -96,7 +96,9 @@ describe("what an attempt came to", () => {
       const { queue, attempt } = moved();
       const before = structuredClone({ ...queue, settings: null });
       const result = resultOf({ error: "http_status", ...answer });
-      const judgement = judge(attempt, result, NO_PAUSES, MOMENT, OPTIONS);
+      // As its seventh failure would have it wait.
+      const pauses = new Map(attempt.deliveries.map(({ attemptCount }) => [attemptCount, 20_480_000]));
+      const judgement = judge(attempt, result, pauses, MOMENT, OPTIONS);
       expect(judgement).toMatchObject({ counts: "neither", disables: null, pausedUntil: null });
       expect(judgement.records).toMatchObject([{ status: "pending", nextAttemptAt: MOMENT.now }]);
       expect(structuredClone({ ...queue, settings: null, refusedSince: new Map() })).toEqual(before);

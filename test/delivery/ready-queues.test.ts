@@ -71,6 +71,24 @@ describe("webhooks that are ready", () => {
     expect(turns([...many("failing", 3), ...many("proven", 1, 9)], 3, slots)).toEqual([9, 9, 9]);
   });
 
+  test("those that were put aside wait for the next of the last slots once their organization has room again", () => {
+    let hasRoom = false;
+    let isOpen = true;
+    const slots: Admission = { ...OPEN, open: () => isOpen, hasRoomFor: () => hasRoom };
+    const ready = createReadyQueues(slots);
+    for (const each of many("proven", 2)) {
+      each.settings = settingsOf();
+      ready.add(each);
+    }
+    expect(ready.next(() => "take")).toBeNull();
+    isOpen = false;
+    expect(ready.hasIdle).toBe(false);
+    hasRoom = true;
+    expect([ready.next(() => "take"), ready.hasIdle]).toEqual([null, true]);
+    isOpen = true;
+    expect(ready.next(() => "take")?.webhookId).toBe(1);
+  });
+
   test("what is dropped comes back only when it is added", () => {
     const [a, b] = many("proven", 2) as [WebhookQueue, WebhookQueue];
     const ready = createReadyQueues(OPEN);

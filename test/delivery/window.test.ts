@@ -105,6 +105,25 @@ describe("the window", () => {
     expect(sizeOf(window)).toBe(25);
   });
 
+  test.each([5, 8, 20])("does not stay at one after an overload because one answer in %d fails", (each) => {
+    const window = createWindow();
+    let now = 1_000;
+    const answer = (latency: number): void => {
+      noteAnswer(window, now, now + latency, MAX);
+      now += latency;
+    };
+    for (let i = 0; i < 2_000; i += 1) answer(50);
+    for (let i = 0; i < 600; i += 1) answer(400);
+    let sum = 0;
+    const count = 10_000;
+    for (let i = 0; i < count; i += 1) {
+      if (i % each === 0) noteFailedAnswer(window, now, now + 50);
+      else answer(50);
+      if (i >= count / 2) sum += sizeOf(window);
+    }
+    expect(sum / (count / 2)).toBeGreaterThan(each);
+  });
+
   test("is one after a request that was not answered", () => {
     const window = opened();
     narrow(window, 100);

@@ -37,8 +37,11 @@ export function Older<Entry extends { id: string }>({
     if (older === null || before === first) return;
     // More than a page has come at once: what lies between is to be asked for again.
     if (!before.some(({ id }) => ids.has(id))) return setOlder(null);
-    const last = first.at(-1)?.id ?? "";
-    const pushed = before.filter(({ id }) => id < last);
+    // As many as came above, from the end; others have left for another list.
+    const newest = before[0]?.id ?? "";
+    const came = first.filter(({ id }) => id > newest).length;
+    const below = new Set(older.entries.map(({ id }) => id));
+    const pushed = before.slice(-came || before.length).filter(({ id }) => !ids.has(id) && !below.has(id));
     if (pushed.length > 0) setOlder({ ...older, entries: [...pushed, ...older.entries] });
   }, [first]);
   // What has come meanwhile moves where the first page ends, and not what was shown below it.

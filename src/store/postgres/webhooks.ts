@@ -28,9 +28,11 @@ export interface WebhookParts {
   changed: () => Promise<void>;
 }
 
+/** Hundreds of thousands would take longer than a change may: what is beyond is hastened by the daemon that sends. */
+const MAKE_DUE_AT_ONCE = 50_000;
 /** What is being written at this moment is left to who writes it: to wait for each other's rows would end in a deadlock. */
 const MAKE_DUE = `UPDATE queue q SET due_at = $2::bigint FROM (SELECT ctid FROM queue
-    WHERE webhook_id = $1 AND tried AND due_at > $2::bigint FOR UPDATE SKIP LOCKED) w WHERE q.ctid = w.ctid`;
+    WHERE webhook_id = $1 AND tried AND due_at > $2::bigint LIMIT ${MAKE_DUE_AT_ONCE} FOR UPDATE SKIP LOCKED) w WHERE q.ctid = w.ctid`;
 
 export function createWebhooks(database: PostgresDatabase, parts: WebhookParts): Webhooks {
   const { main } = database;
@@ -136,7 +138,8 @@ export function createWebhooks(database: PostgresDatabase, parts: WebhookParts):
           ...(fields && headerColumns(fields, uuid, box())),
           ...(isAnother && { paused_until: null }),
         };
-        if (isAnother) await query(MAKE_DUE, [row.id, clock.schedule()]);
+        if (isAnother && (changes.enabled ?? before.enabled))
+          await query(MAKE_DUE, [row.id, clock.schedule()]);
         return Object.keys(values).length === 0 ? before : change(query, row.id, values);
       }),
     remove: (organizationId, uuid) =>

@@ -51,6 +51,9 @@ function toWebhook(row: WebhookRow): Webhook {
   };
 }
 
+/** To make hundreds of thousands due would hold everything up: what is beyond is hastened by the engine. */
+const MAKE_DUE_AT_ONCE = 50_000;
+
 export function createWebhooks(
   database: StoreDatabase,
   { box, clock, lastId }: WebhookParts,
@@ -79,8 +82,9 @@ export function createWebhooks(
   };
 
   const makeDue = sqlite.prepare(
-    `UPDATE deliveries INDEXED BY deliveries_waiting SET next_attempt_at = ?2
-     WHERE webhook_id = ?1 AND ${TRIED} AND next_attempt_at > ?2`,
+    `UPDATE deliveries SET next_attempt_at = ?2 WHERE id IN (
+       SELECT id FROM deliveries INDEXED BY deliveries_waiting
+       WHERE webhook_id = ?1 AND ${TRIED} AND next_attempt_at > ?2 LIMIT ${MAKE_DUE_AT_ONCE})`,
   );
 
   const change = ({ id }: WebhookRow, values: Partial<WebhookRow>): Webhook =>
@@ -150,7 +154,7 @@ export function createWebhooks(
           ...(isAnother && { pausedUntil: null }),
         };
         check?.(toWebhook({ ...row, ...values }));
-        if (isAnother) makeDue.run(row.id, clock.schedule());
+        if (isAnother && (changes.enabled ?? row.enabled)) makeDue.run(row.id, clock.schedule());
         return Object.keys(values).length === 0 ? toWebhook(row) : change(row, values);
       }),
     remove: (organizationId, uuid) =>
