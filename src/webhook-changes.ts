@@ -21,8 +21,8 @@ export function enabledFields(
 }
 
 /**
- * Whether what its receiver has asked for no longer counts: it has another one, or was turned on again. Then what waits to
- * be tried again is due at once.
+ * Whether what its receiver has asked for no longer counts: it has another one, or was turned off or on. Once it is on, what
+ * waits to be tried again is due.
  */
 export function isAnotherReceiver(before: Before, { url, enabled }: Changes): boolean {
   return (url !== undefined && url !== before.url) || (enabled !== undefined && enabled !== before.enabled);

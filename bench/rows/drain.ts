@@ -2,7 +2,14 @@ import type { Bench, Row } from "../support/bench.ts";
 import { bareFetch, SECRET } from "../support/fetch-loop.ts";
 import { install } from "../support/installation.ts";
 import { ownLoop } from "../support/own-loop.ts";
-import { formatCost, formatRatio, type Measured, measurePairs } from "../support/pairs.ts";
+import {
+  formatCost,
+  formatRatio,
+  type Measured,
+  measurePairs,
+  measureRuns,
+  spreadOf,
+} from "../support/pairs.ts";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import { drain, seed, webhooksAt } from "../support/scenarios.ts";
 import { formatRate, median } from "../support/statistics.ts";
@@ -24,10 +31,8 @@ export const drainRow: Row = {
     };
     const pairs = await measurePairs(bench.rounds, ours, () => loop.rate(events));
     const withoutStart = median(started);
-    const loops: Measured[] = [];
-    for (let round = 0; round < bench.rounds; round += 1) loops.push(await ownDrain(bench, receiver, events));
-    const own = median(loops.map(({ rate }) => rate));
-    const cpuUs = median(loops.map((each) => each.cpuUs));
+    const own = await measureRuns(bench.rounds, () => ownDrain(bench, receiver, events));
+    const ownRatio = spreadOf(own.rates.map((rate) => rate / pairs.limit));
     return [
       {
         name: `drain of ${events.toLocaleString("en")} stored events, start included`,
@@ -42,14 +47,14 @@ export const drainRow: Row = {
       },
       {
         name: "the daemon's transport, signatures, claims and results alone, its start not counted",
-        figure: formatRate(own),
+        figure: formatRate(own.rate),
         limit: `bare fetch ${formatRate(pairs.limit)}`,
-        ratio: (own / pairs.limit).toFixed(2),
-        cost: cpuUs.toFixed(1),
+        ratio: formatRatio(ownRatio),
+        cost: own.cpuUs.toFixed(1),
         goal: "",
         reached: null,
-        note: `from the first request on, the daemon makes ${(withoutStart / own).toFixed(2)} of that`,
-        values: { rate: own, cpuUs, ratio: own / pairs.limit },
+        note: `from the first request on, the daemon makes ${(withoutStart / own.rate).toFixed(2)} of that`,
+        values: { rate: own.rate, cpuUs: own.cpuUs, ...ownRatio },
       },
     ];
   },

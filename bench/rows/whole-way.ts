@@ -1,11 +1,11 @@
-import type { Bench, Line, Row } from "../support/bench.ts";
+import type { Line, Row } from "../support/bench.ts";
 import { CHEAP_RECEIVER } from "../support/cheap-receiver.ts";
 import { bareFetch, SECRET } from "../support/fetch-loop.ts";
 import { newRows, ownLoop } from "../support/own-loop.ts";
-import { formatCost, formatRatio, type Measured, measurePairs } from "../support/pairs.ts";
+import { formatCost, formatRatio, measurePairs, measureRuns, type Runs, spreadOf } from "../support/pairs.ts";
 import { startReceiver } from "../support/receiver.ts";
 import { webhooksAt, wholeWay } from "../support/scenarios.ts";
-import { formatRate, median } from "../support/statistics.ts";
+import { formatRate } from "../support/statistics.ts";
 
 const GOAL = 0.6;
 
@@ -21,8 +21,12 @@ export const wholeWayRow: Row = {
       () => wholeWay(bench, { receiver, events, webhooks }),
       () => loop.rate(events),
     );
-    const transport = await runs(bench, () => ownLoop(bench, receiver, { count: events, rows: null }));
-    const rows = await runs(bench, () => ownLoop(bench, receiver, { count: events, rows: newRows(bench) }));
+    const transport = await measureRuns(bench.rounds, () =>
+      ownLoop(bench, receiver, { count: events, rows: null }),
+    );
+    const rows = await measureRuns(bench.rounds, () =>
+      ownLoop(bench, receiver, { count: events, rows: newRows(bench) }),
+    );
     return [
       {
         name: `whole way of ${events.toLocaleString("en")} events, socket to receiver`,
@@ -41,22 +45,17 @@ export const wholeWayRow: Row = {
   },
 };
 
-async function runs(bench: Bench, run: () => Promise<Measured>): Promise<Measured> {
-  const all: Measured[] = [];
-  for (let round = 0; round < bench.rounds; round += 1) all.push(await run());
-  return { rate: median(all.map(({ rate }) => rate)), cpuUs: median(all.map(({ cpuUs }) => cpuUs)) };
-}
-
 /** A part of the whole way, which is what the whole can come close to. */
-function part(name: string, { rate, cpuUs }: Measured, whole: number): Line {
+function part(name: string, { rate, rates, cpuUs }: Runs, whole: number): Line {
+  const shares = spreadOf(rates.map((each) => whole / each));
   return {
     name,
     figure: formatRate(rate),
     limit: `the whole way ${formatRate(whole)}`,
-    ratio: (whole / rate).toFixed(2),
+    ratio: formatRatio(shares),
     cost: cpuUs.toFixed(1),
     goal: "",
     reached: null,
-    values: { rate, cpuUs, ratio: whole / rate },
+    values: { rate, cpuUs, ...shares },
   };
 }

@@ -7,17 +7,22 @@ export interface Measured {
   cpuUs: number;
 }
 
-export interface Pairs {
+/** Of several ratios: the median, and how certain that is. */
+export interface Spread {
+  ratio: number;
+  least: number;
+  largest: number;
+}
+
+/** The ratios are of ours / limit, each from one pair. */
+export interface Pairs extends Spread {
   /** Medians. */
   ours: number;
   limit: number;
-  /** Median of ours / limit, each from one pair. */
-  ratio: number;
-  /** The least and the largest of these. */
-  least: number;
-  largest: number;
-  /** Median of ours - limit. */
+  /** Of ours - limit: the median, the least and the largest. */
   difference: number;
+  leastDifference: number;
+  largestDifference: number;
   /** Medians of the processor time for each event, microseconds; not a number where it was not measured. */
   oursUs: number;
   limitUs: number;
@@ -31,17 +36,34 @@ export async function measurePairs(rounds: number, ours: Run, limit: Run): Promi
   for (let round = 0; round < rounds; round += 1) {
     pairs.push({ ours: toMeasured(await ours()), limit: toMeasured(await limit()) });
   }
-  const ratios = pairs.map((pair) => pair.ours.rate / pair.limit.rate);
+  const differences = pairs.map((pair) => pair.ours.rate - pair.limit.rate);
   return {
+    ...spreadOf(pairs.map((pair) => pair.ours.rate / pair.limit.rate)),
     ours: median(pairs.map((pair) => pair.ours.rate)),
     limit: median(pairs.map((pair) => pair.limit.rate)),
-    ratio: median(ratios),
-    least: Math.min(...ratios),
-    largest: Math.max(...ratios),
-    difference: median(pairs.map((pair) => pair.ours.rate - pair.limit.rate)),
+    difference: median(differences),
+    leastDifference: Math.min(...differences),
+    largestDifference: Math.max(...differences),
     oursUs: median(pairs.map((pair) => pair.ours.cpuUs)),
     limitUs: median(pairs.map((pair) => pair.limit.cpuUs)),
   };
+}
+
+/** Medians of several runs, and the rate of each. */
+export interface Runs extends Measured {
+  rates: readonly number[];
+}
+
+/** Measures the same thing so many times. */
+export async function measureRuns(rounds: number, run: Run): Promise<Runs> {
+  const all: Measured[] = [];
+  for (let round = 0; round < rounds; round += 1) all.push(toMeasured(await run()));
+  const rates = all.map(({ rate }) => rate);
+  return { rates, rate: median(rates), cpuUs: median(all.map(({ cpuUs }) => cpuUs)) };
+}
+
+export function spreadOf(ratios: readonly number[]): Spread {
+  return { ratio: median(ratios), least: Math.min(...ratios), largest: Math.max(...ratios) };
 }
 
 function toMeasured(result: number | Measured): Measured {
@@ -49,7 +71,7 @@ function toMeasured(result: number | Measured): Measured {
 }
 
 /** The ratio with its spread: a goal within that is neither reached nor missed for certain. */
-export function formatRatio({ ratio, least, largest }: Pick<Pairs, "ratio" | "least" | "largest">): string {
+export function formatRatio({ ratio, least, largest }: Spread): string {
   const spread = least === largest ? "" : ` (${least.toFixed(2)}–${largest.toFixed(2)})`;
   return `${ratio.toFixed(2)}${spread}`;
 }
