@@ -1,5 +1,7 @@
-import type { AttemptRecord, ClaimedDelivery } from "../../src/store/delivery-queue.ts";
+import type { AttemptRecord, ClaimedDelivery, WebhookDelta } from "../../src/store/delivery-queue.ts";
+import type { NewEvent } from "../../src/store/event-log.ts";
 import type { SqliteStore } from "../../src/store/sqlite/store.ts";
+import type { Store } from "../../src/store/store.ts";
 import { eventBody } from "./event.ts";
 
 /** Events of one transaction, and deliveries of one claim, as the daemon takes them under load. */
@@ -31,18 +33,23 @@ export async function newEvents(store: SqliteStore, count: number): Promise<Sour
 
 const body = eventBody();
 
-/** Stores events for a webhook of its own; their deliveries are claimed with that. */
-export async function appender(store: SqliteStore) {
-  const { organizations, webhooks, eventLog } = store;
+/** Makes an organization with a webhook; answers an event that goes to it. */
+export async function firstEvent({ organizations, webhooks }: Store): Promise<NewEvent> {
   const organization = await organizations.create({ name: "bench", plan: "enterprise" });
   const created = await webhooks.create(
     { organizationId: organization.id, url: "https://a.example/", events: ["red_tier"], format: "json" },
     1,
   );
   const webhookIds = [created?.webhook.id ?? 0];
-  const common = { organizationId: organization.id, externalId: null, type: 2, webhookIds };
+  return { organizationId: organization.id, externalId: null, type: 2, body, receivedAt: 0, webhookIds };
+}
+
+/** Stores events for a webhook of its own; their deliveries are claimed with that. */
+export async function appender(store: SqliteStore) {
+  const { eventLog } = store;
+  const event = await firstEvent(store);
   return async (bodies: readonly string[]): Promise<readonly ClaimedDelivery[]> => {
-    const events = bodies.map((text) => ({ ...common, body: text, receivedAt: Date.now() }));
+    const events = bodies.map((text) => ({ ...event, body: text, receivedAt: Date.now() }));
     const { claimed } = await eventLog.append(events, () => true);
     eventLog.whenDurable(() => {});
     return claimed;
@@ -77,18 +84,7 @@ export function createRows(
     const batch = results;
     results = [];
     const { webhookId } = batch[0] as AttemptRecord;
-    await deliveryQueue.record(batch, [
-      {
-        webhookId,
-        url: "",
-        succeeded: true,
-        failures: 0,
-        lastTriggeredAt: Date.now(),
-        lastSuccessAt: clock.schedule(),
-        pausedUntil: null,
-        disabledReason: null,
-      },
-    ]);
+    await deliveryQueue.record(batch, [successOf(webhookId, clock.schedule())]);
     written += batch.length;
     if (waiting.length < BATCH) await fetch();
     isWriting = false;
@@ -99,27 +95,46 @@ export function createRows(
   return {
     next: () => waiting.shift(),
     fetch,
-    note({ id, webhookId }, durationMs) {
-      const at = Date.now();
-      results.push({
-        deliveryId: id,
-        webhookId,
-        number: 1,
-        startedAt: at,
-        durationMs,
-        httpStatus: 200,
-        error: null,
-        detail: null,
-        excerpt: "ok",
-        status: "delivered",
-        nextAttemptAt: null,
-        finishedAt: at,
-        isCharged: true,
-        keepsClaim: false,
-        failsWithWebhook: false,
-      });
+    note(delivery, durationMs) {
+      results.push(delivered(delivery, durationMs));
       // All that come in one turn share a transaction.
       if (results.length === 1 && !isWriting) setImmediate(write);
     },
+  };
+}
+
+/** A first attempt that was answered well just now. */
+export function delivered({ id, webhookId }: ClaimedDelivery, durationMs: number): AttemptRecord {
+  const at = Date.now();
+  return {
+    deliveryId: id,
+    webhookId,
+    number: 1,
+    startedAt: at,
+    durationMs,
+    httpStatus: 200,
+    error: null,
+    detail: null,
+    excerpt: "ok",
+    status: "delivered",
+    nextAttemptAt: null,
+    finishedAt: at,
+    isCharged: true,
+    keepsClaim: false,
+    failsWithWebhook: false,
+  };
+}
+
+/** What such attempts change about their webhook; `now` is schedule time. */
+export function successOf(webhookId: number, now: number): WebhookDelta {
+  return {
+    webhookId,
+    url: "",
+    succeeded: true,
+    failures: 0,
+    lastTriggeredAt: Date.now(),
+    lastSuccessAt: now,
+    pausedUntil: null,
+    disabledReason: null,
   };
 }

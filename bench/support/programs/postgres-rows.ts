@@ -1,9 +1,9 @@
 import { secretKeySource } from "../../../src/secrets/key-file.ts";
-import type { AttemptRecord, ClaimedDelivery } from "../../../src/store/delivery-queue.ts";
+import type { ClaimedDelivery } from "../../../src/store/delivery-queue.ts";
 import type { NewEvent } from "../../../src/store/event-log.ts";
 import { openPostgresStore } from "../../../src/store/postgres/store.ts";
 import type { Store } from "../../../src/store/store.ts";
-import { eventBody } from "../event.ts";
+import { delivered, firstEvent, successOf } from "../own-rows.ts";
 import { offer } from "../program.ts";
 
 /**
@@ -17,26 +17,13 @@ const TWO_AT_ONCE = [1, 2];
 /** Until the store holds all webhooks' partitions. */
 const LONGEST_MS = 10_000;
 
-const body = eventBody();
 let store: Store | null = null;
 let event: NewEvent | null = null;
 
 async function open({ url, key }: { url: string; key: string }): Promise<void> {
   store = await openPostgresStore({ url, secretKey: secretKeySource("", key), resident: true });
-  const organization = await store.organizations.create({ name: "bench", plan: "enterprise" });
-  const created = await store.webhooks.create(
-    { organizationId: organization.id, url: "https://a.example/", events: ["red_tier"], format: "json" },
-    1,
-  );
-  const webhookId = created?.webhook.id ?? 0;
-  event = {
-    organizationId: organization.id,
-    externalId: null,
-    type: 2,
-    body,
-    receivedAt: 0,
-    webhookIds: [webhookId],
-  };
+  event = await firstEvent(store);
+  const [webhookId = 0] = event.webhookIds;
   store.deliveryQueue.watch({ due() {}, changed() {}, gained() {}, lost() {} });
   const end = performance.now() + LONGEST_MS;
   while (!store.deliveryQueue.mayBegin(webhookId)) {
@@ -50,6 +37,7 @@ async function flood({ count }: { count: number }): Promise<number> {
   if (!store || !event) throw new Error("no store is open");
   const { eventLog, deliveryQueue, clock } = store;
   const one = event;
+  const [webhookId = 0] = one.webhookIds;
   const waiting: ClaimedDelivery[] = [];
   let isStored = false;
   let more = Promise.withResolvers<void>();
@@ -74,40 +62,13 @@ async function flood({ count }: { count: number }): Promise<number> {
   const record = async (): Promise<void> => {
     for (;;) {
       const taken = waiting.splice(0, RECORDED);
-      if (taken.length > 0) await deliveryQueue.record(taken.map(delivered), [changeOf(one)]);
-      else if (isStored) return;
+      if (taken.length > 0) {
+        const records = taken.map((delivery) => delivered(delivery, 1));
+        await deliveryQueue.record(records, [successOf(webhookId, clock.schedule())]);
+      } else if (isStored) return;
       else await more.promise;
     }
   };
-
-  const delivered = ({ id, webhookId }: ClaimedDelivery): AttemptRecord => ({
-    deliveryId: id,
-    webhookId,
-    number: 1,
-    startedAt: clock.schedule(),
-    durationMs: 1,
-    httpStatus: 200,
-    error: null,
-    detail: null,
-    excerpt: null,
-    status: "delivered",
-    nextAttemptAt: null,
-    finishedAt: clock.schedule(),
-    isCharged: true,
-    keepsClaim: false,
-    failsWithWebhook: false,
-  });
-
-  const changeOf = ({ webhookIds: [webhookId = 0] }: NewEvent) => ({
-    webhookId,
-    url: "",
-    succeeded: true,
-    failures: 0,
-    lastTriggeredAt: clock.schedule(),
-    lastSuccessAt: clock.schedule(),
-    pausedUntil: null,
-    disabledReason: null,
-  });
 
   const startedAt = performance.now();
   await Promise.all([append(), ...TWO_AT_ONCE.map(record)]);
